@@ -1,0 +1,55 @@
+# Two commands are enough on a fresh machine: `make demo` and `make test`. `make` alone lists the others.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Override on the command line, for instance: make test PYTHON=python3.12 WORKERS=4
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+CHECKED := $(wildcard docstore upgraders tests benchmarks)
+
+# Relative on purpose: pip splits this variable at spaces, and the folder's own path may hold some.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help install lint format types layers mongod test test-thorough demo bench clean
+
+help: ## Show the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(STAMP) ## Make .venv with everything in it (again only when the dependencies changed)
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "docstore needs Python 3.11 or later; '$(PYTHON)' is not on PATH. Try: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "docstore needs Python 3.11 or later; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1). Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments. Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@"$(BIN)/python" -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	@"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch "$@"
+
+lint: install ## Check style and format (ruff)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: install ## Bring the format and the import order in line
+	@$(BIN)/ruff check --select I --fix .
+	@$(BIN)/ruff format .
+
+types: install ## Check the types (mypy --strict)
+	@$(BIN)/mypy --strict $(CHECKED)
+
+layers: install ## Check who imports whom (import-linter)
+	@$(BIN)/lint-imports
+
+clean: ## Remove .venv and every cache
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

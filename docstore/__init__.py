@@ -1,0 +1,3 @@
+"""
+Versioned MongoDB documents, read at the latest shape and rewritten in place.
+"""
