@@ -33,6 +33,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "'$(PYTHON)' cannot make virtual environments. Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@"$(BIN)/python" -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv
+	@echo "Installing into .venv; this takes about half a minute."
 	@"$(BIN)/python" -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch "$@"
 
@@ -44,11 +45,28 @@ format: install ## Bring the format and the import order in line
 	@$(BIN)/ruff check --select I --fix .
 	@$(BIN)/ruff format .
 
-types: install ## Check the types (mypy --strict)
+types: install ## Check the types (mypy --strict, and pyright on tests/typing)
 	@$(BIN)/mypy --strict $(CHECKED)
+
+	@test ! -d tests/typing || $(BIN)/pyright --warnings
 
 layers: install ## Check who imports whom (import-linter)
 	@$(BIN)/lint-imports
+
+mongod: install ## Check that a private mongod can run here
+	@$(BIN)/python -m docstore.embedded
+
+test: lint types layers mongod ## Run every check and the whole test suite
+	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+test-thorough: lint types layers mongod ## The same, with the long version of the property tests
+	@$(BIN)/pytest -n $(WORKERS) --thorough $(ARGS)
+
+demo: install ## The whole story on real documents, on a private mongod
+	@$(BIN)/docstore demo $(ARGS)
+
+bench: install ## Print what reading and backfilling cost
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" $(ARGS) || exit 1; done
 
 clean: ## Remove .venv and every cache
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
