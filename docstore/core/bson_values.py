@@ -1,0 +1,134 @@
+"""BSON values as the server sees them: type names, exact identity, and comparison order's idea of equality."""
+
+import datetime
+import re
+import uuid
+from collections.abc import Hashable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final, TypeAlias
+
+import bson
+from bson.binary import Binary, UuidRepresentation
+from bson.code import Code
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from bson.dbref import DBRef
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from bson.objectid import ObjectId
+from bson.regex import Regex
+from bson.timestamp import Timestamp
+
+#: A stored row as Python sees it: field names to BSON values.
+RawDocument: TypeAlias = dict[str, Any]
+
+#: How docstore decodes and encodes. Dates outside Python's range stay `DatetimeMS`, so that one odd date does not
+#: fail a batch; dates are naive UTC, as the drivers give them by default; UUIDs are standard (subtype 4).
+CODEC: Final[CodecOptions[RawDocument]] = CodecOptions(
+    document_class=dict,
+    tz_aware=False,
+    uuid_representation=UuidRepresentation.STANDARD,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+
+_INT32_MAX: Final = 2**31 - 1
+_INT32_MIN: Final = -(2**31)
+
+_TYPE_NAMES: Final[dict[type, str]] = {
+    type(None): "null",
+    bool: "bool",
+    float: "double",
+    str: "string",
+    dict: "object",
+    list: "array",
+    tuple: "array",
+    Int64: "long",
+    Decimal128: "decimal",
+    ObjectId: "objectId",
+    datetime.datetime: "date",
+    DatetimeMS: "date",
+    bytes: "binData",
+    Binary: "binData",
+    uuid.UUID: "binData",
+    Regex: "regex",
+    re.Pattern: "regex",
+    Timestamp: "timestamp",
+    MinKey: "minKey",
+    MaxKey: "maxKey",
+    Code: "javascript",
+    DBRef: "object",
+}
+
+
+def type_name(value: Any) -> str:
+    """Return the alias by which the server's `$type` calls a value's BSON type."""
+    if type(value) is int:
+        return "int" if _INT32_MIN <= value <= _INT32_MAX else "long"
+    name = _TYPE_NAMES.get(type(value))
+    if name is not None:
+        if name == "javascript" and value.scope is not None:
+            return "javascriptWithScope"
+        return name
+    for kind, alias in _TYPE_NAMES.items():
+        if isinstance(value, kind):
+            return alias
+    if isinstance(value, int):
+        return "int" if _INT32_MIN <= value <= _INT32_MAX else "long"
+    if isinstance(value, Mapping):
+        return "object"
+    return type(value).__name__
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """Encode a document as docstore stores it."""
+    return bson.encode(document, codec_options=CODEC)
+
+
+def decode(data: bytes) -> RawDocument:
+    """Decode one document as docstore reads it."""
+    return bson.decode(data, codec_options=CODEC)
+
+
+def identical(first: Any, second: Any) -> bool:
+    """
+    Tell whether two values are the same BSON: types, key order, bytes.
+
+    Python's `==` is no substitute: it calls 1, 1.0 and True equal, ignores key order, and denies that NaN is NaN.
+    """
+    return first is second or encode({"": first}) == encode({"": second})
+
+
+def comparison_key(value: Any) -> Hashable:
+    """
+    Return a key that is equal for exactly those values that the server's `$eq` calls equal.
+
+    Numbers compare across types by value, NaN equals NaN, strings byte by byte (simple collation), documents by
+    their fields in order.
+
+    Source: MongoDB manual, "Comparison/Sort Order".
+    """
+    name = type_name(value)
+    if name in {"int", "long", "double", "decimal"}:
+        return ("number", _number_key(value))
+    if name == "object":
+        fields = value.as_doc() if isinstance(value, DBRef) else value
+        return (name, tuple((key, comparison_key(item)) for key, item in fields.items()))
+    if name == "array":
+        return (name, tuple(comparison_key(item) for item in value))
+    if name in {"null", "minKey", "maxKey"}:
+        return (name,)
+    if name in {"bool", "string", "objectId"}:
+        return (name, value)
+    return (name, encode({"": value}))
+
+
+def _number_key(value: Any) -> Hashable:
+    number: Any = value.to_decimal() if isinstance(value, Decimal128) else value
+    if isinstance(number, float | Decimal) and number != number:  # noqa: PLR0124 - the only value unlike itself
+        return "nan"
+    if isinstance(number, float | Decimal) and number in (float("inf"), float("-inf")):
+        return "inf" if number > 0 else "-inf"
+    return Fraction(number)

@@ -1,0 +1,101 @@
+"""
+Aggregation expressions with their field references kept apart, so that one expression can be placed anywhere.
+
+An operation writes its expressions against "the document before me". Where that document stands is decided later:
+it is the stored row in a pipeline stage, a `$let` variable in a filter, an array's element within `ForEach`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from docstore.core.paths import FieldPath, dotted
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The value at a path of the document at hand; the empty path is the document itself."""
+
+    path: FieldPath
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value as data: a string such as '$price' or a document with operator names stays what it is."""
+
+    value: Any
+
+
+#: `Ref`, `Literal`, an operator document, a list of expressions, or a constant that cannot be mistaken (a number, a
+#: boolean, a type name, a `$$variable` that the expression itself binds).
+Expression: TypeAlias = Any
+
+#: The name under which the stored row is addressed.
+ROOT: Final = ""
+
+
+def render(expression: Expression, scope: str = ROOT) -> Any:
+    """
+    Write an expression as the server takes it.
+
+    Args:
+        expression: What to write.
+        scope: The variable that holds the document at hand; `ROOT` is the stored row.
+    """
+    if isinstance(expression, Ref):
+        if not expression.path:
+            return f"$${scope}" if scope else "$$ROOT"
+        return f"$${scope}.{dotted(expression.path)}" if scope else f"${dotted(expression.path)}"
+    if isinstance(expression, Literal):
+        return {"$literal": expression.value}
+    if isinstance(expression, Mapping):
+        return {key: render(item, scope) for key, item in expression.items()}
+    if isinstance(expression, list | tuple):
+        return [render(item, scope) for item in expression]
+    return expression
+
+
+def references(expression: Expression) -> Iterator[FieldPath]:
+    """Yield the path of every `Ref` in an expression."""
+    if isinstance(expression, Ref):
+        yield expression.path
+    elif isinstance(expression, Mapping):
+        for item in expression.values():
+            yield from references(item)
+    elif isinstance(expression, list | tuple):
+        for item in expression:
+            yield from references(item)
+
+
+def is_type(expression: Expression, *names: str) -> Expression:
+    """Build the condition that a value has one of the named BSON types; "missing" is one of them."""
+    if len(names) == 1:
+        return {"$eq": [{"$type": expression}, names[0]]}
+    return {"$in": [{"$type": expression}, list(names)]}
+
+
+def present(path: FieldPath) -> Expression:
+    """Build the condition that a field exists, null included."""
+    return {"$ne": [{"$type": Ref(path)}, "missing"]}
+
+
+def absent(path: FieldPath) -> Expression:
+    """Build the condition that a field does not exist."""
+    return is_type(Ref(path), "missing")
+
+
+def both(conditions: Sequence[Expression]) -> Expression:
+    """Join conditions so that a later one is only evaluated where all earlier ones hold."""
+    if not conditions:
+        return True
+    return conditions[0] if len(conditions) == 1 else {"$and": list(conditions)}
+
+
+def parents_are_documents(*paths: FieldPath) -> list[Expression]:
+    """
+    Build the conditions that everything on the way to the paths is a document or not there.
+
+    An array or a scalar on the way would be mapped over or replaced by the server, which no operation means.
+    """
+    parents = dict.fromkeys(path[:length] for path in paths for length in range(1, len(path)))
+    return [is_type(Ref(parent), "object", "missing") for parent in parents]

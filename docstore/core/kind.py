@@ -1,0 +1,246 @@
+"""A kind: a family of documents with one version line, in one collection."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from docstore.core.bson_values import RawDocument
+from docstore.core.chain import Chain, CompiledChain
+from docstore.core.document import Document
+from docstore.core.paths import FieldPath
+from docstore.core.step import Step
+from docstore.core.step_files import load_steps
+from docstore.core.version import Detect, read_version
+from docstore.errors import (
+    DefinitionError,
+    DuplicateStepError,
+    KindDefinitionError,
+    NewerVersionError,
+    NotCompilableError,
+    RetiredVersionError,
+    StepContentError,
+    VersionGapError,
+    VersionRangeError,
+)
+
+D = TypeVar("D", bound=Document)
+
+
+class Kind(Generic[D]):
+    """
+    A family of documents: a model for the latest shape, and the chain of steps that leads there.
+
+    Everything here is pure: nothing is read or written, arguments are never changed, and the same row gives the same
+    result on every node.
+
+    Args:
+        name: What the kind is called in commands, logs and records.
+        collection: Where the rows are; a collection belongs to one kind.
+        model: The latest shape.
+        steps: The steps, each with its `to`; or
+        package: the name of a package with one step per file, `vNNNN_what.py`.
+        version_field: The top-level field that holds the tag.
+        baseline: The version of rows without a tag.
+        floor: The lowest version that the code still reads; *baseline* unless said otherwise.
+        detect: Tells the version of a row without a tag from its shape, instead of *baseline*.
+
+    Raises:
+        KindDefinitionError: A group of every fault in the steps: gaps, duplicates, wrong file names, files that
+            cannot be imported (file and line), ...
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        collection: str,
+        model: type[D],
+        steps: Sequence[Step] = (),
+        package: str | None = None,
+        version_field: str = "schema_version",
+        baseline: int = 1,
+        floor: int | None = None,
+        detect: Detect | None = None,
+    ) -> None:
+        self.name = name
+        self.collection = collection
+        self.model = model
+        self.version_field = version_field
+        self.baseline = baseline
+        self.detect = detect
+        self.floor = baseline if floor is None else floor
+        located = [(step, f"the step at position {place}") for place, step in enumerate(steps, start=1)]
+        faults = _settings_faults(self)
+        if package is not None:
+            found, file_faults = load_steps(package, kind=name)
+            located += found
+            faults += file_faults
+        faults += _tag_faults(name, version_field, located)
+        ordered, chain_faults = _ordered(located, kind=name, floor=self.floor, complete=not faults)
+        faults += chain_faults
+        if faults:
+            raise KindDefinitionError(f"kind {name!r} cannot be used", faults, kind=name)
+        self.chain = Chain(kind=name, field=version_field, floor=self.floor, steps=ordered)
+
+    @property
+    def latest(self) -> int:
+        """The highest version that the code knows."""
+        return self.chain.latest
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps from floor to latest."""
+        return self.chain.steps
+
+    def version(self, raw: Mapping[str, Any]) -> int:
+        """
+        Return the version at which a row stands.
+
+        Raises:
+            UnknownVersionError: The tag is no positive integer.
+            NewerVersionError: The row is above latest; carries both versions.
+            RetiredVersionError: The row is below the floor; carries both versions.
+        """
+        version = read_version(
+            raw, kind=self.name, field=self.version_field, baseline=self.baseline, detect=self.detect
+        )
+        if version > self.latest:
+            raise NewerVersionError(kind=self.name, id=raw.get("_id"), found=version, latest=self.latest)
+        if version < self.floor:
+            raise RetiredVersionError(kind=self.name, id=raw.get("_id"), found=version, floor=self.floor)
+        return version
+
+    def upgrade(self, raw: Mapping[str, Any], *, to: int | None = None) -> RawDocument:
+        """
+        Return the row at version *to* (latest by default), tagged; a row that stands there comes back as a copy.
+
+        Raises:
+            VersionRangeError: *to* is below the row's version, or no version of the kind.
+            UpgradeFailedError: A step failed; carries kind, id, version, step and the field path.
+            NewerVersionError, RetiredVersionError, UnknownVersionError: See `version`.
+        """
+        target = self._target(to)
+        version = self.version(raw)
+        if target < version:
+            raise self._range_error(target, f"lies below the row's version {version}: use downgrade")
+        return self.chain.lift(self._owned(raw, version, target), version, target)
+
+    def downgrade(self, raw: Mapping[str, Any], *, to: int) -> RawDocument:
+        """
+        Return the row at the older version *to*, tagged; a row that stands there comes back as a copy.
+
+        Raises:
+            VersionRangeError: *to* is above the row's version, or no version of the kind.
+            NotInvertibleError: A step on the way has no way back; carries operation, kind and version.
+            DowngradeFailedError: A step failed; carries kind, id, version, step and the field path.
+            NewerVersionError, RetiredVersionError, UnknownVersionError: See `version`.
+        """
+        target = self._target(to)
+        version = self.version(raw)
+        if target > version:
+            raise self._range_error(target, f"lies above the row's version {version}: use upgrade")
+        return self.chain.lower(self._owned(raw, target, version), version, target)
+
+    def compile(self, source: int | None, *, to: int | None = None) -> CompiledChain:
+        """
+        Return the way from *source* (None: untagged) to *to* as the server runs it.
+
+        Raises:
+            NotCompilableError: A step on the way cannot run on the server, or *detect* decides in Python.
+            NotInvertibleError: The way leads down and a step has no way back.
+        """
+        if source is None and self.detect is not None:
+            raise NotCompilableError(
+                operation="an untagged row", reason="detect() tells its version in Python"
+            )
+        return self.chain.compile(source, self._target(to), baseline=self.baseline)
+
+    def writes(self, low: int, high: int) -> frozenset[FieldPath] | None:
+        """Return every path that the steps between two versions may change; None stands for any path."""
+        return self.chain.writes(low, high)
+
+    def _owned(self, raw: Mapping[str, Any], low: int, high: int) -> RawDocument:
+        # Operations replace nested values, functions may change them in place.
+        return _copied(dict(raw)) if self.chain.runs_functions(low, high) else dict(raw)
+
+    def _target(self, to: int | None) -> int:
+        if to is None:
+            return self.latest
+        if not self.floor <= to <= self.latest:
+            raise self._range_error(to)
+        return to
+
+    def _range_error(self, asked: int, reason: str = "") -> VersionRangeError:
+        return VersionRangeError(
+            kind=self.name, asked=asked, floor=self.floor, latest=self.latest, reason=reason
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Kind({self.name!r}, collection={self.collection!r}, floor={self.floor}, latest={self.latest})"
+        )
+
+
+def _settings_faults(kind: Kind[Any]) -> list[DefinitionError]:
+    faults: list[DefinitionError] = []
+
+    def fault(reason: str) -> None:
+        faults.append(StepContentError(reason=reason, kind=kind.name))
+
+    if not (isinstance(kind.model, type) and issubclass(kind.model, Document)):
+        fault("cannot be read into its model, which is no docstore.Document")
+    elif kind.version_field in kind.model.model_fields:
+        fault(f"would write the tag {kind.version_field!r} over a field of the model")
+    if kind.version_field in {"", "_id"} or "." in kind.version_field or kind.version_field.startswith("$"):
+        fault(f"cannot be tagged in {kind.version_field!r}: the tag is a plain top-level field")
+    if kind.baseline < 1:
+        fault(f"cannot begin at version {kind.baseline}: versions are positive")
+    if kind.floor < kind.baseline:
+        fault(f"has its floor {kind.floor} below its baseline {kind.baseline}")
+    return faults
+
+
+def _tag_faults(kind: str, field: str, located: Sequence[tuple[Step, str]]) -> list[DefinitionError]:
+    return [
+        StepContentError(
+            reason=f"touches the tag {field!r}, which docstore writes ({where})", kind=kind, version=step.to
+        )
+        for step, where in located
+        if any(path[0] == field for path in step.writes or ())
+    ]
+
+
+def _ordered(
+    located: Sequence[tuple[Step, str]], *, kind: str, floor: int, complete: bool
+) -> tuple[list[Step], list[DefinitionError]]:
+    """Return the steps in order and the faults of the chain; gaps are only told where every file could be read."""
+    faults: list[DefinitionError] = []
+    by_version: dict[int, tuple[Step, str]] = {}
+    for step, where in located:
+        if step.to is None:
+            faults.append(StepContentError(reason=f"has no version: {where} needs to=", kind=kind))
+        elif step.to <= floor:
+            faults.append(
+                StepContentError(
+                    reason=f"produces nothing that is read: the floor is {floor} ({where})",
+                    kind=kind,
+                    version=step.to,
+                )
+            )
+        elif step.to in by_version:
+            first = by_version[step.to][1]
+            faults.append(DuplicateStepError(kind=kind, version=step.to, first=first, second=where))
+        else:
+            by_version[step.to] = (step, where)
+    latest = max(by_version, default=floor)
+    missing = [version for version in range(floor + 1, latest) if version not in by_version]
+    if missing and complete:
+        faults.append(VersionGapError(kind=kind, missing=missing))
+    return [by_version[version][0] for version in sorted(by_version)], faults
+
+
+def _copied(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _copied(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_copied(item) for item in value]
+    return value

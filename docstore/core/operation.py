@@ -1,0 +1,121 @@
+"""What an operation is: one declarative piece of a step that can be applied, inverted and compiled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+
+from docstore.core.bson_values import RawDocument
+from docstore.core.expressions import Expression, references
+from docstore.core.paths import FieldPath
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """
+    Set fields to expressions, all evaluated on the document as it is before this action.
+
+    A field that exists keeps its place, a new one goes to the end, a missing result removes the field: a `$set`.
+    """
+
+    values: tuple[tuple[FieldPath, Expression], ...]
+
+    @property
+    def paths(self) -> tuple[FieldPath, ...]:
+        """The paths that are assigned, in order."""
+        return tuple(path for path, _ in self.values)
+
+    @property
+    def refs(self) -> frozenset[FieldPath]:
+        """The paths that the expressions read."""
+        return frozenset(path for _, value in self.values for path in references(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove fields, leaving the documents that held them, empty or not: an `$unset`."""
+
+    paths: tuple[FieldPath, ...]
+
+
+Action: TypeAlias = Assign | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """
+    An operation as the server runs it.
+
+    Where every condition in *requires* holds, running *actions* gives exactly the document that `apply` gives, byte
+    for byte (P10). Where one does not hold, the server path declines the row and `apply` decides. Conditions and
+    actions speak of the document just before this operation, and conditions raise no error on any document.
+    """
+
+    requires: tuple[Expression, ...]
+    actions: tuple[Action, ...]
+
+
+@runtime_checkable
+class Operation(Protocol):
+    """
+    One declarative change of a document's shape.
+
+    Implementations are frozen dataclasses: the fields are the whole definition, so that an operation can be compared,
+    shown and stored as data. Laws, tested for every operation:
+
+    1. `apply` never changes its argument; it returns a new document or raises `OperationRefusedError`.
+    2. `invert().apply(apply(d))` is d for documents of the shape that the docstring calls *before*, or `invert`
+       raises `NotInvertibleError`. A row is changed in the order of its fields only.
+    3. `compile()` on a server gives the same document as `apply` wherever its conditions hold.
+    4. Only *writes* change, and the outcome depends on *reads* alone. (`put`, which lifts a changed older view back
+       onto a newer row, rests on this: where nothing at *reads* changed, the newer row's *writes* stay.)
+    """
+
+    @property
+    def reads(self) -> frozenset[FieldPath]:
+        """The paths on which the outcome depends."""
+        ...
+
+    @property
+    def writes(self) -> frozenset[FieldPath]:
+        """The paths that may be created, changed or removed; a path stands for all that lies within it."""
+        ...
+
+    def apply(self, document: Mapping[str, Any]) -> RawDocument:
+        """Return the document after the operation; the argument stays as it is."""
+        ...
+
+    def change(self, document: RawDocument) -> None:
+        """
+        Like `apply`, on a document whose top level the caller owns.
+
+        Values within are shared with other documents: they are replaced, never changed in place. After
+        `OperationRefusedError` the document must be thrown away.
+        """
+        ...
+
+    def invert(self) -> "Operation":
+        """Return the operation that undoes this one, or raise `NotInvertibleError`."""
+        ...
+
+    def compile(self) -> Program:
+        """Return the operation as the server runs it, or raise `NotCompilableError`."""
+        ...
+
+
+class FieldOperation:
+    """What all operations share: `apply` in terms of `change`."""
+
+    __slots__ = ()
+
+    def change(self, document: RawDocument) -> None:
+        """See `Operation.change`."""
+        raise NotImplementedError
+
+    def apply(self, document: Mapping[str, Any]) -> RawDocument:
+        """Return the document after the operation; the argument stays as it is."""
+        working = dict(document)
+        self.change(working)
+        return working
+
+    def __copy__(self) -> Self:
+        return self

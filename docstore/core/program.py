@@ -1,0 +1,199 @@
+"""
+From programs to MongoDB: a chain's operations as one update pipeline plus one filter expression.
+
+The pipeline is the operations' actions in order, neighbours fused where no order could be told apart. The filter is
+every operation's conditions: those that speak of paths no earlier operation wrote are asked of the stored row itself,
+the others of the row as it would be by then, built with `$let`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from docstore.core.expressions import Expression, Literal, Ref, both, is_type, references, render
+from docstore.core.operation import Action, Assign, Program, Remove
+from docstore.core.paths import FieldPath, dotted, overlap, overlap_any
+
+#: A server refuses BSON nested more than 100 levels deep in a command (`maxBSONDepth` is 200, drivers and the
+#: command envelope need room).
+MAX_DEPTH = 140
+
+
+@dataclass(slots=True)
+class _Stage:
+    """A `$set` followed by an `$unset`, still growing."""
+
+    assigned: list[tuple[FieldPath, Expression]] = field(default_factory=list)
+    removed: list[FieldPath] = field(default_factory=list)
+
+    def takes(self, action: Action) -> bool:
+        """Tell whether the action can join without any document telling the difference."""
+        if isinstance(action, Remove):
+            return not any(overlap_any(path, self.removed) for path in action.paths)
+        assigned = [path for path, _ in self.assigned]
+        touched = (*action.paths, *action.refs)
+        return not any(overlap_any(path, assigned) or overlap_any(path, self.removed) for path in touched)
+
+    def add(self, action: Action) -> None:
+        if isinstance(action, Remove):
+            self.removed.extend(action.paths)
+        else:
+            self.assigned.extend(action.values)
+
+
+def pipeline(programs: Sequence[Program], *, first: Sequence[tuple[str, Any]] = ()) -> list[dict[str, Any]]:
+    """
+    Return the programs as `$set` and `$unset` stages.
+
+    Args:
+        programs: In the order in which they run.
+        first: Top-level fields and plain values that are set before everything else (the tag).
+    """
+    stages = [_Stage(assigned=[((name,), Literal(value)) for name, value in first])]
+    for program in programs:
+        for action in program.actions:
+            if not stages[-1].takes(action):
+                stages.append(_Stage())
+            stages[-1].add(action)
+    rendered: list[dict[str, Any]] = []
+    for stage in stages:
+        if stage.assigned:
+            rendered.append({"$set": {dotted(path): render(value) for path, value in stage.assigned}})
+        if stage.removed:
+            rendered.append({"$unset": [dotted(path) for path in stage.removed]})
+    return rendered
+
+
+def conditions(programs: Sequence[Program]) -> Expression:
+    """Return one expression over the stored row: true where the whole pipeline gives what Python gives."""
+    direct: list[Expression] = []
+    later: list[list[Expression]] = []
+    written: list[FieldPath] = []
+    for program in programs:
+        needs_state: list[Expression] = []
+        for condition in program.requires:
+            seen = any(overlap_any(path, written) for path in references(condition))
+            (needs_state if seen else direct).append(condition)
+        later.append(needs_state)
+        written.extend(path for action in program.actions for path in action.paths)
+    rendered = [render(condition) for condition in _unique(direct)]
+    nested = _conditions_along(programs, later, scope="", position=0)
+    return both(rendered if nested is None else [*rendered, nested])
+
+
+def _unique(items: Sequence[Expression]) -> list[Expression]:
+    kept: list[Expression] = []
+    for item in items:
+        if item not in kept:
+            kept.append(item)
+    return kept
+
+
+def _conditions_along(
+    programs: Sequence[Program], later: Sequence[list[Expression]], *, scope: str, position: int
+) -> Expression | None:
+    """Return what *later* asks from *position* on, with the document before it in variable *scope*."""
+    if not any(later[position:]):
+        return None
+    here = [render(condition, scope) for condition in later[position]]
+    if any(later[position + 1 :]):
+        name = f"d{position + 1}"
+        rest = _conditions_along(programs, later, scope=name, position=position + 1)
+        after = transformed(programs[position].actions, scope)
+        here.append({"$let": {"vars": {name: after}, "in": rest}})
+    return both(here)
+
+
+def transformed(actions: Sequence[Action], scope: str) -> Any:
+    """Return an expression for the document in variable *scope* after the actions."""
+    if not actions:
+        return render(Ref(()), scope)
+    name = f"{scope or 'r'}a"
+    after = _after(actions[0], scope)
+    if len(actions) == 1:
+        return after
+    return {"$let": {"vars": {name: after}, "in": transformed(actions[1:], name)}}
+
+
+def _after(action: Action, scope: str) -> Any:
+    document: Any = render(Ref(()), scope)
+    if isinstance(action, Remove):
+        for path in action.paths:
+            document = _without(document, path)
+        return document
+    for path, value in action.values:
+        # `render(value, scope)` reads the document before the action, whatever was already put into `document`.
+        document = _with(document, path, render(value, scope))
+    return document
+
+
+def _with(document: Any, path: FieldPath, value: Any) -> Any:
+    """Return an expression for *document* with the field at *path* set (or removed, where *value* is missing)."""
+    head, rest = path[0], path[1:]
+    if not rest:
+        return {"$setField": {"field": {"$literal": head}, "input": document, "value": value}}
+    # One variable serves every depth: an inner one hides the outer, which is no longer needed there. The value must
+    # not see it, so it is bound outside.
+    inner = {"$cond": [is_type("$$pc", "object"), "$$pc", {"$literal": {}}]}
+    return {
+        "$let": {
+            "vars": {"pd": document, "pv": value},
+            "in": {
+                "$setField": {
+                    "field": {"$literal": head},
+                    "input": "$$pd",
+                    "value": {
+                        "$let": {
+                            "vars": {"pc": {"$getField": {"field": {"$literal": head}, "input": "$$pd"}}},
+                            "in": _with(inner, rest, "$$pv"),
+                        }
+                    },
+                }
+            },
+        }
+    }
+
+
+def _without(document: Any, path: FieldPath) -> Any:
+    """Return an expression for *document* without the field at *path*."""
+    head, rest = path[0], path[1:]
+    if not rest:
+        return {"$unsetField": {"field": {"$literal": head}, "input": document}}
+    child = {"$getField": {"field": {"$literal": head}, "input": "$$pd"}}
+    return {
+        "$let": {
+            "vars": {"pd": document},
+            "in": {
+                "$cond": [
+                    is_type(child, "object"),
+                    {
+                        "$setField": {
+                            "field": {"$literal": head},
+                            "input": "$$pd",
+                            "value": _without(child, rest),
+                        }
+                    },
+                    "$$pd",
+                ]
+            },
+        }
+    }
+
+
+def depth(value: Any) -> int:
+    """Return how many levels of documents and arrays a rendered expression nests."""
+    if isinstance(value, dict):
+        return 1 + max((depth(item) for item in value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max((depth(item) for item in value), default=0)
+    return 0
+
+
+def touched(programs: Sequence[Program]) -> frozenset[FieldPath]:
+    """Return every path that the programs assign or remove."""
+    return frozenset(path for program in programs for action in program.actions for path in action.paths)
+
+
+def overlapping(paths: frozenset[FieldPath], others: frozenset[FieldPath]) -> frozenset[FieldPath]:
+    """Return those of *paths* that overlap one of *others*."""
+    return frozenset(path for path in paths if any(overlap(path, other) for other in others))

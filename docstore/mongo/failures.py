@@ -1,0 +1,74 @@
+"""Turning driver errors into docstore's own, so that none leaks out of this package."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    InvalidURI,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WTimeoutError,
+)
+
+from docstore.errors import InvalidUriError, StoreError, StoreRejectedError, StoreUnavailableError
+
+_PASSWORD = re.compile(r"(?P<before>://[^:@/]*:)[^@]*(?=@)")
+
+
+def without_password(uri: str) -> str:
+    """Return a connection string in which the password is replaced by stars."""
+    return _PASSWORD.sub(r"\g<before>***", uri)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """
+    Turn any driver error raised within into `StoreUnavailableError` or `StoreRejectedError`, chained.
+
+    Texts of the server can carry document values (a duplicate key does); the new error carries the server's name for
+    the code instead.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        raise translate(error) from error
+
+
+def translate(error: PyMongoError) -> StoreError:
+    """Return docstore's error for a driver error; no text in it can hold a document's values."""
+    if isinstance(error, ServerSelectionTimeoutError):
+        return StoreUnavailableError(reason=_first_sentence(str(error)))
+    if isinstance(error, InvalidURI):
+        return InvalidUriError(uri="", reason=without_password(str(error)))
+    if isinstance(
+        error, NetworkTimeout | AutoReconnect | ConnectionFailure | ExecutionTimeout | WTimeoutError
+    ):
+        return StoreUnavailableError(reason=_name(error))
+    if isinstance(error, BulkWriteError):
+        details = error.details or {}
+        first = next(iter(details.get("writeErrors", [])), {})
+        return StoreRejectedError(reason="a bulk write failed in part", code=first.get("code"))
+    if isinstance(error, OperationFailure):
+        return StoreRejectedError(reason=_name(error), code=error.code)
+    if isinstance(error, ConfigurationError):
+        return StoreRejectedError(reason=without_password(str(error)))
+    return StoreRejectedError(reason=type(error).__name__)
+
+
+def _first_sentence(text: str) -> str:
+    # "localhost:1: [Errno 111] Connection refused (configured timeouts: ...), Timeout: 30s, Topology Description: ..."
+    return without_password(text.split(" (configured timeouts", 1)[0].split(", Timeout:", 1)[0])
+
+
+def _name(error: PyMongoError) -> str:
+    details = error.details if isinstance(error, OperationFailure) else None
+    name = (details or {}).get("codeName")
+    return str(name) if name else type(error).__name__
