@@ -43,7 +43,7 @@ the error's notes. All of them survive pickling.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 
 class DocstoreError(Exception):
@@ -140,9 +140,7 @@ class InvalidFieldPathError(DefinitionError):
 class NotInvertibleError(DefinitionError):
     """An operation or a step has no exact way back."""
 
-    def __init__(
-        self, *, operation: str, reason: str, kind: str | None = None, version: int | None = None
-    ) -> None:
+    def __init__(self, *, operation: str, reason: str, kind: str | None = None, version: int | None = None) -> None:
         self.operation = operation
         self.reason = reason
         self.kind = kind
@@ -189,9 +187,7 @@ class KindDefinitionError(ExceptionGroup[DefinitionError], DefinitionError):
 
     kind: str
 
-    def __new__(
-        cls, message: str, faults: Sequence[DefinitionError], *, kind: str = ""
-    ) -> "KindDefinitionError":
+    def __new__(cls, message: str, faults: Sequence[DefinitionError], *, kind: str = "") -> "KindDefinitionError":
         error = super().__new__(cls, message, faults)
         error.kind = kind
         return error
@@ -223,7 +219,7 @@ class DocumentError(DocstoreError):
 class NewerVersionError(DocumentError):
     """A row is above what this code knows; it is never rewritten, stripped or tagged down."""
 
-    def __init__(self, *, kind: str, id: Any, found: int, latest: int) -> None:  # noqa: A002
+    def __init__(self, *, kind: str, id: Any, found: int, latest: int) -> None:
         self.kind = kind
         self.id = id
         self.found = found
@@ -237,7 +233,7 @@ class NewerVersionError(DocumentError):
 class RetiredVersionError(DocumentError):
     """A row is below the kind's floor: the steps that could read it have been removed."""
 
-    def __init__(self, *, kind: str, id: Any, found: int, floor: int) -> None:  # noqa: A002
+    def __init__(self, *, kind: str, id: Any, found: int, floor: int) -> None:
         self.kind = kind
         self.id = id
         self.found = found
@@ -251,14 +247,12 @@ class RetiredVersionError(DocumentError):
 class UnknownVersionError(DocumentError):
     """A row's tag is no positive integer, so nobody can know its shape."""
 
-    def __init__(self, *, kind: str, id: Any, found_type: str, field: str) -> None:  # noqa: A002
+    def __init__(self, *, kind: str, id: Any, found_type: str, field: str) -> None:
         self.kind = kind
         self.id = id
         self.found_type = found_type
         self.field = field
-        super().__init__(
-            f"{kind} {id!r} has a {field!r} that is no positive integer (its type is {found_type})"
-        )
+        super().__init__(f"{kind} {id!r} has a {field!r} that is no positive integer (its type is {found_type})")
 
 
 class OperationRefusedError(DocumentError):
@@ -279,7 +273,7 @@ class UpgradeFailedError(DocumentError):
         self,
         *,
         kind: str,
-        id: Any,  # noqa: A002
+        id: Any,
         version: int,
         step: int,
         error: str,
@@ -293,9 +287,7 @@ class UpgradeFailedError(DocumentError):
         self.error = error
         self.path = path
         where = "" if path is None else f" at {path!r}"
-        super().__init__(
-            f"{kind} {id!r} (version {version}): the {direction} of step {step} failed{where}: {error}"
-        )
+        super().__init__(f"{kind} {id!r} (version {version}): the {direction} of step {step} failed{where}: {error}")
 
 
 class DowngradeFailedError(UpgradeFailedError):
@@ -305,28 +297,24 @@ class DowngradeFailedError(UpgradeFailedError):
         self,
         *,
         kind: str,
-        id: Any,  # noqa: A002
+        id: Any,
         version: int,
         step: int,
         error: str,
         path: str | None = None,
     ) -> None:
-        super().__init__(
-            kind=kind, id=id, version=version, step=step, error=error, path=path, direction="downgrade"
-        )
+        super().__init__(kind=kind, id=id, version=version, step=step, error=error, path=path, direction="downgrade")
 
 
 class InvalidDocumentError(DocumentError):
     """A row at the latest shape does not fit the model; `problems` names field paths and pydantic error types."""
 
-    def __init__(self, *, kind: str, id: Any, version: int, problems: Sequence[str]) -> None:  # noqa: A002
+    def __init__(self, *, kind: str, id: Any, version: int, problems: Sequence[str]) -> None:
         self.kind = kind
         self.id = id
         self.version = version
         self.problems = tuple(problems)
-        super().__init__(
-            f"{kind} {id!r} (stored at version {version}) does not fit the model: {'; '.join(problems)}"
-        )
+        super().__init__(f"{kind} {id!r} (stored at version {version}) does not fit the model: {'; '.join(problems)}")
 
 
 # --- the database, or what was asked of it ----------------------------------------------------------------------
@@ -366,7 +354,7 @@ class InvalidUriError(StoreError):
 class DocumentNotFoundError(StoreError):
     """No row has this id."""
 
-    def __init__(self, *, kind: str, id: Any) -> None:  # noqa: A002
+    def __init__(self, *, kind: str, id: Any) -> None:
         self.kind = kind
         self.id = id
         super().__init__(f"there is no {kind} {id!r}")
@@ -375,7 +363,7 @@ class DocumentNotFoundError(StoreError):
 class DocumentExistsError(StoreError):
     """A unique index (most often the id) already has such a row; `index` names it where the server tells."""
 
-    def __init__(self, *, kind: str, id: Any, index: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, kind: str, id: Any, index: str | None = None) -> None:
         self.kind = kind
         self.id = id
         self.index = index
@@ -386,7 +374,7 @@ class DocumentExistsError(StoreError):
 class ConflictError(StoreError):
     """The row changed (or went) since it was read; nothing was written."""
 
-    def __init__(self, *, kind: str, id: Any, tries: int = 1) -> None:  # noqa: A002
+    def __init__(self, *, kind: str, id: Any, tries: int = 1) -> None:
         self.kind = kind
         self.id = id
         self.tries = tries
@@ -400,7 +388,7 @@ class ConflictError(StoreError):
 class UnguardedReplaceError(StoreError):
     """An object that was never read through the store cannot be replaced with a guard."""
 
-    def __init__(self, *, kind: str, id: Any) -> None:  # noqa: A002
+    def __init__(self, *, kind: str, id: Any) -> None:
         self.kind = kind
         self.id = id
         super().__init__(
@@ -425,9 +413,7 @@ class StaleQueryError(StoreError):
     Carries the paths, the stored versions below latest, and how many rows stand there.
     """
 
-    def __init__(
-        self, *, kind: str, paths: Sequence[str], versions: Sequence[int], rows: int, reason: str
-    ) -> None:
+    def __init__(self, *, kind: str, paths: Sequence[str], versions: Sequence[int], rows: int, reason: str) -> None:
         self.kind = kind
         self.paths = tuple(paths)
         self.versions = tuple(versions)
@@ -469,9 +455,7 @@ class BackfillRefusedError(DocstoreError):
 class EmbeddedServerError(DocstoreError):
     """A private mongod could not be found or started."""
 
-    def __init__(
-        self, *, reason: str, missing_libraries: Sequence[str] = (), advice: str | None = None
-    ) -> None:
+    def __init__(self, *, reason: str, missing_libraries: Sequence[str] = (), advice: str | None = None) -> None:
         self.reason = reason
         self.missing_libraries = tuple(missing_libraries)
         super().__init__(reason, advice=advice)

@@ -205,9 +205,7 @@ class Chain:
 
     def _call(self, function: StepFunction, step: Step, row: RawDocument, produces: int) -> RawDocument:
         """Run a user's function and check what it gave back against the contract in `Step`."""
-        before = (
-            {key: _snapshot(value) for key, value in row.items()} if step.declared_writes is not None else row
-        )
+        before = {key: _snapshot(value) for key, value in row.items()} if step.declared_writes is not None else row
         row_id, tag = row.get("_id"), row.get(self.field)
         try:
             result = function(row)
@@ -221,9 +219,7 @@ class Chain:
         if type(found) is not int or found not in (tag, produces):
             stated = tag_version(found)
             what = type_name(found) if stated is None else str(stated)
-            raise _BrokenContract(
-                f"it set the tag to {what}, but it produces version {produces}", path=self.field
-            )
+            raise _BrokenContract(f"it set the tag to {what}, but it produces version {produces}", path=self.field)
         if step.declared_writes is not None:
             self._check_writes(step.declared_writes, before, result)
         return result
@@ -235,9 +231,7 @@ class Chain:
             inner = frozenset(path[1:] for path in declared if path[0] == key)
             changed = _first_change(inner, before, after, key)
             if changed is not None:
-                raise _BrokenContract(
-                    "it changed a path that its step does not declare in writes", path=changed
-                )
+                raise _BrokenContract("it changed a path that its step does not declare in writes", path=changed)
 
 
 class _BrokenContract(Exception):  # noqa: N818 - never leaves this module

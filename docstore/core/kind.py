@@ -149,9 +149,7 @@ class Kind(Generic[D]):
             NotInvertibleError: The way leads down and a step has no way back.
         """
         if source is None and self.detect is not None:
-            raise NotCompilableError(
-                operation="an untagged row", reason="detect() tells its version in Python"
-            )
+            raise NotCompilableError(operation="an untagged row", reason="detect() tells its version in Python")
         return self.chain.compile(source, self._target(to), baseline=self.baseline)
 
     def writes(self, low: int, high: int) -> frozenset[FieldPath] | None:
@@ -170,14 +168,10 @@ class Kind(Generic[D]):
         return to
 
     def _range_error(self, asked: int, reason: str = "") -> VersionRangeError:
-        return VersionRangeError(
-            kind=self.name, asked=asked, floor=self.floor, latest=self.latest, reason=reason
-        )
+        return VersionRangeError(kind=self.name, asked=asked, floor=self.floor, latest=self.latest, reason=reason)
 
     def __repr__(self) -> str:
-        return (
-            f"Kind({self.name!r}, collection={self.collection!r}, floor={self.floor}, latest={self.latest})"
-        )
+        return f"Kind({self.name!r}, collection={self.collection!r}, floor={self.floor}, latest={self.latest})"
 
 
 def _settings_faults(kind: Kind[Any]) -> list[DefinitionError]:

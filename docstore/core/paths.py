@@ -48,9 +48,7 @@ def parse_path(path: str) -> FieldPath:
         if segment.startswith("$"):
             raise InvalidFieldPathError(path=path, reason="has a segment that begins with '$'")
         if segment.isdigit():
-            raise InvalidFieldPathError(
-                path=path, reason="has a segment of digits only; use ForEach for arrays"
-            )
+            raise InvalidFieldPathError(path=path, reason="has a segment of digits only; use ForEach for arrays")
         if "\0" in segment:
             raise InvalidFieldPathError(path=path, reason="has a null character")
     if segments[0] == "_id":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docstore.core.expressions import Expression, Literal, Ref, both, is_type, references, render
-from docstore.core.operation import Action, Assign, Program, Remove
+from docstore.core.operation import Action, Program, Remove
 from docstore.core.paths import FieldPath, dotted, overlap, overlap_any
 
 #: A server refuses BSON nested more than 100 levels deep in a command (`maxBSONDepth` is 200, drivers and the

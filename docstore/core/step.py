@@ -93,9 +93,7 @@ class Step:
             NotInvertibleError: One of the operations has no exact way back; names it and says why.
         """
         if not self.operations:
-            raise NotInvertibleError(
-                operation="a function step", reason="its way back is its downgrade function"
-            )
+            raise NotInvertibleError(operation="a function step", reason="its way back is its downgrade function")
         return tuple(operation.invert() for operation in reversed(self.operations))
 
     @property

@@ -33,9 +33,7 @@ def load_steps(package: str, *, kind: str) -> tuple[list[tuple[Step, str]], list
         file = f"{package.replace('.', '/')}/{info.name}.py"
         match = _NAME.fullmatch(info.name)
         if match is None:
-            faults.append(
-                StepFileError(kind=kind, file=file, line=None, reason="the name is no vNNNN_what.py")
-            )
+            faults.append(StepFileError(kind=kind, file=file, line=None, reason="the name is no vNNNN_what.py"))
             continue
         version = int(match["version"])
         try:

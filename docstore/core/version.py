@@ -29,9 +29,7 @@ def tag_version(tag: Any) -> int | None:
     return None
 
 
-def read_version(
-    document: Mapping[str, Any], *, kind: str, field: str, baseline: int, detect: Detect | None
-) -> int:
+def read_version(document: Mapping[str, Any], *, kind: str, field: str, baseline: int, detect: Detect | None) -> int:
     """
     Return the version at which a row stands.
 
@@ -44,9 +42,7 @@ def read_version(
     if tag is not None:
         version = tag_version(tag)
         if version is None:
-            raise UnknownVersionError(
-                kind=kind, id=document.get("_id"), found_type=type_name(tag), field=field
-            )
+            raise UnknownVersionError(kind=kind, id=document.get("_id"), found_type=type_name(tag), field=field)
         return version
     if detect is None:
         return baseline

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pymongo.errors import (
     AutoReconnect,
@@ -48,13 +49,12 @@ def translate(error: PyMongoError) -> StoreError:
         return StoreUnavailableError(reason=_first_sentence(str(error)))
     if isinstance(error, InvalidURI):
         return InvalidUriError(uri="", reason=without_password(str(error)))
-    if isinstance(
-        error, NetworkTimeout | AutoReconnect | ConnectionFailure | ExecutionTimeout | WTimeoutError
-    ):
+    if isinstance(error, NetworkTimeout | AutoReconnect | ConnectionFailure | ExecutionTimeout | WTimeoutError):
         return StoreUnavailableError(reason=_name(error))
     if isinstance(error, BulkWriteError):
         details = error.details or {}
-        first = next(iter(details.get("writeErrors", [])), {})
+        errors: list[dict[str, Any]] = list(details.get("writeErrors", []))
+        first = errors[0] if errors else {}
         return StoreRejectedError(reason="a bulk write failed in part", code=first.get("code"))
     if isinstance(error, OperationFailure):
         return StoreRejectedError(reason=_name(error), code=error.code)
@@ -64,7 +64,7 @@ def translate(error: PyMongoError) -> StoreError:
 
 
 def _first_sentence(text: str) -> str:
-    # "localhost:1: [Errno 111] Connection refused (configured timeouts: ...), Timeout: 30s, Topology Description: ..."
+    # The text goes on with timeouts and a dump of the topology, which tell a reader nothing more.
     return without_password(text.split(" (configured timeouts", 1)[0].split(", Timeout:", 1)[0])
 
 
