@@ -187,7 +187,8 @@ class KindDefinitionError(ExceptionGroup[DefinitionError], DefinitionError):
 
     kind: str
 
-    def __new__(cls, message: str, faults: Sequence[DefinitionError], *, kind: str = "") -> "KindDefinitionError":
+    def __new__(cls, message: str, faults: Sequence[DefinitionError], *, kind: str = "") -> Self:
+        """Build the group; an exception group takes its members here."""
         error = super().__new__(cls, message, faults)
         error.kind = kind
         return error
