@@ -68,7 +68,7 @@ class Member:
             EmbeddedServerError: The operating system refuses to run the binary.
         """
         if new_port:
-            self.port = _free_port()
+            self.port = free_port()
         self.pid = await keeper.start(self._command(launch), stderr=self._stderr)
 
     async def until_listening(self, keeper: Keeper, launch: Launch, *, port_attempts: int = PORT_ATTEMPTS) -> None:
@@ -86,7 +86,9 @@ class Member:
                 return
             if exit_code != ADDRESS_IN_USE:
                 printed = await asyncio.to_thread(self._stderr.read_text, errors="replace")
-                raise explain_failure(launch.mongod, exit_code, printed)
+                failure = explain_failure(launch.mongod, exit_code, printed)
+                failure.add_note(await asyncio.to_thread(self.log_tail))
+                raise failure
         raise EmbeddedServerError(reason=f"another process took port {self.port} before mongod could")
 
     async def until_in_service(self) -> dict[str, Any]:
@@ -124,12 +126,12 @@ class Member:
 
     def log_tail(self) -> str:
         """
-        The last lines of the log, under a heading; empty if there is no log.
+        The last lines of the log, under a heading.
         """
         try:
             lines = self.log.read_text(errors="replace").splitlines()
         except OSError:
-            return ""
+            return f"{self.address} wrote no log"
         return "\n".join([f"the end of the log of {self.address}:", *lines[-LOG_TAIL:]])
 
     @property
@@ -178,7 +180,10 @@ class Member:
         return bool(status["pid"] == pid)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """
+    Return a loopback port on which nobody listened a moment ago.
+    """
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -95,12 +95,7 @@ class EmbeddedServer:
         self._members = tuple(Member(folder / str(number)) for number in range(self._size))
         try:
             await self._bring_up(self._keeper, launch)
-        except BaseException as error:
-            if isinstance(error, EmbeddedServerError):
-                for member in self._members:
-                    tail = await asyncio.to_thread(member.log_tail)
-                    if tail:
-                        error.add_note(tail)
+        except BaseException:
             await self.stop()
             raise
         return self
@@ -199,9 +194,12 @@ class EmbeddedServer:
                 for member in self._members:
                     await member.until_in_service()
         except (TimeoutError, PyMongoError) as error:
-            raise EmbeddedServerError(
+            failure = EmbeddedServerError(
                 reason=f"the private replica set was not ready within {self._start_timeout:g} s"
-            ) from error
+            )
+            for member in self._members:
+                failure.add_note(await asyncio.to_thread(member.log_tail))
+            raise failure from error
 
     async def _initiate(self) -> None:
         configuration = {

@@ -1,0 +1,127 @@
+"""
+What every test may ask for: a real mongod, databases of one's own on each driver, and how thorough to be.
+
+A test that needs a mongod fails where none can be had; nothing is skipped.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+from mongomock_motor import AsyncMongoMockClient
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+
+from docstore.embedded import EmbeddedServer
+
+# A deadline measures the machine, not the code; what is slow meets the timeout of the test.
+hypothesis.settings.register_profile("docstore", deadline=None)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="run the property tests ten times as long")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("thorough" if config.getoption("--thorough") else "docstore")
+
+
+@pytest.fixture(scope="session")
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """
+    Whether the run was asked to take its time (`--thorough`).
+    """
+    return bool(request.config.getoption("--thorough"))
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[EmbeddedServer]:
+    """
+    A replica set of one member, for all tests of this worker.
+
+    Transactions and change streams work; for elections ask for `replica_set`.
+    """
+    yield from _served(EmbeddedServer())
+
+
+@pytest.fixture(scope="session")
+def replica_set() -> Iterator[EmbeddedServer]:
+    """
+    A replica set of three members, for all tests of this worker that break it; they leave it whole.
+    """
+    yield from _served(EmbeddedServer(members=3))
+
+
+@pytest.fixture(scope="session")
+def mongod_uri(mongod: EmbeddedServer) -> str:
+    """
+    The URI of `mongod`.
+    """
+    return mongod.uri
+
+
+@pytest.fixture
+def database_name() -> str:
+    """
+    A name that no other test, worker or run uses.
+    """
+    return f"test_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+async def client(mongod_uri: str) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
+    """
+    A PyMongo Async client of `mongod`, bound to the test's own event loop.
+    """
+    async with AsyncMongoClient[dict[str, Any]](mongod_uri) as client:
+        yield client
+
+
+@pytest.fixture
+async def database(
+    client: AsyncMongoClient[dict[str, Any]], database_name: str
+) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+    """
+    An empty database of PyMongo Async, emptied again after the test.
+    """
+    database = client[database_name]
+    yield database
+    await _empty(database)
+
+
+@pytest.fixture
+async def motor_database(
+    database: AsyncDatabase[dict[str, Any]], mongod_uri: str
+) -> AsyncIterator[AsyncIOMotorDatabase[dict[str, Any]]]:
+    """
+    The same database as `database`, seen through Motor.
+    """
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongod_uri)
+    yield client[database.name]
+    client.close()
+
+
+@pytest.fixture
+def mock_database(database_name: str) -> Any:
+    """
+    An empty database of mongomock-motor, in memory.
+    """
+    return AsyncMongoMockClient()[database_name]
+
+
+def _served(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    asyncio.run(server.start())
+    yield server
+    asyncio.run(server.stop())
+
+
+async def _empty(database: AsyncDatabase[dict[str, Any]]) -> None:
+    # Dropping the database takes the server 100 ms, whatever is in it; dropping its collections takes 2.
+    async for collection in await database.list_collections():
+        if not collection["name"].startswith("system."):
+            await database.drop_collection(collection["name"])
