@@ -41,14 +41,14 @@ def driver_of(database: AnyDatabase) -> Driver:
     Raises:
         TypeError: It comes from none of the three (a synchronous PyMongo database, for example).
     """
-    for base in type(database).__mro__:
-        module = base.__module__
-        if module.startswith("mongomock_motor"):
-            return Driver.MOCK
-        if module.startswith("motor."):
-            return Driver.MOTOR
-        if module.startswith("pymongo.asynchronous."):
-            return Driver.PYMONGO
+    modules = [base.__module__ for base in type(database).__mro__]
+    # Asked first: the mock's classes claim to stand in Motor's module.
+    if any(module.startswith("mongomock_motor") for module in modules):
+        return Driver.MOCK
+    if any(module.startswith("motor.") for module in modules):
+        return Driver.MOTOR
+    if any(module.startswith("pymongo.asynchronous.") for module in modules):
+        return Driver.PYMONGO
     found = f"{type(database).__module__}.{type(database).__qualname__}"
     msg = f"a Motor or PyMongo Async database is needed, not {found}"
     raise TypeError(msg)
