@@ -1,0 +1,1 @@
+"""The read and write path that services embed."""

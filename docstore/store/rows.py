@@ -1,0 +1,152 @@
+"""From the stored bytes of a row to the latest model."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Generic, TypeVar
+
+import bson
+from bson.errors import BSONError
+from pydantic import ValidationError
+
+from docstore.core.bson_values import CODEC, RawDocument, decode
+from docstore.core.document import ORIGIN, Document
+from docstore.core.kind import Kind
+from docstore.errors import DocumentError, InvalidDocumentError
+from docstore.mongo.reading import pieces
+
+D = TypeVar("D", bound=Document)
+
+#: How many rows are decoded at once. Few enough that the dicts are gone before the garbage collector looks at them.
+DECODED_AT_ONCE: Final = 128
+
+_set_origin = Document.__dict__[ORIGIN].__set__
+_LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")
+
+
+class RowReader(Generic[D]):
+    """
+    Brings rows of one kind to the latest shape and into the model.
+
+    Nothing is written, and a row that cannot be read leaves the reader as it was. What is returned remembers the
+    stored bytes, which share nothing with the values in it.
+
+    Args:
+        kind: Whose rows these are.
+        on_old: Called with the stored bytes and the upgraded, tagged row of every row below latest that the model
+            took. The row is only lent: its values belong to the document that was read.
+    """
+
+    def __init__(self, kind: Kind[D], on_old: Callable[[bytes, RawDocument], None] | None = None) -> None:
+        self.kind = kind
+        self._on_old = on_old
+
+    def read(self, raw: bytes, row: RawDocument | None = None) -> D:
+        """
+        Return the document of one row.
+
+        Args:
+            raw: The row as it is stored.
+            row: The same, decoded; it is used up.
+
+        Raises:
+            NewerVersionError: The row is above latest; carries both versions.
+            RetiredVersionError: The row is below the floor; carries both versions.
+            UnknownVersionError: The tag is no positive integer; carries the type that was found.
+            UpgradeFailedError: A step failed; carries kind, id, version, step and the field path.
+            InvalidDocumentError: The bytes are no valid BSON, or the model refuses the row; carries pydantic's error
+                types and field paths.
+        """
+        kind = self.kind
+        field = kind.version_field
+        if row is None:
+            row = decoded(raw, kind)
+        tag = row.get(field)
+        version = kind.latest
+        # `type`, because True equals 1 and a double is still to be normalised by the next rewrite.
+        if tag != version or type(tag) is not int:
+            version = kind.version(row)
+        lent = None
+        if version != kind.latest:
+            row = kind.chain.lift(row, version, kind.latest)
+            lent = None if self._on_old is None else dict(row)
+        row.pop(field, None)
+        document = self._modelled(raw, row, version)
+        if lent is not None and self._on_old is not None:
+            self._on_old(raw, lent)
+        return document
+
+    def rows(self, batch: bytes, on_error: Callable[[DocumentError], None] | None = None) -> Iterator[D]:
+        """
+        Yield the documents of a batch in order; see `read`.
+
+        Args:
+            batch: Stored rows, one after another.
+            on_error: Takes the error of a row that cannot be read, which is then left out. Without it the error is
+                raised where the row stands, and the rest of the batch is not read.
+        """
+        field, latest = self.kind.version_field, self.kind.latest
+        for raws, rows in _decoded_parts(batch):
+            for raw, row in zip(raws, rows, strict=True):
+                try:
+                    # What `read` does with a row at latest: nearly all of them are.
+                    if row is not None and (tag := row.get(field)) == latest and type(tag) is int:
+                        del row[field]
+                        document = self._modelled(raw, row, latest)
+                    else:
+                        document = self.read(raw, row)
+                except DocumentError as error:
+                    if on_error is None:
+                        raise
+                    on_error(error)
+                else:
+                    yield document
+
+    def _modelled(self, raw: bytes, row: RawDocument, version: int) -> D:
+        try:
+            document: D = self.kind.model.__pydantic_validator__.validate_python(row)
+        except Exception as error:  # noqa: BLE001 - whatever a validator raises, it is this row that is at fault
+            # The cause would show the row's values in every traceback.
+            raise refused(error, kind=self.kind, row=row, version=version) from None
+        _set_origin(document, raw)
+        return document
+
+
+def decoded(raw: bytes, kind: Kind[Any]) -> RawDocument:
+    """
+    Decode one stored row.
+
+    Raises:
+        InvalidDocumentError: The bytes are no valid BSON (text that is no UTF-8, for example).
+    """
+    try:
+        return decode(raw)
+    except (BSONError, ValueError) as error:
+        raise InvalidDocumentError(
+            kind=kind.name, id=_id_of_undecodable(raw), version=0, problems=["the stored bytes are no valid BSON"]
+        ) from error
+
+
+def refused(error: Exception, *, kind: Kind[Any], row: RawDocument, version: int) -> InvalidDocumentError:
+    """Return what a model's refusal of a row comes out as: error types and field paths, no values."""
+    if isinstance(error, ValidationError):
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = [f"{fault['type']} @ {'.'.join(map(str, fault['loc'])) or '(document)'}" for fault in faults]
+    else:
+        # A validator that raises something else is a fault of this row too: it must not stop the others.
+        problems = [f"{type(error).__name__} @ (document)"]
+    return InvalidDocumentError(kind=kind.name, id=row.get("_id"), version=version, problems=problems)
+
+
+def _decoded_parts(batch: bytes) -> Iterator[tuple[list[bytes], list[RawDocument] | list[None]]]:
+    for part, raws in pieces(batch, DECODED_AT_ONCE):
+        try:
+            yield raws, bson.decode_all(part, CODEC)
+        except (BSONError, ValueError):
+            # One row in it is no valid BSON; each is decoded by itself, so that only that one fails.
+            yield raws, [None] * len(raws)
+
+
+def _id_of_undecodable(raw: bytes) -> Any:
+    try:
+        return bson.decode(raw, _LENIENT).get("_id")
+    except (BSONError, ValueError):
+        return None
