@@ -5,7 +5,10 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 
 # Override on the command line, for instance: make test PYTHON=python3.12 WORKERS=4
-PYTHON ?= python3
+# By default the first of these that is new enough; with none, python3, to say what is wrong with it.
+PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
+PYTHON ?= $(or $(shell for each in $(PYTHONS); do \
+  "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done),python3)
 WORKERS ?= 2
 ARGS ?=
 
