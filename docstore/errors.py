@@ -11,9 +11,12 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── StepFileError
     │   ├── StepContentError
     │   ├── InvalidFieldPathError
+    │   ├── InvalidOperationError
     │   ├── NotInvertibleError
     │   ├── NotCompilableError
     │   ├── CollectionSharedError
+    │   ├── KindModuleError
+    │   ├── UpgradersNotFoundError
     │   └── UnknownKindError
     ├── DocumentError                   one row is at fault: it is put aside, everything else goes on
     │   ├── NewerVersionError
@@ -137,6 +140,17 @@ class InvalidFieldPathError(DefinitionError):
         super().__init__(f"field path {path!r} {reason}")
 
 
+class InvalidOperationError(DefinitionError):
+    """
+    An operation was given arguments that cannot work on any row.
+    """
+
+    def __init__(self, *, operation: str, reason: str) -> None:
+        self.operation = operation
+        self.reason = reason
+        super().__init__(f"{operation} {reason}")
+
+
 class NotInvertibleError(DefinitionError):
     """An operation or a step has no exact way back."""
 
@@ -168,6 +182,31 @@ class CollectionSharedError(DefinitionError):
         super().__init__(
             f"kinds {first!r} and {second!r} share the collection {collection!r}",
             advice="a collection belongs to one kind: give one of them a collection of its own",
+        )
+
+
+class KindModuleError(DefinitionError):
+    """A module of the package that holds the kinds cannot be imported."""
+
+    def __init__(self, *, module: str, file: str, line: int | None, reason: str) -> None:
+        self.module = module
+        self.file = file
+        self.line = line
+        self.reason = reason
+        where = file if line is None else f"{file}:{line}"
+        super().__init__(f"{where}: {reason}")
+
+
+class UpgradersNotFoundError(DefinitionError):
+    """The package that should hold the kinds is not there, or holds none."""
+
+    def __init__(self, *, package: str, reason: str) -> None:
+        self.package = package
+        self.reason = reason
+        super().__init__(
+            f"the package {package!r} {reason}",
+            advice="name the package that holds the kinds: --upgraders PACKAGE, DOCSTORE_UPGRADERS, or "
+            "`upgraders` in [tool.docstore] of pyproject.toml",
         )
 
 

@@ -84,6 +84,36 @@ def absent(path: FieldPath) -> Expression:
     return is_type(Ref(path), "missing")
 
 
+def set_where(path: FieldPath, value: Expression, when: Expression | None = None) -> tuple[FieldPath, Expression]:
+    """
+    Build the assignment that sets a field where a condition holds, and changes nothing elsewhere.
+
+    A plain `$set` of `a.b` to something missing creates an empty `a`. This one leaves `a` alone.
+
+    Args:
+        path: The field; its parents are documents or missing.
+        value: What to set; a missing value removes the field.
+        when: Where to set it; by default, wherever the value is not missing (for fields that are absent before).
+    """
+    if len(path) == 1:
+        return path, value if when is None else {"$cond": [when, value, Ref(path)]}
+    top = path[:1]
+    if when is None:
+        bound = "dsValue"
+        changed = {"$cond": [is_type(f"$${bound}", "missing"), Ref(top), _with_field(top, path[1:], f"$${bound}")]}
+        return top, {"$let": {"vars": {bound: value}, "in": changed}}
+    return top, {"$cond": [when, _with_field(top, path[1:], value), Ref(top)]}
+
+
+def _with_field(holder: FieldPath, rest: FieldPath, value: Expression) -> Expression:
+    """
+    Build the document at *holder*, or a new one where it is missing, with the field at *rest* within it set.
+    """
+    inner = value if len(rest) == 1 else _with_field((*holder, rest[0]), rest[1:], value)
+    document = {"$ifNull": [Ref(holder), Literal({})]}
+    return {"$setField": {"field": Literal(rest[0]), "input": document, "value": inner}}
+
+
 def both(conditions: Sequence[Expression]) -> Expression:
     """Join conditions so that a later one is only evaluated where all earlier ones hold."""
     if not conditions:

@@ -1,8 +1,8 @@
 """What an operation is: one declarative piece of a step that can be applied, inverted and compiled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Expression, references
@@ -102,10 +102,12 @@ class Operation(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class FieldOperation:
-    """What all operations share: `apply` in terms of `change`."""
+    """What all operations share: their paths as plain attributes, and `apply` in terms of `change`."""
 
-    __slots__ = ()
+    reads: frozenset[FieldPath] = field(init=False, repr=False, compare=False)
+    writes: frozenset[FieldPath] = field(init=False, repr=False, compare=False)
 
     def change(self, document: RawDocument) -> None:
         """See `Operation.change`."""
@@ -117,5 +119,10 @@ class FieldOperation:
         self.change(working)
         return working
 
-    def __copy__(self) -> Self:
-        return self
+    def invert(self) -> Operation:
+        """See `Operation.invert`."""
+        raise NotImplementedError
+
+    def compile(self) -> Program:
+        """See `Operation.compile`."""
+        raise NotImplementedError

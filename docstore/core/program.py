@@ -97,7 +97,7 @@ def _conditions_along(
         return None
     here = [render(condition, scope) for condition in later[position]]
     if any(later[position + 1 :]):
-        name = f"d{position + 1}"
+        name = f"dsBefore{position + 1}"
         rest = _conditions_along(programs, later, scope=name, position=position + 1)
         after = transformed(programs[position].actions, scope)
         here.append({"$let": {"vars": {name: after}, "in": rest}})
@@ -108,7 +108,7 @@ def transformed(actions: Sequence[Action], scope: str) -> Any:
     """Return an expression for the document in variable *scope* after the actions."""
     if not actions:
         return render(Ref(()), scope)
-    name = f"{scope or 'r'}a"
+    name = f"{scope or 'dsRow'}N"
     after = _after(actions[0], scope)
     if len(actions) == 1:
         return after
@@ -134,18 +134,18 @@ def _with(document: Any, path: FieldPath, value: Any) -> Any:
         return {"$setField": {"field": {"$literal": head}, "input": document, "value": value}}
     # One variable serves every depth: an inner one hides the outer, which is no longer needed there. The value must
     # not see it, so it is bound outside.
-    inner = {"$cond": [is_type("$$pc", "object"), "$$pc", {"$literal": {}}]}
+    inner = {"$cond": [is_type("$$dsChild", "object"), "$$dsChild", {"$literal": {}}]}
     return {
         "$let": {
-            "vars": {"pd": document, "pv": value},
+            "vars": {"dsDocument": document, "dsNew": value},
             "in": {
                 "$setField": {
                     "field": {"$literal": head},
-                    "input": "$$pd",
+                    "input": "$$dsDocument",
                     "value": {
                         "$let": {
-                            "vars": {"pc": {"$getField": {"field": {"$literal": head}, "input": "$$pd"}}},
-                            "in": _with(inner, rest, "$$pv"),
+                            "vars": {"dsChild": {"$getField": {"field": {"$literal": head}, "input": "$$dsDocument"}}},
+                            "in": _with(inner, rest, "$$dsNew"),
                         }
                     },
                 }
@@ -159,21 +159,21 @@ def _without(document: Any, path: FieldPath) -> Any:
     head, rest = path[0], path[1:]
     if not rest:
         return {"$unsetField": {"field": {"$literal": head}, "input": document}}
-    child = {"$getField": {"field": {"$literal": head}, "input": "$$pd"}}
+    child = {"$getField": {"field": {"$literal": head}, "input": "$$dsDocument"}}
     return {
         "$let": {
-            "vars": {"pd": document},
+            "vars": {"dsDocument": document},
             "in": {
                 "$cond": [
                     is_type(child, "object"),
                     {
                         "$setField": {
                             "field": {"$literal": head},
-                            "input": "$$pd",
+                            "input": "$$dsDocument",
                             "value": _without(child, rest),
                         }
                     },
-                    "$$pd",
+                    "$$dsDocument",
                 ]
             },
         }
