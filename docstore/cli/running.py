@@ -1,0 +1,102 @@
+"""Running a command: settings, kinds, a database, and an exit code for whatever happens."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import ValidationError
+
+from docstore.cli.complaints import complain, complain_about
+from docstore.cli.exits import ExitCode
+from docstore.cli.options import Where
+from docstore.core.kind import Kind
+from docstore.discovery import find_kinds, kind_named
+from docstore.errors import DocstoreError
+from docstore.mongo.client import connected
+from docstore.mongo.driver import AnyDatabase
+from docstore.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """The kinds of the package and the database that holds their rows."""
+
+    kinds: dict[str, Kind[Any]]
+    package: str
+    database: AnyDatabase
+
+    def kind(self, name: str) -> Kind[Any]:
+        """
+        Return a kind by its name.
+
+        Raises:
+            UnknownKindError: There is none of that name.
+        """
+        return kind_named(name, self.kinds, where=f"the package {self.package!r}")
+
+
+@asynccontextmanager
+async def workplace(context: typer.Context, where: Where, *, kind: str | None = None) -> AsyncIterator[Workplace]:
+    """
+    Load the kinds, then open the database; the fault that is cheaper to find is found first.
+
+    Args:
+        context: Holds the options typed before the command.
+        where: The options typed after it.
+        kind: A kind that has to be there.
+
+    Raises:
+        DocstoreError: A setting, the kinds or the database.
+    """
+    settings = _settings(where.or_else(context.obj))
+    if settings.upgraders is None:
+        raise usage_fault(
+            "no package of kinds was named",
+            "--upgraders PACKAGE, DOCSTORE_UPGRADERS, or `upgraders` in [tool.docstore] of pyproject.toml",
+        )
+    # Console scripts do not look into the current folder by themselves.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    kinds = find_kinds(settings.upgraders)
+    if kind is not None:
+        kind_named(kind, kinds, where=f"the package {settings.upgraders!r}")
+    if settings.uri is None:
+        raise usage_fault("no database was named", "--uri mongodb://HOST/DATABASE, or DOCSTORE_URI")
+    async with connected(settings.uri.get_secret_value(), settings.database) as database:
+        yield Workplace(kinds=kinds, package=settings.upgraders, database=database)
+
+
+def usage_fault(text: str, hint: str) -> typer.Exit:
+    """Tell the user that the command cannot be run as it was typed, and return what ends it."""
+    complain(text, hint)
+    return typer.Exit(ExitCode.USAGE)
+
+
+def run(command: Coroutine[Any, Any, ExitCode]) -> None:
+    """
+    Run a command to its end and leave with its exit code.
+
+    Raises:
+        typer.Exit: Always.
+    """
+    try:
+        code = asyncio.run(command)
+    except DocstoreError as error:
+        code = complain_about(error)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        code = ExitCode.FAILED
+    raise typer.Exit(code)
+
+
+def _settings(where: Where) -> Settings:
+    try:
+        return where.settings()
+    except ValidationError as error:
+        names = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
+        raise usage_fault(f"wrong setting: {names} must be text", "see `docstore --help`") from None

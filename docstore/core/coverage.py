@@ -1,0 +1,187 @@
+"""From counted tags to the coverage report: how many rows stand at which version, and what that allows."""
+
+import datetime
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from docstore.core.kind import Kind
+from docstore.core.version import TAG_TYPES, tag_version
+
+#: BSON types of a tag that say nothing about the version (`undefined` is a null that old drivers wrote).
+UNTAGGED_TYPES: Final = frozenset({"missing", "null", "undefined"})
+
+
+@dataclass(frozen=True, slots=True)
+class TagCount:
+    """How many rows have a tag of this BSON type (as the server's `$type` calls it) and, for numbers, this value."""
+
+    type: str
+    value: Any
+    rows: int
+
+
+class VersionCount(BaseModel):
+    """How many tagged rows stand at one version."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    rows: int
+
+
+class Coverage(BaseModel):
+    """
+    How many rows of a kind stand at which version.
+
+    Every row is in exactly one of *versions*, *untagged* and *unreadable*.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    #: The kind's name.
+    kind: str
+    #: Where its rows are.
+    collection: str
+    #: The highest version that the code knows.
+    latest: int
+    #: The lowest version that the code still reads.
+    floor: int
+    #: The version that nodes store; null as long as the database holds none.
+    write_version: int | None
+    #: All rows.
+    total: int
+    #: Tagged rows by version, in order; also those below the floor and above latest.
+    versions: tuple[VersionCount, ...]
+    #: Rows whose tag is missing or null.
+    untagged: int
+    #: Rows whose tag is no positive integer.
+    unreadable: int
+    #: Those of *versions* above latest.
+    newer: int
+    #: Rows that were put aside by a backfill.
+    quarantined: int
+    #: The share of rows at latest, 0 to 1; 1 for an empty collection.
+    coverage: float
+    #: When the rows were counted.
+    counted_at: datetime.datetime
+    #: Whether all counts are of one and the same moment, and cannot be rolled back.
+    exact: bool
+    #: The highest V for which nothing stands in the way of `retire --below V`, or null.
+    retirable_below: int | None
+    #: What stands in the way of retiring every version below latest, in words.
+    blockers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    versions: Counter[int]
+    untagged: int
+    unreadable: int
+
+    @property
+    def total(self) -> int:
+        return self.versions.total() + self.untagged + self.unreadable
+
+
+def coverage_of(
+    kind: Kind[Any],
+    counts: Sequence[TagCount],
+    *,
+    quarantined: int,
+    counted_at: datetime.datetime,
+    exact: bool,
+    write_version: int | None = None,
+) -> Coverage:
+    """
+    Return the report for a kind.
+
+    Args:
+        kind: Whose rows were counted.
+        counts: Every row's tag, counted.
+        quarantined: How many rows are put aside.
+        counted_at: When.
+        exact: Whether all of this is of one moment.
+        write_version: The version that nodes store, if the database holds one.
+    """
+    tally = _tally(counts)
+    total = tally.total
+    at_latest = tally.versions[kind.latest]
+    if _untagged_version(kind) == kind.latest:
+        at_latest += tally.untagged
+    return Coverage(
+        kind=kind.name,
+        collection=kind.collection,
+        latest=kind.latest,
+        floor=kind.floor,
+        write_version=write_version,
+        total=total,
+        versions=tuple(VersionCount(version=version, rows=rows) for version, rows in sorted(tally.versions.items())),
+        untagged=tally.untagged,
+        unreadable=tally.unreadable,
+        newer=sum(rows for version, rows in tally.versions.items() if version > kind.latest),
+        quarantined=quarantined,
+        coverage=at_latest / total if total else 1.0,
+        counted_at=counted_at,
+        exact=exact,
+        retirable_below=_retirable_below(kind, tally, quarantined),
+        blockers=tuple(_blockers(kind, tally, quarantined)),
+    )
+
+
+def rows_below(kind: Kind[Any], coverage: Coverage, version: int) -> int:
+    """
+    Return how many rows stand, or may stand, below a version.
+
+    Rows whose tag cannot be read count, and so do untagged rows whose version only `detect` could tell.
+    """
+    tagged = sum(count.rows for count in coverage.versions if count.version < version)
+    untagged_at = _untagged_version(kind)
+    untagged = coverage.untagged if untagged_at is None or untagged_at < version else 0
+    return tagged + untagged + coverage.unreadable
+
+
+def _untagged_version(kind: Kind[Any]) -> int | None:
+    return kind.baseline if kind.detect is None else None
+
+
+def _tally(counts: Sequence[TagCount]) -> _Tally:
+    versions: Counter[int] = Counter()
+    untagged = unreadable = 0
+    for count in counts:
+        version = tag_version(count.value) if count.type in TAG_TYPES else None
+        if version is not None:
+            versions[version] += count.rows
+        elif count.type in UNTAGGED_TYPES:
+            untagged += count.rows
+        else:
+            unreadable += count.rows
+    return _Tally(versions=versions, untagged=untagged, unreadable=unreadable)
+
+
+def _retirable_below(kind: Kind[Any], tally: _Tally, quarantined: int) -> int | None:
+    # An untagged row is never above the baseline for sure, and no version at or below the floor can be retired again.
+    if tally.unreadable or tally.untagged or quarantined:
+        return None
+    lowest = min([*tally.versions, kind.latest])
+    return lowest if lowest > kind.floor else None
+
+
+def _blockers(kind: Kind[Any], tally: _Tally, quarantined: int) -> Iterator[str]:
+    for version, rows in sorted(tally.versions.items()):
+        if version < kind.latest:
+            below_floor = ", below the floor" if version < kind.floor else ""
+            yield f"{_rows(rows)} at version {version}{below_floor}"
+    if tally.untagged and kind.floor < kind.latest:
+        yield f"{_rows(tally.untagged)} without a tag"
+    if tally.unreadable:
+        yield f"{_rows(tally.unreadable)} whose tag is no positive integer"
+    if quarantined:
+        yield f"{_rows(quarantined)} in quarantine"
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"

@@ -1,0 +1,89 @@
+"""Counting rows by tag, exactly."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pymongo.errors import ConfigurationError, OperationFailure
+
+from docstore.core.bson_values import type_name
+from docstore.core.coverage import TagCount
+from docstore.core.version import TAG_TYPES
+from docstore.mongo.driver import (
+    AnyDatabase,
+    AnySession,
+    Driver,
+    driver_of,
+    open_collection,
+    settled,
+    snapshot_session,
+)
+from docstore.mongo.failures import translated
+from docstore.mongo.quarantine import count_quarantined
+from docstore.mongo.tag_index import find_tag_index
+
+#: The server's "that moment cannot be read (any more)", just after an index was built for example. The next one can.
+_MOMENT_GONE: Final = frozenset({239, 246})
+_MOMENTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """The rows of one kind, counted; *one_moment* says whether all counts are of the same, durable moment."""
+
+    tags: tuple[TagCount, ...]
+    quarantined: int
+    one_moment: bool
+
+
+async def count_rows(database: AnyDatabase, *, kind: str, collection: str, field: str) -> RowCounts:
+    """
+    Count the rows of a collection by the type and value of their tag, and the kind's rows in quarantine.
+
+    The counts are of one moment, as a majority of the members has acknowledged it, so they add up while others
+    write. A standalone server and the mock cannot do that: there, a row that is rewritten meanwhile may be counted
+    twice or missed, and `one_moment` is false.
+
+    Reads the (tag, `_id`) index and no row, where there is such an index; else every row. One pass over all tags
+    instead of a count for each value, because no equality match tells 1 from `Decimal128("1")` or `[1]`.
+    """
+    with translated():
+        if driver_of(database) is Driver.MOCK:
+            tags = await _tags_of_mock(database, collection, field)
+            return RowCounts(tags, await count_quarantined(database, kind), one_moment=False)
+        hint = await find_tag_index(database, collection, field)
+        for _ in range(_MOMENTS):
+            try:
+                async with snapshot_session(database) as session:
+                    tags = await _tags(database, collection, field, hint, session)
+                    return RowCounts(tags, await count_quarantined(database, kind, session), one_moment=True)
+            except ConfigurationError:
+                break
+            except OperationFailure as error:
+                if error.code not in _MOMENT_GONE:
+                    break
+        tags = await _tags(database, collection, field, hint, None)
+        return RowCounts(tags, await count_quarantined(database, kind), one_moment=False)
+
+
+async def _tags(
+    database: AnyDatabase, collection: str, field: str, hint: str | None, session: AnySession | None
+) -> tuple[TagCount, ...]:
+    rows = open_collection(database, collection, majority=session is None)
+    type_of = {"$type": f"${field}"}
+    # Values that are no numbers are not told apart: an array or a document of any size is just unreadable.
+    value = {"$cond": [{"$in": [type_of, list(TAG_TYPES)]}, f"${field}", None]}
+    grouped = [{"$group": {"_id": {"type": type_of, "value": value}, "rows": {"$sum": 1}}}]
+    options: dict[str, Any] = {"collation": {"locale": "simple"}}
+    if hint is not None:
+        options["hint"] = hint
+    cursor = await settled(rows.aggregate(grouped, session=session, **options))
+    return tuple([TagCount(group["_id"]["type"], group["_id"]["value"], group["rows"]) async for group in cursor])
+
+
+async def _tags_of_mock(database: AnyDatabase, collection: str, field: str) -> tuple[TagCount, ...]:
+    counted: Counter[tuple[str, Any]] = Counter()
+    async for row in open_collection(database, collection).find({}, {field: 1}):
+        name = type_name(row[field]) if field in row else "missing"
+        counted[name, row[field] if name in TAG_TYPES else None] += 1
+    return tuple(TagCount(name, value, rows) for (name, value), rows in counted.items())
