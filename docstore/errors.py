@@ -25,7 +25,8 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── OperationRefusedError
     │   ├── UpgradeFailedError
     │   │   └── DowngradeFailedError
-    │   └── InvalidDocumentError
+    │   ├── InvalidDocumentError
+    │   └── UnstorableValueError
     ├── StoreError                      the database, or what was asked of it
     │   ├── StoreUnavailableError
     │   ├── StoreRejectedError
@@ -355,6 +356,19 @@ class InvalidDocumentError(DocumentError):
         self.version = version
         self.problems = tuple(problems)
         super().__init__(f"{kind} {id!r} (stored at version {version}) does not fit the model: {'; '.join(problems)}")
+
+
+class UnstorableValueError(DocumentError):
+    """A value cannot be stored as BSON; nothing was written. Carries the field path and the value's type."""
+
+    def __init__(self, *, kind: str, path: str, found: str) -> None:
+        self.kind = kind
+        self.path = path
+        self.found = found
+        super().__init__(
+            f"{kind} cannot be stored: {path!r} holds {found}, which BSON has no place for",
+            advice="convert it, give the field a serializer, or use one of docstore's annotated types",
+        )
 
 
 # --- the database, or what was asked of it ----------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from pymongo.errors import (
     AutoReconnect,
@@ -21,6 +21,7 @@ from pymongo.errors import (
 
 from docstore.errors import InvalidUriError, StoreError, StoreRejectedError, StoreUnavailableError
 
+_TRANSIENT: Final = "TransientTransactionError"
 _PASSWORD = re.compile(r"(?P<before>://[^:@/]*:)[^@]*(?=@)")
 
 
@@ -34,6 +35,8 @@ def translated() -> Iterator[None]:
     """
     Turn any driver error raised within into `StoreUnavailableError` or `StoreRejectedError`, chained.
 
+    One that ends a transaction becomes `TransactionInterruptedError`, which the driver's `with_transaction` retries.
+
     Texts of the server can carry document values (a duplicate key does); the new error carries the server's name for
     the code instead.
     """
@@ -45,6 +48,8 @@ def translated() -> Iterator[None]:
 
 def translate(error: PyMongoError) -> StoreError:
     """Return docstore's error for a driver error; no text in it can hold a document's values."""
+    if error.has_error_label(_TRANSIENT):
+        return TransactionInterruptedError(reason=_name(error))
     if isinstance(error, ServerSelectionTimeoutError):
         return StoreUnavailableError(reason=_first_sentence(str(error)))
     if isinstance(error, InvalidURI):
@@ -61,6 +66,19 @@ def translate(error: PyMongoError) -> StoreError:
     if isinstance(error, ConfigurationError):
         return StoreRejectedError(reason=without_password(str(error)))
     return StoreRejectedError(reason=type(error).__name__)
+
+
+class TransactionInterruptedError(StoreUnavailableError, PyMongoError):
+    """
+    The transaction at hand cannot go on (most often another writer was quicker); all of it may be tried again.
+
+    The one error of docstore that is a driver error too: the driver's `with_transaction` knows by its class and its
+    label that it is to run the callback again.
+    """
+
+    def __init__(self, *, reason: str) -> None:
+        StoreUnavailableError.__init__(self, reason=reason)
+        self._error_labels = {_TRANSIENT}
 
 
 def _first_sentence(text: str) -> str:

@@ -1,0 +1,31 @@
+"""Filters on the tag that match numbers only, and other filters joined to them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def tagged(field: str, versions: Sequence[int], *, untagged: bool = False, mock: bool = False) -> dict[str, Any]:
+    """
+    Return the filter for rows whose tag is one of *versions*, as int32, int64 or double.
+
+    Equality alone would also match an array that holds the number, and a Decimal128.
+
+    Args:
+        field: The field that holds the tag.
+        versions: The versions that match.
+        untagged: Rows whose tag is missing or null match too.
+        mock: Leave out what mongomock cannot do (it takes no Decimal128 for a number anyway).
+    """
+    values: list[int | None] = [None, *versions] if untagged else [*versions]
+    return {field: {"$in": values, "$not": {"$type": "array" if mock else ["array", "decimal"]}}}
+
+
+def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the filter that matches what both match.
+
+    Side by side where no name collides: an upsert takes the new row's fields from there (mongomock from nowhere else).
+    """
+    if first.keys().isdisjoint(second.keys()):
+        return {**first, **second}
+    return {"$and": [dict(first), dict(second)]}
