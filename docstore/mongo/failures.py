@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from bson.errors import BSONError
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
@@ -44,6 +45,9 @@ def translated() -> Iterator[None]:
         yield
     except PyMongoError as error:
         raise translate(error) from error
+    except BSONError as error:
+        # What does not go into BSON, or not into one message: found before anything was sent.
+        raise StoreRejectedError(reason=type(error).__name__) from error
 
 
 def translate(error: PyMongoError) -> StoreError:

@@ -1,0 +1,127 @@
+"""Writing rows on mongomock-motor, by plain calls only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import bson
+from bson.binary import UuidRepresentation
+from pymongo.errors import DuplicateKeyError
+
+from docstore.core.bson_values import CODEC, RawDocument, encode
+from docstore.mongo.driver import AnyDatabase, AnySession, open_collection
+from docstore.mongo.failures import translated
+from docstore.mongo.row_writer import DuplicateRowError, Inserted, UpdateResult
+from docstore.mongo.tag_filters import joined, tagged
+
+# The mock refuses native UUIDs, and keeps a `Binary` as it is.
+_PLAIN: Final = CODEC.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED)
+
+
+class MockRowWriter:
+    """
+    Writes rows of one collection of the mock; see `RowWriter`.
+
+    The mock compares documents loosely (order of fields, booleans, NaN), so the guard is done by hand: read, compare
+    the bytes, write. That is atomic there, because the mock never gives the event loop a chance in between;
+    `docs/mock.md` says what that means and what is missing.
+    """
+
+    def __init__(self, database: AnyDatabase, collection: str) -> None:
+        self._rows = open_collection(database, collection)
+
+    async def current(self, id: Any, *, session: AnySession | None) -> bytes | None:
+        """Return the row as it is stored, or None."""
+        return await self._first({"_id": {"$eq": id}}, session)
+
+    async def insert(self, rows: Sequence[bytes], *, ordered: bool, session: AnySession | None) -> Inserted:
+        """Insert rows, one by one; where *ordered*, nothing after the first fault."""
+        stored: set[int] = set()
+        duplicates: dict[int, str | None] = {}
+        for place, row in enumerate(rows):
+            with translated():
+                try:
+                    await self._rows.insert_one(_plain(row), session=session)
+                except DuplicateKeyError:
+                    duplicates[place] = None
+                    if ordered:
+                        break
+                else:
+                    stored.add(place)
+        return Inserted(stored=frozenset(stored), duplicates=duplicates)
+
+    async def rewrite(self, raw: bytes, after: RawDocument, *, session: AnySession | None) -> bytes | None:
+        """Turn the row *raw* into *after* if it is still exactly *raw*."""
+        row_id = bson.decode(raw, _PLAIN)["_id"]
+        if await self.current(row_id, session=session) != raw:
+            return None
+        return await self._replace({"_id": {"$eq": row_id}}, after, session)
+
+    async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> int:
+        """Rewrite several rows, each by itself and only if it is still what it was; return how many were."""
+        return sum([await self.rewrite(raw, after, session=None) is not None for raw, after in pairs])
+
+    async def overwrite(
+        self, id: Any, row: RawDocument, *, field: str, versions: Sequence[int], session: AnySession | None
+    ) -> bytes | None:
+        """Store *row* in place of the row with this id if its tag is missing or one of *versions*."""
+        readable = joined({"_id": {"$eq": id}}, tagged(field, versions, untagged=True, mock=True))
+        return await self._replace(readable, row, session)
+
+    async def update(
+        self,
+        filter: Mapping[str, Any],
+        operators: Mapping[str, Any],
+        *,
+        field: str,
+        version: int,
+        many: bool,
+        upsert: bool,
+        array_filters: Sequence[Mapping[str, Any]] | None,
+        session: AnySession | None,
+    ) -> UpdateResult:
+        """Apply update operators to rows whose tag is *version*."""
+        write = self._rows.update_many if many else self._rows.update_one
+        options = {} if array_filters is None else {"array_filters": array_filters}
+        with translated():
+            try:
+                result = await write(
+                    joined(filter, tagged(field, [version], mock=True)),
+                    operators,
+                    upsert=upsert,
+                    session=session,
+                    **options,
+                )
+            except DuplicateKeyError as error:
+                raise DuplicateRowError(None) from error
+        matched = 0 if result.upserted_id is not None else result.matched_count
+        return UpdateResult(matched, result.modified_count, result.upserted_id)
+
+    async def outside(
+        self, filter: Mapping[str, Any], *, field: str, versions: Sequence[int], session: AnySession | None
+    ) -> bytes | None:
+        """Return any row that matches and whose tag is neither missing nor one of *versions*, or None."""
+        readable = tagged(field, versions, untagged=True, mock=True)
+        return await self._first(joined(filter, {"$nor": [readable]}), session)
+
+    async def delete(self, id: Any, *, session: AnySession | None) -> bool:
+        """Delete a row; tell whether there was one."""
+        with translated():
+            result = await self._rows.delete_one({"_id": {"$eq": id}}, session=session)
+        return bool(result.deleted_count)
+
+    async def _first(self, filter: Mapping[str, Any], session: AnySession | None) -> bytes | None:
+        with translated():
+            row = await self._rows.find_one(filter, session=session)
+        return None if row is None else encode(row)
+
+    async def _replace(self, filter: Mapping[str, Any], row: RawDocument, session: AnySession | None) -> bytes | None:
+        with translated():
+            try:
+                result = await self._rows.replace_one(filter, _plain(encode(row)), session=session)
+            except DuplicateKeyError as error:
+                raise DuplicateRowError(None) from error
+        return await self.current(row["_id"], session=session) if result.matched_count else None
+
+
+def _plain(row: bytes) -> RawDocument:
+    return bson.decode(row, _PLAIN)

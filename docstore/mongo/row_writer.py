@@ -1,0 +1,106 @@
+"""What writing rows means, whichever driver does it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from docstore.core.bson_values import RawDocument
+from docstore.mongo.driver import AnySession
+
+
+class DuplicateRowError(Exception):
+    """A unique index has such a row already; a signal between this package and its callers, who name the document."""
+
+    def __init__(self, index: str | None) -> None:
+        self.index = index
+        super().__init__(index)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateResult:
+    """What an update did."""
+
+    #: Rows that matched the filter.
+    matched: int
+    #: Rows that were changed by it; an update can leave a row as it was.
+    modified: int
+    #: The `_id` of the row that an upsert inserted, or None.
+    upserted_id: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What an insert of several rows did, by their positions."""
+
+    stored: frozenset[int]
+    #: The positions at fault, and the index that has such a row already where the server names it.
+    duplicates: Mapping[int, str | None]
+
+
+class RowWriter(Protocol):
+    """
+    Writes rows of one collection.
+
+    Rows come and go as bytes, exactly as they are stored. Driver errors come out as `StoreUnavailableError` (also
+    where nobody knows whether the write took effect) and `StoreRejectedError`.
+    """
+
+    async def current(self, id: Any, *, session: AnySession | None) -> bytes | None:
+        """Return the row as the primary has it now, or None."""
+        ...
+
+    async def insert(self, rows: Sequence[bytes], *, ordered: bool, session: AnySession | None) -> Inserted:
+        """Insert rows; where *ordered*, nothing after the first fault. Each begins with its `_id`."""
+        ...
+
+    async def rewrite(self, raw: bytes, after: RawDocument, *, session: AnySession | None) -> bytes | None:
+        """
+        Turn the row *raw* into *after* if it is still exactly *raw*; write nothing if they do not differ.
+
+        Returns:
+            The row as it is stored now, or None if the row was changed or deleted meanwhile.
+
+        Raises:
+            DuplicateRowError: A unique index has such a row already.
+        """
+        ...
+
+    async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> int:
+        """Rewrite several rows, each by itself and only if it is still what it was; return how many were."""
+        ...
+
+    async def overwrite(
+        self, id: Any, row: RawDocument, *, field: str, versions: Sequence[int], session: AnySession | None
+    ) -> bytes | None:
+        """Store *row* in place of the row with this id if its tag is missing or one of *versions*."""
+        ...
+
+    async def update(
+        self,
+        filter: Mapping[str, Any],
+        operators: Mapping[str, Any],
+        *,
+        field: str,
+        version: int,
+        many: bool,
+        upsert: bool,
+        array_filters: Sequence[Mapping[str, Any]] | None,
+        session: AnySession | None,
+    ) -> UpdateResult:
+        """
+        Apply update operators to rows whose tag is *version*, atomically for each row.
+
+        Raises:
+            DuplicateRowError: A unique index has such a row already.
+        """
+        ...
+
+    async def outside(
+        self, filter: Mapping[str, Any], *, field: str, versions: Sequence[int], session: AnySession | None
+    ) -> bytes | None:
+        """Return any row that matches and whose tag is neither missing nor one of *versions*, or None."""
+        ...
+
+    async def delete(self, id: Any, *, session: AnySession | None) -> bool:
+        """Delete a row; tell whether there was one."""
+        ...
