@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from docstore.core.expressions import Expression, Literal, Ref, both, is_type, references, render
-from docstore.core.operation import Action, Program, Remove
+from docstore.core.expressions import ROOT, Expression, Literal, Ref, both, is_type, references, render
+from docstore.core.operation import Action, Assign, Program, Remove
 from docstore.core.paths import FieldPath, dotted, overlap, overlap_any
 
 #: A server refuses BSON nested more than 100 levels deep in a command (`maxBSONDepth` is 200, drivers and the
@@ -64,8 +64,14 @@ def pipeline(programs: Sequence[Program], *, first: Sequence[tuple[str, Any]] = 
     return rendered
 
 
-def conditions(programs: Sequence[Program]) -> Expression:
-    """Return one expression over the stored row: true where the whole pipeline gives what Python gives."""
+def conditions(programs: Sequence[Program], scope: str = ROOT) -> Expression:
+    """
+    Return one expression: true where all programs, one after the other, give what Python gives.
+
+    Args:
+        programs: In the order in which they run.
+        scope: The variable that holds the document at hand; `ROOT` is the stored row.
+    """
     direct: list[Expression] = []
     later: list[list[Expression]] = []
     written: list[FieldPath] = []
@@ -76,8 +82,9 @@ def conditions(programs: Sequence[Program]) -> Expression:
             (needs_state if seen else direct).append(condition)
         later.append(needs_state)
         written.extend(path for action in program.actions for path in action.paths)
-    rendered = [render(condition) for condition in _unique(direct)]
-    nested = _conditions_along(programs, later, scope="", position=0)
+    rendered = [render(condition, scope) for condition in _unique(direct)]
+    steps = list(zip(_needed_actions(programs, later), later, strict=True))
+    nested = _conditions_along(steps, scope)
     return both(rendered if nested is None else [*rendered, nested])
 
 
@@ -89,19 +96,42 @@ def _unique(items: Sequence[Expression]) -> list[Expression]:
     return kept
 
 
-def _conditions_along(
-    programs: Sequence[Program], later: Sequence[list[Expression]], *, scope: str, position: int
-) -> Expression | None:
-    """Return what *later* asks from *position* on, with the document before it in variable *scope*."""
-    if not any(later[position:]):
+def _needed_actions(programs: Sequence[Program], later: Sequence[list[Expression]]) -> list[list[Action]]:
+    """
+    Return, for every program, what of its actions a later condition can see, directly or through other actions.
+    """
+    needed: set[FieldPath] = set()
+    kept: list[list[Action]] = []
+    for program, asked in zip(reversed(programs), reversed(later), strict=True):
+        actions: list[Action] = []
+        for action in reversed(program.actions):
+            seen = [path for path in action.paths if overlap_any(path, needed)]
+            if not seen:
+                continue
+            if isinstance(action, Remove):
+                actions.append(Remove(tuple(seen)))
+            else:
+                part = Assign(tuple((path, value) for path, value in action.values if path in seen))
+                needed |= part.refs
+                actions.append(part)
+        kept.append(actions[::-1])
+        needed.update(path for condition in asked for path in references(condition))
+    return kept[::-1]
+
+
+def _conditions_along(steps: Sequence[tuple[list[Action], list[Expression]]], scope: str) -> Expression | None:
+    """
+    Return what the conditions of the steps ask, with the document before the first of them in variable *scope*.
+    """
+    if not steps:
         return None
-    here = [render(condition, scope) for condition in later[position]]
-    if any(later[position + 1 :]):
-        name = f"dsBefore{position + 1}"
-        rest = _conditions_along(programs, later, scope=name, position=position + 1)
-        after = transformed(programs[position].actions, scope)
-        here.append({"$let": {"vars": {name: after}, "in": rest}})
-    return both(here)
+    (actions, asked), *rest = steps
+    here = [render(condition, scope) for condition in asked]
+    name = f"{scope or 'dsRow'}B" if actions else scope
+    after = _conditions_along(rest, name)
+    if after is not None:
+        here.append({"$let": {"vars": {name: transformed(actions, scope)}, "in": after}} if actions else after)
+    return both(here) if here else None
 
 
 def transformed(actions: Sequence[Action], scope: str) -> Any:

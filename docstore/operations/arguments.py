@@ -71,15 +71,37 @@ def require_apart(operation: str, *paths: FieldPath) -> None:
             )
 
 
-def require_choice(operation: str, name: str, value: object, choices: Sequence[object]) -> None:
+def require_several(operation: str, what: str, paths: Sequence[FieldPath]) -> None:
+    """
+    Check that there are at least two paths.
+
+    Raises:
+        InvalidOperationError: There are fewer.
+    """
+    if len(paths) < 2:  # noqa: PLR2004 - "several"
+        raise InvalidOperationError(operation=operation, reason=f"needs at least two paths as {what}")
+
+
+def require_text(operation: str, what: str, value: object) -> None:
+    """
+    Check that an argument is a text that is not empty.
+
+    Raises:
+        InvalidOperationError: It is not.
+    """
+    if not isinstance(value, str) or not value:
+        raise InvalidOperationError(operation=operation, reason=f"needs a text as {what}")
+
+
+def require_choice(operation: str, name: str, value: object, choices: Sequence[str], *, also: str = "") -> None:
     """
     Check that an argument is one of the choices.
 
     Raises:
-        InvalidOperationError: It is not; names the choices.
+        InvalidOperationError: It is not; names the choices, and what *also* says.
     """
-    if not any(value is choice or value == choice for choice in choices):
-        allowed = ", ".join(map(repr, choices))
+    if not (isinstance(value, str) and value in choices):
+        allowed = " or ".join([*map(repr, choices), *([also] if also else [])])
         raise InvalidOperationError(operation=operation, reason=f"takes {allowed} as {name}")
 
 

@@ -1,0 +1,68 @@
+"""
+Make a value the only element of a list.
+"""
+
+from dataclasses import dataclass, field
+
+from docstore.core.bson_values import RawDocument
+from docstore.core.expressions import Ref, is_type, parents_are_documents, present, set_where
+from docstore.core.operation import Assign, FieldOperation, Program
+from docstore.core.paths import MISSING, parse_path
+from docstore.operations.arguments import assign
+from docstore.operations.place import Place, place
+from docstore.operations.unwrap_list import UnwrapList
+
+
+@dataclass(frozen=True, slots=True)
+class WrapInList(FieldOperation):
+    """
+    Make a value the only element of a list.
+
+        WrapInList("author")
+        before  {"author": "Ada"}
+        after   {"author": ["Ada"]}
+
+    - Missing, or under a missing or null parent: nothing happens.
+    - Present and no list: wrapped where it stands, null included.
+    - A list: refused. Where some rows hold lists already, `ConcatLists("author", "author")` takes both.
+    - An array or a scalar above the field: refused.
+
+    Inverse: `UnwrapList(path, extra="refuse")`. Exact.
+
+    Raises:
+        InvalidFieldPathError: *path* is impossible.
+    """
+
+    path: str
+    _place: Place = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        path = parse_path(self.path)
+        assign(self, reads=frozenset({path}), writes=frozenset({path}), _place=place("WrapInList", path))
+
+    def change(self, document: RawDocument) -> None:
+        """
+        Wrap the value, if there is one.
+        """
+        value = self._place.get(document)
+        if isinstance(value, list | tuple):
+            raise self._place.refuse(value, "no array")
+        if value is not MISSING:
+            self._place.put(document, [value])
+
+    def invert(self) -> UnwrapList:
+        """
+        Return the unwrapping, which refuses rows that have got more elements since.
+        """
+        return UnwrapList(self.path, extra="refuse")
+
+    def compile(self) -> Program:
+        """
+        Set the field to a list of itself.
+        """
+        path = self._place.path
+        no_list = {"$not": [is_type(Ref(path), "array")]}
+        return Program(
+            requires=(*parents_are_documents(path), no_list),
+            actions=(Assign((set_where(path, [Ref(path)], present(path)),)),),
+        )
