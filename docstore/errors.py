@@ -36,6 +36,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── ConflictError
     │   ├── UnguardedReplaceError
     │   ├── UpdateRefusedError
+    │   ├── QueryRefusedError
     │   └── StaleQueryError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
@@ -458,6 +459,17 @@ class UpdateRefusedError(StoreError):
         self.kind = kind
         self.reason = reason
         super().__init__(f"the update of {kind} is refused: {reason}")
+
+
+class QueryRefusedError(StoreError):
+    """
+    A query was asked that docstore cannot answer, whatever is stored.
+    """
+
+    def __init__(self, *, kind: str, reason: str, advice: str | None = None) -> None:
+        self.kind = kind
+        self.reason = reason
+        super().__init__(f"the query of {kind} is refused: {reason}", advice=advice)
 
 
 class StaleQueryError(StoreError):

@@ -1,6 +1,7 @@
 """Reading rows as the bytes that are stored: one way over Motor, PyMongo Async and mongomock-motor."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from struct import Struct
 from typing import Any, TypeAlias
 
@@ -11,6 +12,9 @@ from docstore.mongo.failures import translated
 #: Sort keys in order: a path and 1 or -1 (or what else the server takes, such as a `$meta` document).
 SortKeys: TypeAlias = Sequence[tuple[str, Any]]
 
+#: Batches of stored rows: in each, the BSON of its rows one after another, as the server sent it.
+Batches: TypeAlias = AsyncGenerator[bytes, None]
+
 _LENGTH = Struct("<i").unpack_from
 
 
@@ -18,28 +22,28 @@ class RowSource:
     """
     One collection, read as batches of stored bytes.
 
-    A batch is the BSON of its rows one after another, as the server sent it; `pieces` takes it apart. At most one
-    batch is held at a time, and nothing is asked of the server before the first one is wanted. Driver errors come
-    out as `StoreUnavailableError` and `StoreRejectedError`.
+    At most one batch is held at a time, and nothing is asked of the server before the first one is wanted; `rows_of`
+    takes one apart. Driver errors come out as `StoreUnavailableError` and `StoreRejectedError`.
     """
 
     def __init__(self, database: AnyDatabase, collection: str) -> None:
         self.database = database
+        self.name = collection
         self.driver = driver_of(database)
         self.collection: AnyCollection = open_collection(database, collection)
 
-    async def find(
+    def find(
         self,
         filter: Mapping[str, Any],
         *,
         projection: Mapping[str, Any] | None = None,
-        sort: SortKeys | None = None,
+        sort: SortKeys = (),
         skip: int = 0,
         limit: int = 0,
         session: AnySession | None = None,
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> Batches:
         """
-        Yield the rows that match *filter*, in batches.
+        Read the rows that match *filter*, in batches.
 
         Args:
             filter: As the server takes it.
@@ -50,36 +54,22 @@ class RowSource:
             session: The session to read in.
         """
         if self.driver is Driver.MOCK:
-            cursor = self.collection.find(filter, projection, skip=skip, limit=limit)
-            async for row in cursor if sort is None else cursor.sort(list(sort)):
-                yield encode(row)
-            return
-        with translated():
-            cursor = self.collection.find_raw_batches(
-                filter,
-                projection,
-                sort=None if sort is None else list(sort),
-                skip=skip,
-                limit=limit,
-                session=session,
+            return self._find_in_mock(filter, projection, sort, skip, limit)
+        return _drained(
+            lambda: self.collection.find_raw_batches(
+                filter, projection, sort=list(sort) or None, skip=skip, limit=limit, session=session
             )
-        async for batch in _drained(cursor):
-            yield batch
+        )
 
-    async def aggregate(
-        self, pipeline: Sequence[Mapping[str, Any]], *, session: AnySession | None = None
-    ) -> AsyncGenerator[bytes, None]:
+    def aggregate(self, pipeline: Sequence[Mapping[str, Any]], *, session: AnySession | None = None) -> Batches:
         """
-        Yield the documents that a pipeline gives, in batches; sorts may use the server's disk.
+        Read the documents that a pipeline gives, in batches; sorts may use the server's disk.
 
         Not on the mock, which lacks the stages that this is used with.
         """
-        with translated():
-            cursor = await settled(
-                self.collection.aggregate_raw_batches(list(pipeline), session=session, allowDiskUse=True)
-            )
-        async for batch in _drained(cursor):
-            yield batch
+        return _drained(
+            lambda: self.collection.aggregate_raw_batches(list(pipeline), session=session, allowDiskUse=True)
+        )
 
     async def count(self, filter: Mapping[str, Any], *, session: AnySession | None = None) -> int:
         """Return how many rows match *filter*, exactly."""
@@ -87,15 +77,43 @@ class RowSource:
             number: int = await self.collection.count_documents(filter, session=session)
         return number
 
+    async def holds(self, filter: Mapping[str, Any], *, session: AnySession | None = None) -> bool:
+        """Tell whether any row matches *filter*."""
+        with translated():
+            return await self.collection.find_one(filter, {"_id": 1}, session=session) is not None
+
     async def one(self, id: Any, *, session: AnySession | None = None) -> bytes | None:
         """Return the stored bytes of the row with this `_id`, or None; *id* is a value, never an operator."""
-        async for row in self.find({"_id": {"$eq": id}}, limit=-1, session=session):
-            return row
-        return None
+        async with aclosing(self.find({"_id": {"$eq": id}}, limit=-1, session=session)) as rows:
+            return await anext(rows, None)
+
+    async def has_collation(self) -> bool:
+        """Tell whether the collection compares text otherwise than byte by byte, unless told to."""
+        with translated():
+            options = await self.collection.options()
+        locale: str = options.get("collation", {}).get("locale", "simple")
+        return locale != "simple"
+
+    async def _find_in_mock(
+        self,
+        filter: Mapping[str, Any],
+        projection: Mapping[str, Any] | None,
+        sort: SortKeys,
+        skip: int,
+        limit: int,
+    ) -> Batches:
+        cursor = self.collection.find(filter, projection, skip=skip, limit=abs(limit))
+        async for row in cursor.sort(list(sort)) if sort else cursor:
+            yield encode(row)
 
 
-def pieces(batch: bytes, size: int) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Cut a batch into parts of at most *size* rows: the part as one, and row by row."""
+def rows_of(batch: bytes) -> list[bytes]:
+    """Take a batch apart, row by row."""
+    return [row for _, rows in parts_of(batch, len(batch)) for row in rows]
+
+
+def parts_of(batch: bytes, size: int) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Cut a batch into parts of at most *size* rows; yield each part as one, and row by row."""
     position, end = 0, len(batch)
     while position < end:
         begin = position
@@ -107,7 +125,9 @@ def pieces(batch: bytes, size: int) -> Iterator[tuple[bytes, list[bytes]]]:
         yield batch[begin:position], rows
 
 
-async def _drained(cursor: Any) -> AsyncGenerator[bytes, None]:
+async def _drained(open_cursor: Callable[[], Any]) -> Batches:
+    with translated():
+        cursor = await settled(open_cursor())
     try:
         while True:
             with translated():

@@ -1,33 +1,61 @@
 """Queries of one kind: what is found, sorted and counted is the latest shape, whatever shape is stored."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel
 
 from docstore.core.document import Document
 from docstore.core.kind import Kind
-from docstore.mongo.driver import AnyDatabase, AnySession
-from docstore.mongo.reading import RowSource, SortKeys
-from docstore.store.cursor import Cursor, OnError, Report
+from docstore.core.query import read_query
+from docstore.errors import QueryRefusedError
+from docstore.mongo.driver import AnyDatabase, AnySession, Driver
+from docstore.mongo.reading import Batches, RowSource, SortKeys
+from docstore.store.cursor import Cursor, OnError, ReadBatch, Report
+from docstore.store.projection import ProjectionReader
 from docstore.store.rows import RowReader
+from docstore.store.stale_query import Query, StaleQueries
+from docstore.store.stale_query_in_memory import StaleQueriesInMemory
 
 D = TypeVar("D", bound=Document)
 P = TypeVar("P", bound=BaseModel)
 
+_Filter = Mapping[str, Any] | None
+
 
 class Queries(Generic[D]):
-    """The reading half of a collection."""
+    """
+    The reading half of a collection.
+
+    Filters and sort keys are MongoDB's, on stored names at the latest shape (`_id`, `country.code`). A query on paths
+    that no step changes is an ordinary find or count. One that a step changes gives the answer that it would give if
+    every row had been rewritten to latest: while older rows are stored, they are upgraded inside the query.
+
+    Three kinds of rows are matched in the shape in which they are stored, because nobody knows another one: rows
+    above latest, rows below the floor, and rows whose tag is no version. Reading one that matches raises its error.
+
+    Every method raises:
+        QueryRefusedError: The filter or a sort key names the tag, which is docstore's.
+        StaleQueryError: The query needs older rows that cannot be brought along: functions write these paths, an
+            operator such as `$text` cannot follow an upgrade, too many rows need Python, the server is a standalone.
+            Carries paths, versions, the number of rows and the reason.
+        StoreUnavailableError, StoreRejectedError: The database could not be reached, or refused.
+    """
 
     def __init__(self, database: AnyDatabase, kind: Kind[D], reader: RowReader[D]) -> None:
         self._kind = kind
         self._reader = reader
         self._source = RowSource(database, kind.collection)
+        self._stale = (
+            StaleQueriesInMemory(self._source, kind)
+            if self._source.driver is Driver.MOCK
+            else StaleQueries(self._source, kind)
+        )
 
     @overload
     def find(
         self,
-        filter: Mapping[str, Any] | None = None,
+        filter: _Filter = None,
         *,
         sort: SortKeys | None = None,
         skip: int = 0,
@@ -40,7 +68,7 @@ class Queries(Generic[D]):
     @overload
     def find(
         self,
-        filter: Mapping[str, Any] | None = None,
+        filter: _Filter = None,
         *,
         sort: SortKeys | None = None,
         skip: int = 0,
@@ -52,7 +80,7 @@ class Queries(Generic[D]):
 
     def find(
         self,
-        filter: Mapping[str, Any] | None = None,
+        filter: _Filter = None,
         *,
         sort: SortKeys | None = None,
         skip: int = 0,
@@ -61,61 +89,121 @@ class Queries(Generic[D]):
         on_error: OnError = "raise",
         session: AnySession | None = None,
     ) -> Cursor[Any]:
-        """Return the documents that match."""
+        """
+        Return a cursor over the documents that match.
 
-        def batches(report: Report | None) -> AsyncGenerator[bytes, None]:
-            del report
-            return self._source.find(filter or {}, sort=sort, skip=skip, limit=limit, session=session)
+        Args:
+            filter: Which rows; all of them without it.
+            sort: Keys and directions, such as `[("population", -1)]`; without it the order is unspecified.
+            skip: How many rows to leave out at the beginning.
+            limit: How many rows to read at most; 0 stands for all. Rows that are skipped for an error count.
+            projection: A model of some of the fields, to read instead of the kind's. Its objects cannot be replaced.
+            on_error: What happens to a row that cannot be read: "raise" its error where it stands, or "skip" it and
+                list it in the cursor's `skipped`.
+            session: The session to read in. A query that upgrades old rows needs a snapshot: it reads in the session's
+                transaction if there is one, else in a snapshot that shows all that the session has seen.
 
-        return Cursor(batches, self._reader.rows, kind=self._kind.name, on_error=on_error)
+        Raises:
+            QueryRefusedError, StaleQueryError: See the class; the latter when the first document is wanted.
+        """
+        query = self._query(filter, sort, skip, limit)
+        touched = query.is_touched(self._kind)
+        read: ReadBatch[Any] = self._reader.rows
+        fields = None
+        if projection is not None:
+            partial = ProjectionReader(self._kind, projection)
+            fields = None if touched else partial.fields
+            read = partial.rows if fields is None else partial.parts
+
+        def batches(report: Report | None) -> Batches:
+            if touched:
+                return self._stale.rows(query, report=report, session=session)
+            return self._source.find(
+                query.filter,
+                projection=fields,
+                sort=query.sort,
+                skip=query.skip,
+                limit=query.limit,
+                session=session,
+            )
+
+        return Cursor(batches, read, kind=self._kind.name, on_error=on_error)
 
     @overload
     async def find_one(
         self,
-        filter: Mapping[str, Any] | None = None,
+        filter: _Filter = None,
         *,
-        sort: SortKeys | None = None,
-        skip: int = 0,
-        projection: None = None,
-        session: AnySession | None = None,
+        sort: SortKeys | None = ...,
+        skip: int = ...,
+        projection: None = ...,
+        session: AnySession | None = ...,
     ) -> D | None: ...
 
     @overload
     async def find_one(
         self,
-        filter: Mapping[str, Any] | None = None,
+        filter: _Filter = None,
         *,
-        sort: SortKeys | None = None,
-        skip: int = 0,
+        sort: SortKeys | None = ...,
+        skip: int = ...,
         projection: type[P],
-        session: AnySession | None = None,
+        session: AnySession | None = ...,
     ) -> P | None: ...
 
     async def find_one(
         self,
-        filter: Mapping[str, Any] | None = None,
+        filter: _Filter = None,
         *,
         sort: SortKeys | None = None,
         skip: int = 0,
         projection: type[BaseModel] | None = None,
         session: AnySession | None = None,
     ) -> BaseModel | None:
-        """Return the first document that matches, or None."""
+        """
+        Return the first document that matches, or None; see `find`.
+
+        Raises:
+            DocumentError: The row cannot be read.
+        """
         cursor: Cursor[Any] = self.find(filter, sort=sort, skip=skip, limit=1, projection=projection, session=session)
         async with cursor:
             return await anext(cursor, None)
 
-    async def count(self, filter: Mapping[str, Any] | None = None, *, session: AnySession | None = None) -> int:
-        """Return how many rows match, exactly."""
-        return await self._source.count(filter or {}, session=session)
+    async def count(self, filter: _Filter = None, *, session: AnySession | None = None) -> int:
+        """
+        Return how many rows match, exactly.
 
-    async def old_ids(
-        self, filter: Mapping[str, Any] | None = None, *, limit: int = 0, session: AnySession | None = None
-    ) -> AsyncIterator[Any]:
-        """Yield the ids of rows below latest that match *filter* at the latest shape."""
-        raise NotImplementedError
-        yield
+        Raises:
+            DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
+        """
+        query = self._query(filter)
+        if query.is_touched(self._kind):
+            return await self._stale.count(query, session=session)
+        return await self._source.count(query.filter, session=session)
+
+    def old_ids(
+        self, filter: _Filter = None, *, limit: int = 0, session: AnySession | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """
+        Yield the ids of the rows stored below latest that match at the latest shape, in no particular order.
+
+        Raises:
+            DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
+        """
+        return self._stale.old_ids(self._query(filter, limit=limit), session=session)
 
     async def raw_by_id(self, id: Any, *, session: AnySession | None = None) -> bytes | None:
         """Return the row with this id as it is stored, or None."""
         return await self._source.one(id, session=session)
+
+    def _query(self, filter: _Filter, sort: SortKeys | None = (), skip: int = 0, limit: int = 0) -> Query:
+        asked, keys = filter or {}, sort or ()
+        query = Query(asked, read_query(asked, keys), keys, skip, limit)
+        if query.paths.names(self._kind.version_field):
+            raise QueryRefusedError(
+                kind=self._kind.name,
+                reason=f"it names the tag {self._kind.version_field!r}",
+                advice="every row is found at the latest shape; how many are stored at which version is coverage",
+            )
+        return query

@@ -11,7 +11,7 @@ from docstore.core.bson_values import CODEC, RawDocument, decode
 from docstore.core.document import ORIGIN, Document
 from docstore.core.kind import Kind
 from docstore.errors import DocumentError, InvalidDocumentError
-from docstore.mongo.reading import pieces
+from docstore.mongo.reading import parts_of
 
 D = TypeVar("D", bound=Document)
 
@@ -84,7 +84,7 @@ class RowReader(Generic[D]):
                 raised where the row stands, and the rest of the batch is not read.
         """
         field, latest = self.kind.version_field, self.kind.latest
-        for raws, rows in _decoded_parts(batch):
+        for raws, rows in decoded_parts(batch):
             for raw, row in zip(raws, rows, strict=True):
                 try:
                     # What `read` does with a row at latest: nearly all of them are.
@@ -136,8 +136,9 @@ def refused(error: Exception, *, kind: Kind[Any], row: RawDocument, version: int
     return InvalidDocumentError(kind=kind.name, id=row.get("_id"), version=version, problems=problems)
 
 
-def _decoded_parts(batch: bytes) -> Iterator[tuple[list[bytes], list[RawDocument] | list[None]]]:
-    for part, raws in pieces(batch, DECODED_AT_ONCE):
+def decoded_parts(batch: bytes) -> Iterator[tuple[list[bytes], list[RawDocument] | list[None]]]:
+    """Yield the rows of a batch in parts, stored and decoded; None for the rows that have to be decoded one by one."""
+    for part, raws in parts_of(batch, DECODED_AT_ONCE):
         try:
             yield raws, bson.decode_all(part, CODEC)
         except (BSONError, ValueError):
