@@ -7,8 +7,9 @@ from pydantic import AliasChoices, AliasPath, BaseModel
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.kind import Kind
+from docstore.core.row_faults import decoded, refused
 from docstore.errors import DocumentError
-from docstore.store.rows import decoded, decoded_parts, refused
+from docstore.store.rows import decoded_parts
 
 P = TypeVar("P", bound=BaseModel)
 

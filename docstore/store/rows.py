@@ -1,16 +1,16 @@
 """From the stored bytes of a row to the latest model."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import bson
 from bson.errors import BSONError
-from pydantic import ValidationError
 
-from docstore.core.bson_values import CODEC, RawDocument, decode
+from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.document import ORIGIN, Document
 from docstore.core.kind import Kind
-from docstore.errors import DocumentError, InvalidDocumentError
+from docstore.core.row_faults import decoded, refused
+from docstore.errors import DocumentError
 from docstore.mongo.reading import parts_of
 
 D = TypeVar("D", bound=Document)
@@ -19,7 +19,6 @@ D = TypeVar("D", bound=Document)
 DECODED_AT_ONCE: Final = 128
 
 _set_origin = Document.__dict__[ORIGIN].__set__
-_LENIENT = CODEC.with_options(unicode_decode_error_handler="replace")
 
 
 class RowReader(Generic[D]):
@@ -110,32 +109,6 @@ class RowReader(Generic[D]):
         return document
 
 
-def decoded(raw: bytes, kind: Kind[Any]) -> RawDocument:
-    """
-    Decode one stored row.
-
-    Raises:
-        InvalidDocumentError: The bytes are no valid BSON (text that is no UTF-8, for example).
-    """
-    try:
-        return decode(raw)
-    except (BSONError, ValueError) as error:
-        raise InvalidDocumentError(
-            kind=kind.name, id=_id_of_undecodable(raw), version=0, problems=["the stored bytes are no valid BSON"]
-        ) from error
-
-
-def refused(error: Exception, *, kind: Kind[Any], row: RawDocument, version: int) -> InvalidDocumentError:
-    """Return what a model's refusal of a row comes out as: error types and field paths, no values."""
-    if isinstance(error, ValidationError):
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        problems = [f"{fault['type']} @ {'.'.join(map(str, fault['loc'])) or '(document)'}" for fault in faults]
-    else:
-        # A validator that raises something else is a fault of this row too: it must not stop the others.
-        problems = [f"{type(error).__name__} @ (document)"]
-    return InvalidDocumentError(kind=kind.name, id=row.get("_id"), version=version, problems=problems)
-
-
 def decoded_parts(batch: bytes) -> Iterator[tuple[list[bytes], list[RawDocument] | list[None]]]:
     """Yield the rows of a batch in parts, stored and decoded; None for the rows that have to be decoded one by one."""
     for part, raws in parts_of(batch, DECODED_AT_ONCE):
@@ -144,10 +117,3 @@ def decoded_parts(batch: bytes) -> Iterator[tuple[list[bytes], list[RawDocument]
         except (BSONError, ValueError):
             # One row in it is no valid BSON; each is decoded by itself, so that only that one fails.
             yield raws, [None] * len(raws)
-
-
-def _id_of_undecodable(raw: bytes) -> Any:
-    try:
-        return bson.decode(raw, _LENIENT).get("_id")
-    except (BSONError, ValueError):
-        return None

@@ -11,6 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.kind import Kind
 from docstore.core.query import QueryPaths, shown, untouched_part
+from docstore.core.row_faults import decoded
 from docstore.core.stale_query import (
     AS_STORED_AGAIN,
     NO_ROW,
@@ -35,7 +36,6 @@ from docstore.mongo.moment import Moment, Reads, enter_moment
 from docstore.mongo.reading import Batches, RowSource, SortKeys, rows_of
 from docstore.mongo.stored_versions import stored_versions
 from docstore.store.cursor import Report
-from docstore.store.rows import decoded
 
 #: How many rows of a query Python may upgrade and send along, and their size in bytes as they are stored. A command
 #: holds 16 MB, and every such row is in it twice.

@@ -6,6 +6,7 @@ from typing import Any
 
 from docstore.core.bson_values import RawDocument, decode
 from docstore.core.kind import Kind
+from docstore.core.row_faults import decoded
 from docstore.core.stale_query import Way, decide, old_versions, stands_at
 from docstore.errors import DocumentError
 from docstore.mongo.driver import AnySession
@@ -13,7 +14,6 @@ from docstore.mongo.reading import Batches, RowSource
 from docstore.mongo.scratch import query_in_memory
 from docstore.mongo.stored_versions import stored_versions
 from docstore.store.cursor import Report
-from docstore.store.rows import decoded
 from docstore.store.stale_query import Query, lifted, stale
 
 

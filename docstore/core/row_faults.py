@@ -1,0 +1,47 @@
+"""What can be wrong with a stored row, as errors that name it and hold nothing of it."""
+
+from typing import Any, Final
+
+import bson
+from bson.errors import BSONError
+from pydantic import ValidationError
+
+from docstore.core.bson_values import CODEC, RawDocument, decode
+from docstore.core.kind import Kind
+from docstore.errors import InvalidDocumentError
+
+_LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
+
+
+def decoded(raw: bytes, kind: Kind[Any]) -> RawDocument:
+    """
+    Decode one stored row.
+
+    Raises:
+        InvalidDocumentError: The bytes are no valid BSON (text that is no UTF-8, for example).
+    """
+    try:
+        return decode(raw)
+    except (BSONError, ValueError) as error:
+        raise InvalidDocumentError(
+            kind=kind.name, id=id_of(raw), version=0, problems=["the stored bytes are no valid BSON"]
+        ) from error
+
+
+def refused(error: Exception, *, kind: Kind[Any], row: RawDocument, version: int) -> InvalidDocumentError:
+    """Return what a model's refusal of a row comes out as: error types and field paths, no values."""
+    if isinstance(error, ValidationError):
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = [f"{fault['type']} @ {'.'.join(map(str, fault['loc'])) or '(document)'}" for fault in faults]
+    else:
+        # A validator that raises something else is a fault of this row too: it must not stop the others.
+        problems = [f"{type(error).__name__} @ (document)"]
+    return InvalidDocumentError(kind=kind.name, id=row.get("_id"), version=version, problems=problems)
+
+
+def id_of(raw: bytes) -> Any:
+    """Return the `_id` of a stored row that may be no valid BSON, or None where even that cannot be read."""
+    try:
+        return bson.decode(raw, _LENIENT).get("_id")
+    except (BSONError, ValueError):
+        return None
