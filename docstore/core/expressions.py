@@ -84,7 +84,9 @@ def absent(path: FieldPath) -> Expression:
     return is_type(Ref(path), "missing")
 
 
-def set_where(path: FieldPath, value: Expression, when: Expression | None = None) -> tuple[FieldPath, Expression]:
+def set_where(
+    path: FieldPath, value: Expression, when: Expression | None = None, *, removes: bool = False
+) -> tuple[FieldPath, Expression]:
     """
     Build the assignment that sets a field where a condition holds, and changes nothing elsewhere.
 
@@ -92,8 +94,9 @@ def set_where(path: FieldPath, value: Expression, when: Expression | None = None
 
     Args:
         path: The field; its parents are documents or missing.
-        value: What to set; a missing value removes the field.
+        value: What to set.
         when: Where to set it; by default, wherever the value is not missing (for fields that are absent before).
+        removes: Whether *value* may be missing where *when* holds, to remove the field.
     """
     if len(path) == 1:
         return path, value if when is None else {"$cond": [when, value, Ref(path)]}
@@ -102,16 +105,20 @@ def set_where(path: FieldPath, value: Expression, when: Expression | None = None
         bound = "dsValue"
         changed = {"$cond": [is_type(f"$${bound}", "missing"), Ref(top), _with_field(top, path[1:], f"$${bound}")]}
         return top, {"$let": {"vars": {bound: value}, "in": changed}}
-    return top, {"$cond": [when, _with_field(top, path[1:], value), Ref(top)]}
+    return top, {"$cond": [when, _with_field(top, path[1:], value, removes=removes), Ref(top)]}
 
 
-def _with_field(holder: FieldPath, rest: FieldPath, value: Expression) -> Expression:
+def _with_field(holder: FieldPath, rest: FieldPath, value: Expression, *, removes: bool = False) -> Expression:
     """
     Build the document at *holder*, or a new one where it is missing, with the field at *rest* within it set.
     """
-    inner = value if len(rest) == 1 else _with_field((*holder, rest[0]), rest[1:], value)
     document = {"$ifNull": [Ref(holder), Literal({})]}
-    return {"$setField": {"field": Literal(rest[0]), "input": document, "value": inner}}
+    if len(rest) > 1:
+        inner = _with_field((*holder, rest[0]), rest[1:], value, removes=removes)
+        return {"$setField": {"field": Literal(rest[0]), "input": document, "value": inner}}
+    changed = {"$setField": {"field": Literal(rest[0]), "input": document, "value": value}}
+    # A removed field would keep its place for one of the same name; see `compaction`.
+    return {"$mergeObjects": [changed]} if removes else changed
 
 
 def both(conditions: Sequence[Expression]) -> Expression:

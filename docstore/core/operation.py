@@ -15,9 +15,16 @@ class Assign:
     Set fields to expressions, all evaluated on the document as it is before this action.
 
     A field that exists keeps its place, a new one goes to the end, a missing result removes the field: a `$set`.
+
+    Attributes:
+        values: Paths and what they are set to.
+        in_place: No field is added: whatever is missing before is missing after.
+        total: No field is missing after.
     """
 
     values: tuple[tuple[FieldPath, Expression], ...]
+    in_place: bool = False
+    total: bool = False
 
     @property
     def paths(self) -> tuple[FieldPath, ...]:

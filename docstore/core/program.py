@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from docstore.core.compaction import Compaction, Move, Rebuild
 from docstore.core.expressions import ROOT, Expression, Literal, Ref, both, is_type, references, render
 from docstore.core.operation import Action, Assign, Program, Remove
 from docstore.core.paths import FieldPath, dotted, overlap, overlap_any
@@ -21,8 +22,9 @@ MAX_DEPTH = 140
 
 @dataclass(slots=True)
 class _Stage:
-    """A `$set` followed by an `$unset`, still growing."""
+    """A `$set` followed by an `$unset`, still growing; before them, the row may be rebuilt."""
 
+    rebuilds: bool = False
     assigned: list[tuple[FieldPath, Expression]] = field(default_factory=list)
     removed: list[FieldPath] = field(default_factory=list)
 
@@ -43,20 +45,25 @@ class _Stage:
 
 def pipeline(programs: Sequence[Program], *, first: Sequence[tuple[str, Any]] = ()) -> list[dict[str, Any]]:
     """
-    Return the programs as `$set` and `$unset` stages.
+    Return the programs as `$set` and `$unset` stages; with a `$replaceWith` where a removed field comes back.
 
     Args:
         programs: In the order in which they run.
         first: Top-level fields and plain values that are set before everything else (the tag).
     """
+    actions = [action for program in programs for action in program.actions]
     stages = [_Stage(assigned=[((name,), Literal(value)) for name, value in first])]
-    for program in programs:
-        for action in program.actions:
-            if not stages[-1].takes(action):
-                stages.append(_Stage())
-            stages[-1].add(action)
+    for move in Compaction().expand(actions):
+        if isinstance(move, Rebuild):
+            stages.append(_Stage(rebuilds=True))
+            continue
+        if not stages[-1].takes(move):
+            stages.append(_Stage())
+        stages[-1].add(move)
     rendered: list[dict[str, Any]] = []
     for stage in stages:
+        if stage.rebuilds:
+            rendered.append({"$replaceWith": {"$mergeObjects": ["$$ROOT"]}})
         if stage.assigned:
             rendered.append({"$set": {dotted(path): render(value) for path, value in stage.assigned}})
         if stage.removed:
@@ -130,23 +137,31 @@ def _conditions_along(steps: Sequence[tuple[list[Action], list[Expression]]], sc
     name = f"{scope or 'dsRow'}B" if actions else scope
     after = _conditions_along(rest, name)
     if after is not None:
-        here.append({"$let": {"vars": {name: transformed(actions, scope)}, "in": after}} if actions else after)
+        # Whether a field comes back in its old place is nothing that a condition sees.
+        here.append({"$let": {"vars": {name: _transformed(actions, scope)}, "in": after}} if actions else after)
     return both(here) if here else None
 
 
 def transformed(actions: Sequence[Action], scope: str) -> Any:
     """Return an expression for the document in variable *scope* after the actions."""
-    if not actions:
+    compaction = Compaction()
+    return _transformed([*compaction.expand(actions), *compaction.finish()], scope)
+
+
+def _transformed(moves: Sequence[Move], scope: str) -> Any:
+    if not moves:
         return render(Ref(()), scope)
     name = f"{scope or 'dsRow'}N"
-    after = _after(actions[0], scope)
-    if len(actions) == 1:
+    after = _after(moves[0], scope)
+    if len(moves) == 1:
         return after
-    return {"$let": {"vars": {name: after}, "in": transformed(actions[1:], name)}}
+    return {"$let": {"vars": {name: after}, "in": _transformed(moves[1:], name)}}
 
 
-def _after(action: Action, scope: str) -> Any:
+def _after(action: Move, scope: str) -> Any:
     document: Any = render(Ref(()), scope)
+    if isinstance(action, Rebuild):
+        return {"$mergeObjects": [document]}
     if isinstance(action, Remove):
         for path in action.paths:
             document = _without(document, path)

@@ -21,6 +21,7 @@ Rules that all of them share, in Python and on the server:
 from docstore.operations.add_field import AddField
 from docstore.operations.compute import Compute
 from docstore.operations.concat_lists import ConcatLists
+from docstore.operations.convert_type import ConvertType
 from docstore.operations.copy_field import CopyField
 from docstore.operations.for_each import ForEach
 from docstore.operations.join_text import JoinText
@@ -40,6 +41,7 @@ __all__ = [
     "AddField",
     "Compute",
     "ConcatLists",
+    "ConvertType",
     "CopyField",
     "ForEach",
     "JoinText",

@@ -64,4 +64,4 @@ class AddField(FieldOperation):
         """
         path = self._place.path
         value = {"$cond": [absent(path), Literal(self.default), Ref(path)]}
-        return Program(requires=tuple(parents_are_documents(path)), actions=(Assign(((path, value),)),))
+        return Program(requires=tuple(parents_are_documents(path)), actions=(Assign(((path, value),), total=True),))

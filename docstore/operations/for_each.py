@@ -102,5 +102,5 @@ class ForEach(FieldOperation):
         changed = {"$map": {"input": Ref(path), "as": _ITEM, "in": after}}
         return Program(
             requires=(*parents_are_documents(path), fits),
-            actions=(Assign((set_where(path, changed, is_type(Ref(path), "array")),)),),
+            actions=(Assign((set_where(path, changed, is_type(Ref(path), "array")),), in_place=True),),
         )

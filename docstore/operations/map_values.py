@@ -113,4 +113,4 @@ class MapValues(FieldOperation):
         requires = parents_are_documents(path)
         if self.other == "refuse":
             requires.append({"$or": [absent(path), {"$in": [Ref(path), old]}]})
-        return Program(tuple(requires), (Assign((set_where(path, looked_up, present(path)),)),))
+        return Program(tuple(requires), (Assign((set_where(path, looked_up, present(path)),), in_place=True),))

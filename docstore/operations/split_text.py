@@ -93,11 +93,14 @@ class SplitText(FieldOperation):
         is_text = is_type(Ref(source), "string")
         actions: list[Assign | Remove] = []
         # One action each, because two nested targets may share a parent; the text itself last, since all read it.
-        for position, target in sorted(enumerate(targets), key=lambda item: item[1] == source):
-            part = {"$cond": [is_text, self._part(position), Ref(source) if target == source else "$$REMOVE"]}
-            in_place = is_text if target == source else None
-            actions.append(Assign((set_where(target, part, in_place),)))
-        if source not in targets:
+        for position, target in enumerate(targets):
+            if target != source:
+                part = {"$cond": [is_text, self._part(position), "$$REMOVE"]}
+                actions.append(Assign((set_where(target, part),)))
+        if source in targets:
+            part = self._part(targets.index(source))
+            actions.append(Assign((set_where(source, part, is_text, removes=True),), in_place=True))
+        else:
             actions.append(Remove((source,)))
         others = [target for target in targets if target != source]
         fits = is_type(Ref(source), "string", "missing")

@@ -116,4 +116,5 @@ class UnnestFields(FieldOperation):
         ]
         # One action each, because two nested targets may share the top-level field that is assigned.
         moves = [Assign((set_where(target, Ref(inner)),)) for inner, target in targets]
-        return Program(tuple(requires), (*moves, Assign((set_where(source, kept, something),))))
+        left_over = Assign((set_where(source, kept, something, removes=True),), in_place=True)
+        return Program(tuple(requires), (*moves, left_over))

@@ -81,5 +81,5 @@ class UnwrapList(FieldOperation):
         if self.extra == "refuse":
             size = {"$cond": [is_list, {"$size": Ref(path)}, 0]}
             fits = {"$and": [fits, {"$lte": [size, 1]}]}
-        first = set_where(path, {"$arrayElemAt": [Ref(path), 0]}, is_list)
-        return Program(requires=(*parents_are_documents(path), fits), actions=(Assign((first,)),))
+        first = set_where(path, {"$arrayElemAt": [Ref(path), 0]}, is_list, removes=True)
+        return Program(requires=(*parents_are_documents(path), fits), actions=(Assign((first,), in_place=True),))

@@ -64,5 +64,5 @@ class WrapInList(FieldOperation):
         no_list = {"$not": [is_type(Ref(path), "array")]}
         return Program(
             requires=(*parents_are_documents(path), no_list),
-            actions=(Assign((set_where(path, [Ref(path)], present(path)),)),),
+            actions=(Assign((set_where(path, [Ref(path)], present(path)),), in_place=True),),
         )

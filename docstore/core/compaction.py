@@ -1,0 +1,76 @@
+"""
+Forgetting the places of removed fields.
+
+Between the stages of one pipeline, and between the arguments of one expression, a server keeps the place of a field
+that was removed, or set to something missing: a field of that name that is added later turns up there and not at the
+end (seen on 6.0.5). Python has no such memory, and neither has a row that was stored in between. So a document is
+rebuilt before a field comes back, which `$mergeObjects` with one argument does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from docstore.core.expressions import Ref, is_type, set_where
+from docstore.core.operation import Action, Assign, Remove
+from docstore.core.paths import FieldPath, overlap
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """
+    Rebuild the document at hand without the places of fields that are gone. Sub-documents stay as they are.
+    """
+
+
+#: What a pipeline is made of.
+Move: TypeAlias = Action | Rebuild
+
+
+class Compaction:
+    """
+    Follows the actions of one pipeline and says what has to be rebuilt, and when.
+    """
+
+    def __init__(self) -> None:
+        self._gone: list[FieldPath] = []
+
+    def expand(self, actions: Sequence[Action]) -> list[Move]:
+        """
+        Return the next actions, each after the rebuilding that it needs.
+        """
+        moves: list[Move] = []
+        for action in actions:
+            if isinstance(action, Assign):
+                moves += self._rebuild([path for path in self._gone if _meets(action, path)])
+            moves.append(action)
+            if isinstance(action, Remove) or not action.total:
+                self._gone += [path for path in action.paths if path not in self._gone]
+        return moves
+
+    def finish(self) -> list[Move]:
+        """
+        Return the rebuilding of every document that may have lost a field.
+        """
+        return self._rebuild(self._gone)
+
+    def _rebuild(self, gone: Sequence[FieldPath]) -> list[Move]:
+        holders = dict.fromkeys(path[:-1] for path in gone)
+        self._gone = [path for path in self._gone if path[:-1] not in holders]
+        return [_rebuilt(holder) for holder in holders]
+
+
+def _meets(action: Assign, gone: FieldPath) -> bool:
+    """
+    Tell whether the action may add a field where one is gone, or carry the memory of it elsewhere.
+    """
+    if any(len(ref) < len(gone) and overlap(ref, gone) for ref in action.refs):
+        return True
+    return not action.in_place and any(overlap(path, gone) for path in action.paths)
+
+
+def _rebuilt(holder: FieldPath) -> Move:
+    if not holder:
+        return Rebuild()
+    rebuilt = set_where(holder, {"$mergeObjects": [Ref(holder)]}, is_type(Ref(holder), "object"))
+    return Assign((rebuilt,), in_place=True)
