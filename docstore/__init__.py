@@ -2,8 +2,82 @@
 Versioned MongoDB documents, read at the latest shape and rewritten in place.
 """
 
-from docstore.core.document import Document
-from docstore.core.kind import Kind
-from docstore.core.step import Step
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Document", "Kind", "Step"]
+if TYPE_CHECKING:
+    from docstore.core.document import Document
+    from docstore.core.kind import Kind
+    from docstore.core.step import Step
+    from docstore.mongo.row_writer import UpdateResult
+    from docstore.store.collection import Collection
+    from docstore.store.cursor import Cursor, SkippedRow
+    from docstore.store.store import Store
+    from docstore.store.tokens import version_token
+    from docstore.store.types import (
+        BsonBinary,
+        BsonCode,
+        BsonDate,
+        BsonDecimal,
+        BsonLong,
+        BsonMaxKey,
+        BsonMinKey,
+        BsonObjectId,
+        BsonReference,
+        BsonRegex,
+        BsonTimestamp,
+        UtcDatetime,
+    )
+    from docstore.store.write_back import WriteBackStatistics
+
+__all__ = [
+    "BsonBinary",
+    "BsonCode",
+    "BsonDate",
+    "BsonDecimal",
+    "BsonLong",
+    "BsonMaxKey",
+    "BsonMinKey",
+    "BsonObjectId",
+    "BsonReference",
+    "BsonRegex",
+    "BsonTimestamp",
+    "Collection",
+    "Cursor",
+    "Document",
+    "Kind",
+    "SkippedRow",
+    "Step",
+    "Store",
+    "UpdateResult",
+    "UtcDatetime",
+    "WriteBackStatistics",
+    "version_token",
+]
+
+# Imported when they are first asked for: a module of steps needs no driver.
+_HOME = {
+    "Collection": "docstore.store.collection",
+    "Cursor": "docstore.store.cursor",
+    "Document": "docstore.core.document",
+    "Kind": "docstore.core.kind",
+    "SkippedRow": "docstore.store.cursor",
+    "Step": "docstore.core.step",
+    "Store": "docstore.store.store",
+    "UpdateResult": "docstore.mongo.row_writer",
+    "WriteBackStatistics": "docstore.store.write_back",
+    "version_token": "docstore.store.tokens",
+} | {name: "docstore.store.types" for name in __all__ if name.startswith(("Bson", "Utc"))}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -54,7 +54,7 @@ class MockRowWriter:
         row_id = bson.decode(raw, _PLAIN)["_id"]
         if await self.current(row_id, session=session) != raw:
             return None
-        return await self._replace({"_id": {"$eq": row_id}}, after, session)
+        return await self._replace({"_id": row_id}, after, session)
 
     async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> int:
         """Rewrite several rows, each by itself and only if it is still what it was; return how many were."""
@@ -64,7 +64,7 @@ class MockRowWriter:
         self, id: Any, row: RawDocument, *, field: str, versions: Sequence[int], session: AnySession | None
     ) -> bytes | None:
         """Store *row* in place of the row with this id if its tag is missing or one of *versions*."""
-        readable = joined({"_id": {"$eq": id}}, tagged(field, versions, untagged=True, mock=True))
+        readable = joined({"_id": id}, tagged(field, versions, untagged=True, mock=True))
         return await self._replace(readable, row, session)
 
     async def update(

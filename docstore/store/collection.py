@@ -1,0 +1,210 @@
+"""One kind's rows, read and written at the latest shape."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from docstore.core.document import Document, set_origin_row
+from docstore.core.kind import Kind
+from docstore.errors import DocumentExistsError, DocumentNotFoundError
+from docstore.mongo.driver import AnyDatabase, AnySession
+from docstore.mongo.row_writer import UpdateResult
+from docstore.mongo.writing import open_row_writer
+from docstore.store.collection_reads import CollectionReads
+from docstore.store.composing import RowComposer
+from docstore.store.pauses import Pause
+from docstore.store.replacing import Replacements
+from docstore.store.updating import Updates
+from docstore.store.write_back import WriteBack
+
+D = TypeVar("D", bound=Document)
+
+
+class Collection(CollectionReads[D]):
+    """
+    The rows of one kind, as documents at the latest shape.
+
+    Made by `Store.collection`. Rows are stored with the latest tag; rows that are older are brought up when they are
+    read, and rewritten when they are changed. Every method takes the session of a transaction or of causal
+    consistency, opened with the driver.
+
+    Every method that writes keeps three promises: it takes effect only on the row that it was meant for, whoever else
+    writes (P1); tag and shape change in one atomic write (P2); a row above latest is never changed (P4).
+
+    Every method raises:
+        StoreUnavailableError: The database could not be reached, or did not answer; a write may have taken effect.
+        StoreRejectedError: The database refused.
+    """
+
+    def __init__(
+        self, database: AnyDatabase, kind: Kind[D], *, pause: Pause, write_back: WriteBack | None = None
+    ) -> None:
+        writer = open_row_writer(database, kind.collection)
+        super().__init__(database, kind, writer=writer, write_back=write_back)
+        composer = RowComposer(kind)
+        self._writer = writer
+        self._composer = composer
+        self._replacements = Replacements(kind, writer=writer, composer=composer, pause=pause)
+        self._updates = Updates(kind, writer=writer, composer=composer, queries=self._queries, pause=pause)
+
+    async def insert(self, document: D, *, session: AnySession | None = None) -> Any:
+        """
+        Store a new document; return its id.
+
+        The document stays as it is, but for remembering its row: it can be given to `replace` at once.
+
+        Raises:
+            DocumentExistsError: A row with this id, or the same unique key, exists; carries the index.
+            InvalidDocumentError, UnstorableValueError: It could not be read back; nothing was written.
+        """
+        return (await self.insert_many([document], session=session))[0]
+
+    async def insert_many(
+        self, documents: Sequence[D], *, ordered: bool = True, session: AnySession | None = None
+    ) -> list[Any]:
+        """
+        Store new documents; return their ids in the same order.
+
+        Each row is stored or not by itself. Those that were stored remember their row, also when another failed.
+
+        Args:
+            documents: The documents. All are checked before the first is sent.
+            ordered: Stop at the first that exists already; otherwise store all others.
+            session: The session to write in.
+
+        Raises:
+            DocumentExistsError: For the first that exists already; its notes tell how many were stored.
+            InvalidDocumentError, UnstorableValueError: One could not be read back; nothing was written.
+        """
+        rows = [self._composer.new(document) for document in documents]
+        if not rows:
+            return []
+        outcome = await self._writer.insert(rows, ordered=ordered, session=session)
+        for place in outcome.stored:
+            set_origin_row(documents[place], rows[place])
+        if outcome.duplicates:
+            first = min(outcome.duplicates)
+            error = DocumentExistsError(kind=self.kind.name, id=documents[first].id, index=outcome.duplicates[first])
+            if len(rows) > 1:
+                error.add_note(f"{len(outcome.stored)} of {len(rows)} documents were stored")
+            raise error
+        return [document.id for document in documents]
+
+    async def replace(
+        self,
+        document: D,
+        *,
+        if_token: str | None = None,
+        unguarded: bool = False,
+        session: AnySession | None = None,
+    ) -> None:
+        """
+        Store what changed in a document since it was read.
+
+        Only the fields whose encoded value changed are written, so the others keep their BSON type, and fields that
+        the model does not know survive. An old row goes to the latest version in the same write. Nothing is written
+        where nothing changed. Afterwards the document stands for the row as it is stored now: it can be changed and
+        replaced again.
+
+        Args:
+            document: A document that was read, inserted or replaced through a store; or any, with one of these:
+            if_token: The `version_token` of the row that it is meant for, which came back from a client.
+            unguarded: Store the whole document over whatever row is there, without what the model does not know.
+            session: The session to write in.
+
+        Raises:
+            ConflictError: The row changed or went since it was read; nothing was written.
+            UnguardedReplaceError: The document was never read, and neither *if_token* nor *unguarded* was given.
+            DocumentNotFoundError: With *unguarded*: there is no row with this id.
+            DocumentExistsError: Another row has the same unique key.
+            UpdateRefusedError: The document's id was changed.
+            DocumentError: What would be stored could not be read back; or, with *if_token* or *unguarded*, the row
+                that is there now is newer or has no readable tag.
+        """
+        if unguarded and if_token is not None:
+            msg = "give if_token or unguarded, not both"
+            raise ValueError(msg)
+        if unguarded:
+            await self._replacements.overwrite(document, session)
+        elif if_token is not None:
+            await self._replacements.replace_matching(document, if_token, session)
+        else:
+            await self._replacements.replace(document, session)
+
+    async def modify(self, id: Any, change: Callable[[D], D | Awaitable[D]], *, session: AnySession | None = None) -> D:
+        """
+        Read a document, change it and store it; again from the start if the row changed meanwhile.
+
+        No concurrent write is lost, whoever makes it. Writes what `replace` writes.
+
+        Args:
+            id: The document's id.
+            change: Takes the document and returns it, changed, or another one with the same id; may be a coroutine
+                function. It is called once for every try, each time with the row as it is then, so it must not have
+                effects of its own.
+            session: The session to read and write in. In a transaction there is one try: what another writer changed
+                ends the transaction, as it does with the driver's own calls.
+
+        Returns:
+            What *change* returned, standing for the row as it is stored now.
+
+        Raises:
+            DocumentNotFoundError: There is no row with this id.
+            ConflictError: Every try met a conflict; carries how many there were.
+            TypeError: *change* returned something else than a document of this kind.
+            UpdateRefusedError, DocumentExistsError, DocumentError: See `replace`.
+        """
+        return await self._replacements.modify(self._value(id), change, session)
+
+    async def update(
+        self,
+        filter: Mapping[str, Any],
+        operators: Mapping[str, Any],
+        *,
+        many: bool = False,
+        upsert: bool = False,
+        array_filters: Sequence[Mapping[str, Any]] | None = None,
+        session: AnySession | None = None,
+    ) -> UpdateResult:
+        """
+        Apply update operators to one row that matches, or to all, at the latest shape.
+
+        A row that is still old is rewritten to the latest version first; the operators never meet another shape. The
+        update of one row is atomic; that of many is not atomic as a whole. The result is not checked against the
+        model: operators say what they say.
+
+        Args:
+            filter: Which rows, at the latest shape; see `find`.
+            operators: MongoDB's, such as `{"$inc": {"visits": 1}}`. No pipeline, and nothing that touches the tag or
+                `_id`.
+            many: Update every row that matches, instead of any one.
+            upsert: Insert a row at the latest version where none matches.
+            array_filters: As MongoDB takes them.
+            session: The session to write in.
+
+        Raises:
+            UpdateRefusedError: The operators or the filter could break a promise; nothing was written.
+            NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
+                not read; with *many* nothing was written.
+            DocumentError: An old row that matches cannot be upgraded.
+            ConflictError: Other writers were quicker in every try.
+            DocumentExistsError: Another row has the same unique key.
+            StaleQueryError: See `find`.
+        """
+        return await self._updates.apply(
+            self._filter(filter),
+            operators,
+            many=many,
+            upsert=upsert,
+            array_filters=array_filters,
+            session=session,
+        )
+
+    async def delete(self, id: Any, *, session: AnySession | None = None) -> None:
+        """
+        Delete the row with this id, whatever its version.
+
+        Raises:
+            DocumentNotFoundError: There is none.
+        """
+        if not await self._writer.delete(self._value(id), session=session):
+            raise DocumentNotFoundError(kind=self.kind.name, id=id)

@@ -1,0 +1,133 @@
+"""What is stored for a document: a new row, or a stored row with what was changed."""
+
+from typing import Any, Generic, TypeVar
+
+from bson.decimal128 import Decimal128
+from pydantic import ValidationError
+
+from docstore.core.bson_values import RawDocument, identical
+from docstore.core.document import Document
+from docstore.core.kind import Kind
+from docstore.core.merge import merge
+from docstore.core.paths import MISSING
+from docstore.core.row_faults import decoded, refused
+from docstore.errors import InvalidDocumentError, UpdateRefusedError
+from docstore.store.encoding import dumped, encoded, storable
+from docstore.store.rows import RowReader
+
+D = TypeVar("D", bound=Document)
+
+
+class RowComposer(Generic[D]):
+    """
+    Composes rows of one kind, tagged with the latest version.
+
+    Pure: nothing is written, documents are not changed. A row that could not be read back into the model is refused,
+    so nothing that leaves here is poison.
+    """
+
+    def __init__(self, kind: Kind[D]) -> None:
+        self._kind = kind
+        self._reader = RowReader(kind)
+
+    def new(self, document: D) -> bytes:
+        """
+        Return the row to insert for a document; it begins with `_id` and the tag.
+
+        Raises:
+            UnstorableValueError: A value has no place in BSON; carries its path and type.
+            InvalidDocumentError: The model would refuse the row; carries the field paths.
+        """
+        fields = self._fields(document)
+        row = {"_id": fields.pop("_id"), self._kind.version_field: self._kind.latest, **fields}
+        raw = encoded(row, kind=self._kind.name)
+        self._readable(raw, fields)
+        return raw
+
+    def id_of(self, document: D) -> Any:
+        """Return a document's `_id` as it is stored."""
+        return storable(document.id, kind=self._kind.name, path="_id")
+
+    def upgraded(self, raw: bytes) -> RawDocument:
+        """
+        Return a stored row at the latest shape, as the model takes it.
+
+        Raises:
+            DocumentError: The row cannot be read; see `RowReader.read`.
+        """
+        self._reader.read(raw)
+        return self._kind.upgrade(decoded(raw, self._kind))
+
+    def changed(self, document: D, raw: bytes) -> RawDocument:
+        """
+        Return the stored row *raw* at the latest shape, with everything in which *document* differs from it.
+
+        Fields that the model does not know survive, and what was not changed keeps its BSON type.
+
+        Raises:
+            UpdateRefusedError: The document has another id than the row.
+            DocumentError: The row cannot be read, or what would be stored could not.
+        """
+        kind = self._kind
+        before = self._fields(self._reader.read(raw))
+        now = self._fields(document)
+        encoded(now, kind=kind.name)
+        if not identical(before["_id"], now["_id"]):
+            raise UpdateRefusedError(kind=kind.name, reason="the document's id was changed")
+        stored = kind.upgrade(decoded(raw, kind))
+        if identical(before, now):
+            return stored
+        merged = merge(stored, before, now)
+        doubtful = self._misread(merged, before, now)
+        if doubtful:
+            # The model does not read and write these fields in the way that the merge takes for granted (it sorts
+            # a list, for example): such a field is stored as the document has it, without what the model dropped.
+            for name in doubtful:
+                if name in now:
+                    merged[name] = now[name]
+                else:
+                    merged.pop(name, None)
+            self._readable(encoded(merged, kind=kind.name), now)
+        return merged
+
+    def _misread(self, merged: RawDocument, before: RawDocument, now: RawDocument) -> list[str]:
+        """Return the fields that a document read from the merged row would hold other than the document at hand."""
+        try:
+            seen = self._fields(self._reader.read(encoded(merged, kind=self._kind.name)))
+        except InvalidDocumentError:
+            seen = {}
+        return [name for name in {**before, **now} if not _alike(seen.get(name, MISSING), now.get(name, MISSING))]
+
+    def _fields(self, document: D) -> RawDocument:
+        if not isinstance(document, self._kind.model):
+            msg = f"a {self._kind.model.__name__} is needed, not {type(document).__name__}"
+            raise TypeError(msg)
+        try:
+            fields = dumped(document, kind=self._kind.name)
+        except ValidationError as error:
+            raise self._unwritable(error, {"_id": document.id}) from None
+        fields.pop(self._kind.version_field, None)
+        return fields
+
+    def _readable(self, raw: bytes, fields: RawDocument) -> None:
+        try:
+            self._reader.read(raw)
+        except InvalidDocumentError as error:
+            raise self._explained(error, fields) from None
+
+    def _unwritable(self, error: ValidationError, row: RawDocument) -> InvalidDocumentError:
+        refusal = refused(error, kind=self._kind, row=row, version=self._kind.latest)
+        return self._explained(refusal, row)
+
+    @staticmethod
+    def _explained(error: InvalidDocumentError, fields: RawDocument) -> InvalidDocumentError:
+        error.add_note("nothing was written: the model would refuse the row when it is read back")
+        if any(isinstance(value, Decimal128) for value in fields.values()):
+            error.add_note("decimals come back as Decimal128: annotate such fields with docstore.BsonDecimal")
+        return error
+
+
+def _alike(first: Any, second: Any) -> bool:
+    if first is MISSING or second is MISSING:
+        return first is second
+    return identical(first, second)
