@@ -124,7 +124,7 @@ def to_text(value: Any, kind: str) -> Any:
     if kind in {"decimal", "objectId"}:
         return str(value)
     if kind == "date":
-        moment = _moment(int(DatetimeMS(value)))
+        moment = _moment(int(value if isinstance(value, DatetimeMS) else DatetimeMS(value)))
         return IMPOSSIBLE if isinstance(moment, DatetimeMS) else moment.isoformat(timespec="milliseconds") + "Z"
     return IMPOSSIBLE
 
