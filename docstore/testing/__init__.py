@@ -10,8 +10,8 @@ What you need to test your own steps.
 Nothing here is imported by the rest of docstore.
 """
 
-from docstore.testing.comparison import Comparison, Difference
 from docstore.testing.both_paths import compare_paths
+from docstore.testing.comparison import Comparison, Difference
 from docstore.testing.round_trip import check_round_trip
 from docstore.testing.samples import check_samples, read_samples
 

@@ -3,12 +3,13 @@ The same rows through Python and through a server.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 
-from docstore.core.bson_values import CODEC, RawDocument, decode, encode
+from docstore.core.bson_values import CODEC, RawDocument, comparison_key, decode, encode
 from docstore.core.kind import Kind
 from docstore.errors import DocumentError
 from docstore.mongo.driver import AnyDatabase, open_collection
@@ -43,16 +44,30 @@ async def compare_paths(
         NotCompilableError: A step on the way cannot run on the server.
         NotInvertibleError: The way leads down and a step has no way back.
         DocumentError: A row's version cannot be read, or is none of the kind's.
-        StoreError: The server is not reachable, or refused a call (perhaps an expression of a `Compute` raised an error).
+        StoreError: The server is not reachable, or refused a call (an expression of a `Compute` may raise errors).
     """
     target = kind.latest if to is None else to
     rows = [_prepared(document, place, kind, source) for place, document in enumerate(documents)]
+    before: list[bytes] = []
+    after: list[bytes] = []
+    for batch in _with_different_ids(rows):
+        stored, changed = await _on_server(database, kind, batch, target)
+        before += stored
+        after += changed
+    return _compared(kind, target, before, after)
+
+
+async def _on_server(
+    database: AnyDatabase, kind: Kind[Any], rows: list[RawDocument], target: int
+) -> tuple[list[bytes], list[bytes]]:
+    """
+    Return the rows as they are stored, and as they are after the updates.
+    """
     collection = open_collection(database, f"compare_{uuid.uuid4().hex}")
     stored = collection.with_options(codec_options=CODEC.with_options(document_class=RawBSONDocument))
     with translated():
         try:
-            if rows:
-                await collection.insert_many(rows)
+            await collection.insert_many(rows)
             # Read back, because a server fills in empty timestamps, and to begin from what is stored.
             before = [bytes(row.raw) async for row in stored.find({}, sort=[("$natural", 1)])]
             for version in dict.fromkeys(_stored_version(decode(raw), kind) for raw in before):
@@ -62,7 +77,22 @@ async def compare_paths(
             after = [bytes(row.raw) async for row in stored.find({}, sort=[("$natural", 1)])]
         finally:
             await collection.drop()
-    return _compared(kind, target, before, after)
+    return before, after
+
+
+def _with_different_ids(rows: Iterable[RawDocument]) -> list[list[RawDocument]]:
+    """
+    Return the rows in as few lists as possible with no id twice in any: samples of all versions share their ids.
+    """
+    batches: list[list[RawDocument]] = []
+    seen: Counter[Hashable] = Counter()
+    for row in rows:
+        key = comparison_key(row["_id"])
+        if seen[key] == len(batches):
+            batches.append([])
+        batches[seen[key]].append(row)
+        seen[key] += 1
+    return batches
 
 
 def _prepared(document: Mapping[str, Any], place: int, kind: Kind[Any], source: int | None) -> RawDocument:
