@@ -1,5 +1,6 @@
 """One async function per verb of the command line, for Python: each returns a pydantic result."""
 
+import asyncio
 import datetime
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -7,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.progress import BackfillResult, OnProgress
+from docstore.backfill.run import Run
 from docstore.core.coverage import Coverage, coverage_of, rows_below
 from docstore.core.kind import Kind
 from docstore.errors import VersionRangeError
@@ -79,6 +82,53 @@ async def coverage(
         below = None if require is None else rows_below(kind, report, require)
         results.append(CoverageResult(report=report, index=index, below_required=below))
     return results
+
+
+async def backfill(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    to: int | None = None,
+    record_error_text: bool = False,
+    on_progress: OnProgress | None = None,
+    stop: asyncio.Event | None = None,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> BackfillResult:
+    """
+    Bring every row of a kind that stands below a version up to it, while others read and write.
+
+    Each rewrite is atomic, and takes effect only if the row is still what it was computed from: no change of any other
+    writer is lost, and no step is applied twice. Rows that cannot be upgraded stay as they are and are recorded in
+    `docstore_quarantine`. May be stopped, cancelled or killed at any time, and be run again, also by several processes
+    at once. Builds the (tag, `_id`) index if it is missing.
+
+    Args:
+        database: A Motor or PyMongo Async database. On the mock rows go through Python one by one, unguarded against
+            writers in other processes, which the mock does not have.
+        kind: Whose rows.
+        to: The version to bring them to; latest by default. Rows above it are left alone.
+        record_error_text: Keep what the user's functions or the model said about a row in its quarantine record. That
+            can hold values of the row.
+        on_progress: Told after every batch; should return at once.
+        stop: Once it is set, batches in flight are finished and the run ends.
+        now: The clock.
+
+    Raises:
+        VersionRangeError: *to* is no version of the kind.
+        BackfillRefusedError: Every row stands above *to*.
+        StoreUnavailableError: The database stayed away for a minute. Run it again.
+        StoreRejectedError: The database refused what the run needs, missing privileges for example.
+    """
+    run = Run(
+        database,
+        kind,
+        target=kind.latest if to is None else to,
+        record_error_text=record_error_text,
+        on_progress=on_progress,
+        stop=stop or asyncio.Event(),
+        now=now,
+    )
+    return await run.run()
 
 
 async def _index(

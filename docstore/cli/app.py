@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from docstore.cli import backfill, coverage
+from docstore.cli import backfill, coverage, demo
 from docstore.cli.complaints import complain, complain_about
 from docstore.cli.exits import ExitCode
 from docstore.cli.logs import configure_logs
@@ -21,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(name="demo", help=demo.HELP, epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(backfill.app, name="backfill")
 app.command(name="coverage", help=coverage.HELP, epilog=coverage.EXAMPLE)(coverage.coverage)
 

@@ -66,7 +66,7 @@ async def workplace(context: typer.Context, where: Where, *, kind: str | None = 
     if kind is not None:
         kind_named(kind, kinds, where=f"the package {settings.upgraders!r}")
     if settings.uri is None:
-        raise usage_fault("no database was named", "--uri mongodb://HOST/DATABASE, or DOCSTORE_URI")
+        raise usage_fault("no MongoDB deployment was named", "--uri mongodb://HOST/DATABASE, or DOCSTORE_URI")
     async with connected(settings.uri.get_secret_value(), settings.database) as database:
         yield Workplace(kinds=kinds, package=settings.upgraders, database=database)
 

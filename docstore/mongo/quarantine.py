@@ -1,24 +1,145 @@
-"""The records of rows that could not be upgraded, in `docstore_quarantine`."""
+"""The records of rows that could not be upgraded, in `docstore_quarantine`. The rows themselves stay as they are."""
 
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
+from pymongo import ReadPreference, UpdateOne
 
-from docstore.mongo.driver import AnyDatabase, AnySession, Driver, driver_of, open_collection
+from docstore.core.bson_values import RawDocument, encode
+from docstore.core.version import tag_version
+from docstore.mongo.driver import AnyCollection, AnyDatabase, AnySession, Driver, driver_of, open_collection
+from docstore.mongo.failures import translated
 
 #: The collection that holds the records of every kind.
 QUARANTINE: Final = "docstore_quarantine"
+#: The shape of the records that are written here.
+RECORD_VERSION: Final = 1
+
+_AT_ONCE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRecord:
+    """Why one row could not be upgraded. Nothing in it is a value of the row, unless *text* was asked for."""
+
+    row_id: Any
+    #: The version at which the row stands; None where that is not known.
+    version: int | None
+    #: The version that it was to be brought to.
+    target: int
+    #: The version that the step at fault produces; None where no step is (the model, the tag, the server).
+    step: int | None
+    #: The class of the error, and what it says about types and places.
+    error: str
+    reason: str
+    #: The field at fault, where one is known.
+    path: str | None
+    #: What the user's own code said, which may hold values of the row.
+    text: str | None = None
+
+
+class Quarantine:
+    """The records of one kind. Driver errors come out as `StoreUnavailableError` and `StoreRejectedError`."""
+
+    def __init__(self, database: AnyDatabase, kind: str) -> None:
+        self._database = database
+        self._kind = kind
+        self._records = open_collection(database, QUARANTINE).with_options(read_preference=ReadPreference.PRIMARY)
+
+    async def put(self, records: Sequence[QuarantineRecord], *, run: datetime.datetime, now: datetime.datetime) -> None:
+        """
+        Write or renew the records of rows; a row has one, which counts the runs that failed on it.
+
+        Args:
+            records: What is known of each row.
+            run: When the run began; tells one run's passes from another run.
+            now: When the rows failed.
+        """
+        upserts = [(self._id(record.row_id), self._update(record, run, now)) for record in records]
+        with translated():
+            if driver_of(self._database) is Driver.MOCK:
+                for record_id, update in upserts:
+                    await self._records.update_one({"_id": record_id}, update, upsert=True)
+            elif upserts:
+                await self._records.bulk_write(
+                    [UpdateOne({"_id": record_id}, update, upsert=True) for record_id, update in upserts],
+                    ordered=False,
+                )
+
+    async def settle(self, collection: str, field: str) -> int:
+        """
+        Remove the records of rows that are gone, or have been brought above the version where they failed.
+
+        Returns:
+            How many records are left.
+        """
+        rows = open_collection(self._database, collection).with_options(read_preference=ReadPreference.PRIMARY)
+        left = 0
+        with translated():
+            page: list[RawDocument] = []
+            async for record in self._records.find(_of(self._database, self._kind)):
+                page.append(record)
+                if len(page) == _AT_ONCE:
+                    left += await self._settle(rows, field, page)
+                    page = []
+            return left + await self._settle(rows, field, page)
+
+    async def _settle(self, rows: AnyCollection, field: str, records: Sequence[RawDocument]) -> int:
+        """Remove what is settled of a page of records; return how many are not."""
+        ids = [record["row_id"] for record in records]
+        tags = {_key(row["_id"]): row.get(field) async for row in rows.find({"_id": {"$in": ids}}, {field: 1})}
+        settled = [record["_id"] for record in records if _is_settled(record, tags)]
+        if settled:
+            await self._records.delete_many({"_id": {"$in": settled}})
+        return len(records) - len(settled)
+
+    def _id(self, row_id: Any) -> RawDocument:
+        return {"kind": self._kind, "id": row_id}
+
+    def _update(self, record: QuarantineRecord, run: datetime.datetime, now: datetime.datetime) -> list[RawDocument]:
+        facts = {"schema_version": RECORD_VERSION, "kind": self._kind, **asdict(record)}
+        same_run = {"$eq": [{"$ifNull": ["$run", None]}, run]}
+        tries = {"$ifNull": ["$tries", 0]}
+        return [
+            {
+                "$set": {
+                    **{name: {"$literal": value} for name, value in facts.items()},
+                    "tries": {"$cond": [same_run, tries, {"$add": [tries, 1]}]},
+                    "first_seen": {"$ifNull": ["$first_seen", now]},
+                    "last_seen": now,
+                    "run": run,
+                }
+            }
+        ]
 
 
 async def count_quarantined(database: AnyDatabase, kind: str, session: AnySession | None = None) -> int:
     """Return how many rows of a kind are put aside."""
     records = open_collection(database, QUARANTINE)
-    of_kind = {"kind": kind} if driver_of(database) is Driver.MOCK else _of(kind)
-    number: int = await records.count_documents(of_kind, session=session)
+    number: int = await records.count_documents(_of(database, kind), session=session)
     return number
 
 
-def _of(kind: str) -> dict[str, Any]:
-    # A range on the `_id`, which begins with the kind, needs no index of its own.
+def _of(database: AnyDatabase, kind: str) -> RawDocument:
+    if driver_of(database) is Driver.MOCK:
+        return {"kind": kind}
+    # A range of the `_id`, which begins with the kind, needs no index of its own.
     return {"_id": {"$gte": {"kind": kind, "id": MinKey()}, "$lte": {"kind": kind, "id": MaxKey()}}}
+
+
+def _key(row_id: Any) -> bytes:
+    # Ids of some types cannot be keys of a dict, and 1 and 1.0 would be one key.
+    return encode({"": row_id})
+
+
+def _is_settled(record: RawDocument, tags: Mapping[bytes, Any]) -> bool:
+    key = _key(record["row_id"])
+    if key not in tags:
+        return True
+    stands_at = tag_version(tags[key])
+    failed_at = record.get("version")
+    return stands_at is not None and (failed_at is None or stands_at > failed_at)

@@ -1,0 +1,1 @@
+"""The background rewriting of old rows."""

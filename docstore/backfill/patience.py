@@ -1,0 +1,29 @@
+"""Going on after the database was away for a moment: an election, a restart, a broken connection."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import stamina
+
+from docstore.errors import StoreUnavailableError
+
+T = TypeVar("T")
+
+#: How long a run waits for the database to come back, in seconds. An election takes about twelve by default.
+PATIENCE: Final = 60.0
+_LONGEST_WAIT: Final = 5.0  # seconds
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """
+    Make a call that may be repeated, again and again while the database is away.
+
+    Raises:
+        StoreUnavailableError: It stayed away.
+    """
+    async for attempt in stamina.retry_context(
+        on=StoreUnavailableError, attempts=None, timeout=PATIENCE, wait_max=_LONGEST_WAIT
+    ):
+        with attempt:
+            return await call()
+    raise AssertionError  # pragma: no cover - the loop ends by returning or raising

@@ -1,0 +1,56 @@
+"""From the error of a row to the record that puts it aside."""
+
+from typing import Any
+
+from docstore.errors import (
+    DocstoreError,
+    InvalidDocumentError,
+    RetiredVersionError,
+    UnknownVersionError,
+    UpgradeFailedError,
+)
+from docstore.mongo.quarantine import QuarantineRecord
+
+
+def record_of(error: DocstoreError, *, id: Any, target: int, version: int | None, with_text: bool) -> QuarantineRecord:
+    """
+    Return the record of a row that cannot be upgraded.
+
+    Args:
+        error: What was raised for it.
+        id: The row's id.
+        target: The version that it was to be brought to.
+        version: Where it stands, for errors that do not say.
+        with_text: Keep the text of the error that the user's code or the model raised. It can hold values of the row.
+    """
+    step: int | None = None
+    path: str | None = None
+    reason = str(error)
+    match error:
+        case UpgradeFailedError():
+            version, step, path, reason = error.version, error.step, error.path, error.error
+        case InvalidDocumentError():
+            version, path = error.version or version, _first_path(error)
+            reason = "; ".join(error.problems)
+        case RetiredVersionError():
+            version, reason = error.found, f"below the floor {error.floor}"
+        case UnknownVersionError():
+            version, path, reason = None, error.field, f"the tag is of type {error.found_type}"
+        case _:
+            pass
+    cause = error.__cause__
+    return QuarantineRecord(
+        row_id=id,
+        version=version,
+        target=target,
+        step=step,
+        error=type(error).__name__,
+        reason=reason,
+        path=path,
+        text=f"{type(cause).__name__}: {cause}" if with_text and cause is not None else None,
+    )
+
+
+def _first_path(error: InvalidDocumentError) -> str | None:
+    _, separator, path = error.problems[0].partition(" @ ")
+    return path if separator else None

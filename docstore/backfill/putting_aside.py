@@ -1,0 +1,54 @@
+"""Putting rows aside that cannot be upgraded (P5): a record each, and the row stays as it is."""
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from docstore.backfill.patience import patiently
+from docstore.backfill.poison import record_of
+from docstore.backfill.progress import Meter
+from docstore.errors import DocstoreError
+from docstore.mongo.quarantine import Quarantine
+
+_log = structlog.get_logger(__name__)
+
+
+class PuttingAside:
+    """Writes the records of one run."""
+
+    def __init__(
+        self,
+        quarantine: Quarantine,
+        *,
+        target: int,
+        with_text: bool,
+        run: datetime.datetime,
+        now: Callable[[], datetime.datetime],
+        meter: Meter,
+    ) -> None:
+        self._quarantine = quarantine
+        self._target = target
+        self._with_text = with_text
+        self._run = run
+        self._now = now
+        self._meter = meter
+
+    async def put(self, errors: Sequence[tuple[Any, DocstoreError]], *, version: int | None) -> None:
+        """
+        Record rows by their ids and what was raised for them.
+
+        Args:
+            errors: The rows at fault.
+            version: Where they stand, for errors that do not say.
+        """
+        if not errors:
+            return
+        records = [
+            record_of(error, id=row_id, target=self._target, version=version, with_text=self._with_text)
+            for row_id, error in errors
+        ]
+        await patiently(lambda: self._quarantine.put(records, run=self._run, now=self._now()))
+        _log.info("rows_put_aside", rows=len(records), error=records[0].error, first_id=records[0].row_id)
+        self._meter.add(quarantined=len(records))

@@ -1,0 +1,106 @@
+"""From the bytes of old rows to rewrites, and to the errors of the rows that cannot be upgraded. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from docstore.core.bson_values import RawDocument, decode
+from docstore.core.kind import Kind
+from docstore.core.row_faults import decoded, refused
+from docstore.errors import DocumentError, NewerVersionError
+from docstore.mongo.batch_writing import BatchWriter, Rewrite
+
+
+@dataclass(slots=True)
+class Upgraded:
+    """What became of a page of rows; every row is in one of the three."""
+
+    rewrites: list[Rewrite] = field(default_factory=list)
+    #: The rows that cannot be upgraded.
+    poison: list[DocumentError] = field(default_factory=list)
+    #: Rows that need nothing: they stand at the target or above.
+    untouched: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How rows of one version get to the target: what the steps may change (None: anything)."""
+
+    fields: tuple[str, ...] | None
+    runs_functions: bool
+
+
+class Upgrader:
+    """
+    Brings old rows of a kind to a version and prepares their guarded rewrites.
+
+    A row that reaches latest has to fit the model. Nothing is written, and one row's fault is only its own.
+    """
+
+    def __init__(self, kind: Kind[Any], target: int, writer: BatchWriter) -> None:
+        self._kind = kind
+        self._target = target
+        self._writer = writer
+        self._ways: dict[int, _Way] = {}
+        self._reaches_model = target == kind.latest
+
+    def upgrade(self, rows: Iterable[bytes]) -> Upgraded:
+        """Upgrade a page of rows."""
+        upgraded = Upgraded()
+        for raw in rows:
+            try:
+                rewrite = self._upgrade(raw)
+            except NewerVersionError:
+                # Only `detect` finds those here; the code that knows their version takes care of them.
+                upgraded.untouched += 1
+            except DocumentError as error:
+                upgraded.poison.append(error)
+            else:
+                if rewrite is None:
+                    upgraded.untouched += 1
+                else:
+                    upgraded.rewrites.append(rewrite)
+        return upgraded
+
+    def _upgrade(self, raw: bytes) -> Rewrite | None:
+        kind, target = self._kind, self._target
+        row = decoded(raw, kind)
+        version = kind.version(row)
+        untagged = row.get(kind.version_field) is None
+        if version > target or (version == target and not untagged):
+            return None
+        way = self._ways.get(version) or self._way(version)
+        before = self._before(raw, row, way)
+        row = kind.chain.lift(row, version, target)
+        # Encoded before the model sees the row: its validators are the user's and may change what they are given.
+        rewrite = self._writer.prepare(raw, row, way.fields, before)
+        if self._reaches_model:
+            self._check(row, version)
+        return rewrite
+
+    def _before(self, raw: bytes, row: RawDocument, way: _Way) -> RawDocument:
+        """Return the fields that may change, out of reach of functions that change values in place."""
+        if way.fields is None:
+            return decode(raw) if way.runs_functions else dict(row)
+        part = {name: row[name] for name in way.fields if name in row}
+        if way.runs_functions and any(isinstance(value, list | dict) for value in part.values()):
+            stored = decode(raw)
+            return {name: stored[name] for name in part}
+        return part
+
+    def _check(self, row: RawDocument, version: int) -> None:
+        kind = self._kind
+        del row[kind.version_field]
+        try:
+            kind.model.__pydantic_validator__.validate_python(row)
+        except Exception as error:
+            raise refused(error, kind=kind, row=row, version=version) from error
+
+    def _way(self, version: int) -> _Way:
+        writes = self._kind.writes(version, self._target)
+        fields = None
+        if writes is not None:
+            fields = tuple(dict.fromkeys((self._kind.version_field, *sorted(path[0] for path in writes))))
+        way = _Way(fields=fields, runs_functions=self._kind.chain.runs_functions(version, self._target))
+        self._ways[version] = way
+        return way

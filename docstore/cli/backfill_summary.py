@@ -1,0 +1,34 @@
+"""What a backfill did, as people read it."""
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from docstore.backfill.progress import BackfillResult
+
+
+def backfill_summary(result: BackfillResult) -> RenderableType:
+    """Return a result as a heading and the numbers that are not zero."""
+    rewritten = result.server + result.client
+    rate = f", {rewritten / result.seconds:,.0f} rows/s" if result.seconds and rewritten else ""
+    heading = Text.assemble(
+        (result.kind, "bold"),
+        f": {rewritten:,} {'row' if rewritten == 1 else 'rows'} brought to version {result.target} "
+        f"in {result.seconds:.1f} s{rate}",
+    )
+    numbers = Table.grid(padding=(0, 2))
+    numbers.add_column()
+    numbers.add_column(justify="right")
+    for label, number, style in (
+        ("inside the server", result.server, ""),
+        ("in Python", result.client, ""),
+        ("changed meanwhile and read again", result.conflicts, ""),
+        ("put aside in docstore_quarantine", result.quarantined, "red"),
+        (f"still below version {result.target}", result.remaining, "red"),
+    ):
+        if number:
+            numbers.add_row(Text(label, style), Text(f"{number:,}", style))
+    if result.index_built:
+        numbers.add_row("the (tag, _id) index was built", "")
+    return Group(heading, Padding(numbers, (0, 0, 0, 2)))

@@ -1,0 +1,126 @@
+"""The rows that stand at one version, in the order of their ids: found, read and rewritten range by range."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pymongo import ReadPreference
+
+from docstore.core.chain import CompiledChain
+from docstore.core.row_faults import id_of
+from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
+from docstore.mongo.failures import translated
+from docstore.mongo.guard import SIMPLE_COLLATION
+from docstore.mongo.reading import RowSource, rows_of
+
+
+class _Beginning:
+    """Stands before every id, which may be of any type."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "BEGINNING"
+
+
+#: Stands before every id.
+BEGINNING: Final = _Beginning()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows as the server sent them, and the id of the last one."""
+
+    rows: tuple[bytes, ...]
+    last: Any
+
+
+class OldRows:
+    """
+    The rows of one collection whose tag is one value.
+
+    Rows are found through the (tag, `_id`) index, in ranges of ids: the comparison is made by `$expr`, because a plain
+    `$gt` only sees ids of one type. No cursor is kept open over an index in which rows move: each call begins after
+    the id where the last one ended. Reads go to the primary, since a secondary may show rows that are done already.
+
+    Driver errors come out as `StoreUnavailableError` and `StoreRejectedError`.
+
+    Args:
+        database: Where the rows are.
+        collection: The collection.
+        field: The tag.
+        version: The tag's value; None stands for rows without a tag. Arrays that hold it, and a Decimal128, match too.
+        index: The name of the (tag, `_id`) index.
+        collated: Whether the collection has a collation of its own, which has to be overruled.
+    """
+
+    def __init__(
+        self, database: AnyDatabase, collection: str, *, field: str, version: int | None, index: str, collated: bool
+    ) -> None:
+        self.version = version
+        self._mock = RowSource(database, collection) if driver_of(database) is Driver.MOCK else None
+        self._rows = open_collection(database, collection).with_options(read_preference=ReadPreference.PRIMARY)
+        self._tag = {field: version}
+        self._options: dict[str, Any] = {"hint": index}
+        if collated:
+            self._options["collation"] = SIMPLE_COLLATION
+
+    async def end_of_range(self, after: Any, size: int) -> Any:
+        """Return the id of the last of the next *size* rows, or `BEGINNING` if there is none. Reads the index only."""
+        with translated():
+            for sort, skip in ((1, size - 1), (-1, 0)):
+                cursor = self._rows.find(
+                    self._between(after), {"_id": 1}, sort=[("_id", sort)], skip=skip, limit=-1, **self._options
+                )
+                for row in await cursor.to_list():
+                    return row["_id"]
+        return BEGINNING
+
+    async def rewrite(self, after: Any, upto: Any, chain: CompiledChain) -> int:
+        """
+        Run a compiled chain over the rows after one id and up to another; return how many it took.
+
+        Each row is rewritten by itself, atomically (P1), and only where the chain's condition holds. Rows that are
+        declined stay as they are. May be repeated.
+        """
+        with translated():
+            result = await self._rows.update_many(
+                self._between(after, upto, chain.condition), chain.pipeline, **self._options
+            )
+        return int(result.matched_count)
+
+    async def read(self, after: Any, upto: Any = BEGINNING, *, size: int) -> Page:
+        """
+        Return the next rows after an id, at most *size* and as many as fit into one answer; none at the end.
+
+        Args:
+            after: The id before the first row.
+            upto: The last id to read; by default there is no bound.
+            size: How many at most.
+        """
+        return await self._page(self._between(after, upto), size)
+
+    async def read_those(self, ids: Sequence[Any]) -> Page:
+        """Return those of the rows that still stand at this version, as many as fit into one answer."""
+        return await self._page({**self._tag, "_id": {"$in": list(ids)}}, len(ids))
+
+    async def _page(self, filter: dict[str, Any], size: int) -> Page:
+        if self._mock is not None:
+            found = self._mock.find(filter, sort=[("_id", 1)], limit=size)
+            rows = [row async for row in found]
+            return Page(rows=tuple(rows), last=id_of(rows[-1]) if rows else BEGINNING)
+        with translated():
+            # A negative limit: one answer, and the server keeps no cursor.
+            cursor = self._rows.find_raw_batches(filter, sort=[("_id", 1)], limit=-size, **self._options)
+            rows = [row async for batch in cursor for row in rows_of(batch)]
+        return Page(rows=tuple(rows), last=id_of(rows[-1]) if rows else BEGINNING)
+
+    def _between(self, after: Any, upto: Any = BEGINNING, condition: Any = None) -> dict[str, Any]:
+        conditions = [
+            {operator: ["$_id", {"$literal": bound}]}
+            for operator, bound in (("$gt", after), ("$lte", upto))
+            if bound is not BEGINNING
+        ]
+        if condition is not None:
+            conditions.append(condition)
+        return {**self._tag, "$expr": {"$and": conditions}} if conditions else dict(self._tag)

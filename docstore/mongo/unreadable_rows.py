@@ -1,0 +1,46 @@
+"""Finding the rows whose tag says no version."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from pymongo import ReadPreference
+
+from docstore.core.bson_values import RawDocument, type_name
+from docstore.core.coverage import UNTAGGED_TYPES
+from docstore.core.version import TAG_TYPES, tag_version
+from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
+from docstore.mongo.failures import translated
+
+_TYPE: Final = "type"
+
+
+async def unreadable_rows(database: AnyDatabase, collection: str, field: str) -> AsyncGenerator[tuple[Any, str], None]:
+    """
+    Yield the id of every row whose tag is there and no positive integer, and the type of the tag.
+
+    Reads every row: such rows are rare, and no index finds them.
+    """
+    rows = open_collection(database, collection).with_options(read_preference=ReadPreference.PRIMARY)
+    with translated():
+        if driver_of(database) is Driver.MOCK:
+            async for row in rows.find({}, {field: 1}):
+                tag = row.get(field)
+                if tag is not None and tag_version(tag) is None:
+                    yield row["_id"], type_name(tag)
+            return
+        async for row in rows.find({"$expr": {"$not": [_readable(f"${field}")]}}, {_TYPE: {"$type": f"${field}"}}):
+            yield row["_id"], row[_TYPE]
+
+
+def _readable(tag: str) -> RawDocument:
+    """The same as `tag_version`, for the server; a tag that is not there counts as readable."""
+    integral = {"$and": [{"$gt": [tag, 0]}, {"$lt": [tag, float("inf")]}, {"$eq": [tag, {"$trunc": tag}]}]}
+    return {
+        "$switch": {
+            "branches": [
+                {"case": {"$in": [{"$type": tag}, sorted(UNTAGGED_TYPES)]}, "then": True},
+                {"case": {"$in": [{"$type": tag}, list(TAG_TYPES)]}, "then": integral},
+            ],
+            "default": False,
+        }
+    }
