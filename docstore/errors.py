@@ -15,6 +15,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── NotInvertibleError
     │   ├── NotCompilableError
     │   ├── CollectionSharedError
+    │   ├── ModelFieldError
     │   ├── KindModuleError
     │   ├── UpgradersNotFoundError
     │   └── UnknownKindError
@@ -184,6 +185,21 @@ class CollectionSharedError(DefinitionError):
         super().__init__(
             f"kinds {first!r} and {second!r} share the collection {collection!r}",
             advice="a collection belongs to one kind: give one of them a collection of its own",
+        )
+
+
+class ModelFieldError(DefinitionError):
+    """A field of a kind's model would be stored under a name under which it is not read."""
+
+    def __init__(self, *, kind: str, field: str, stored_as: str, read_from: Sequence[str]) -> None:
+        self.kind = kind
+        self.field = field
+        self.stored_as = stored_as
+        self.read_from = tuple(read_from)
+        names = " or ".join(map(repr, self.read_from))
+        super().__init__(
+            f"the model of kind {kind!r} stores its field {field!r} as {stored_as!r}, but reads it from {names}",
+            advice="give the field one alias for both: Field(alias=...)",
         )
 
 

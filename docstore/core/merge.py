@@ -34,7 +34,7 @@ def merge(stored: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str
         # A default that was not stored, and was not changed, is not stored now.
         if name not in stored and (name not in before or not identical(before[name], value)):
             merged[name] = value
-    if [name for name in before if name in now] != [name for name in now if name in before]:
+    if list(now) != [name for name in before if name in now] + [name for name in now if name not in before]:
         order = [name for name in now if name in merged]
         return {name: merged[name] for name in dict.fromkeys((*order, *merged))}
     return merged

@@ -3,15 +3,15 @@
 from typing import Any, Generic, TypeVar
 
 from bson.decimal128 import Decimal128
-from pydantic import ValidationError
+from pydantic import AliasChoices, AliasPath
 
 from docstore.core.bson_values import RawDocument, identical
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.merge import merge
 from docstore.core.paths import MISSING
-from docstore.core.row_faults import decoded, refused
-from docstore.errors import InvalidDocumentError, UpdateRefusedError
+from docstore.core.row_faults import decoded
+from docstore.errors import InvalidDocumentError, ModelFieldError, UpdateRefusedError
 from docstore.store.encoding import dumped, encoded, storable
 from docstore.store.rows import RowReader
 
@@ -24,9 +24,13 @@ class RowComposer(Generic[D]):
 
     Pure: nothing is written, documents are not changed. A row that could not be read back into the model is refused,
     so nothing that leaves here is poison.
+
+    Raises:
+        ModelFieldError: The model would not find a field again under the name under which it stores it.
     """
 
     def __init__(self, kind: Kind[D]) -> None:
+        check_aliases(kind)
         self._kind = kind
         self._reader = RowReader(kind)
 
@@ -38,11 +42,7 @@ class RowComposer(Generic[D]):
             UnstorableValueError: A value has no place in BSON; carries its path and type.
             InvalidDocumentError: The model would refuse the row; carries the field paths.
         """
-        fields = self._fields(document)
-        row = {"_id": fields.pop("_id"), self._kind.version_field: self._kind.latest, **fields}
-        raw = encoded(row, kind=self._kind.name)
-        self._readable(raw, fields)
-        return raw
+        return self._row(self._settled(document))
 
     def id_of(self, document: D) -> Any:
         """Return a document's `_id` as it is stored."""
@@ -70,8 +70,7 @@ class RowComposer(Generic[D]):
         """
         kind = self._kind
         before = self._fields(self._reader.read(raw))
-        now = self._fields(document)
-        encoded(now, kind=kind.name)
+        now = self._settled(document)
         if not identical(before["_id"], now["_id"]):
             raise UpdateRefusedError(kind=kind.name, reason="the document's id was changed")
         stored = kind.upgrade(decoded(raw, kind))
@@ -90,6 +89,31 @@ class RowComposer(Generic[D]):
             self._readable(encoded(merged, kind=kind.name), now)
         return merged
 
+    def _settled(self, document: D) -> RawDocument:
+        """
+        Return the fields of a document as the model itself reads and writes them.
+
+        Assignments are not validated: an int may stand in a field of floats. A field that comes back otherwise, and
+        then stays so, is stored as it comes back. One that never settles (a timestamp that the model sets whenever
+        it is read) is stored as the document has it.
+        """
+        fields = self._fields(document)
+        back = self._back(fields)
+        changed = [name for name in fields if not _alike(back.get(name, MISSING), fields[name])]
+        if changed:
+            again = self._back(back)
+            fields |= {name: back[name] for name in changed if name in back and _alike(again.get(name), back[name])}
+        return fields
+
+    def _back(self, fields: RawDocument) -> RawDocument:
+        """Return what the model makes of fields that are stored and read again."""
+        return self._fields(self._readable(self._row(fields), fields))
+
+    def _row(self, fields: RawDocument) -> bytes:
+        kind = self._kind
+        row = {"_id": fields["_id"], kind.version_field: kind.latest}
+        return encoded({**row, **fields}, kind=kind.name)
+
     def _misread(self, merged: RawDocument, before: RawDocument, now: RawDocument) -> list[str]:
         """Return the fields that a document read from the merged row would hold other than the document at hand."""
         try:
@@ -102,29 +126,39 @@ class RowComposer(Generic[D]):
         if not isinstance(document, self._kind.model):
             msg = f"a {self._kind.model.__name__} is needed, not {type(document).__name__}"
             raise TypeError(msg)
-        try:
-            fields = dumped(document, kind=self._kind.name)
-        except ValidationError as error:
-            raise self._unwritable(error, {"_id": document.id}) from None
+        fields = dumped(document, kind=self._kind.name)
         fields.pop(self._kind.version_field, None)
         return fields
 
-    def _readable(self, raw: bytes, fields: RawDocument) -> None:
+    def _readable(self, raw: bytes, fields: RawDocument) -> D:
+        """Read a row back, or say why it must not be written."""
         try:
-            self._reader.read(raw)
+            return self._reader.read(raw)
         except InvalidDocumentError as error:
-            raise self._explained(error, fields) from None
+            error.add_note("nothing was written: the model would refuse the row when it is read back")
+            if any(isinstance(value, Decimal128) for value in fields.values()):
+                error.add_note("decimals come back as Decimal128: annotate such fields with docstore.BsonDecimal")
+            raise
 
-    def _unwritable(self, error: ValidationError, row: RawDocument) -> InvalidDocumentError:
-        refusal = refused(error, kind=self._kind, row=row, version=self._kind.latest)
-        return self._explained(refusal, row)
 
-    @staticmethod
-    def _explained(error: InvalidDocumentError, fields: RawDocument) -> InvalidDocumentError:
-        error.add_note("nothing was written: the model would refuse the row when it is read back")
-        if any(isinstance(value, Decimal128) for value in fields.values()):
-            error.add_note("decimals come back as Decimal128: annotate such fields with docstore.BsonDecimal")
-        return error
+def check_aliases(kind: Kind[Any]) -> None:
+    """
+    Make sure that every field of a kind's model is read from where it is stored.
+
+    Raises:
+        ModelFieldError: One is not; carries both names.
+    """
+    for name, field in kind.model.model_fields.items():
+        stored_as = field.serialization_alias or name
+        read_from = _names_read(field.validation_alias, name)
+        found = "_id" in read_from and stored_as == "_id" if name == "id" else stored_as in read_from
+        if not found and not field.exclude:
+            raise ModelFieldError(kind=kind.name, field=name, stored_as=stored_as, read_from=read_from)
+
+
+def _names_read(alias: str | AliasPath | AliasChoices | None, name: str) -> list[str]:
+    choices = alias.choices if isinstance(alias, AliasChoices) else [name if alias is None else alias]
+    return [choice if isinstance(choice, str) else ".".join(map(str, choice.path)) for choice in choices]
 
 
 def _alike(first: Any, second: Any) -> bool:

@@ -25,7 +25,7 @@ from bson.raw_bson import RawBSONDocument
 from bson.regex import Regex
 from bson.timestamp import Timestamp
 from pydantic import AnyUrl, BaseModel
-from pydantic_core import PydanticSerializationError, Url, to_jsonable_python
+from pydantic_core import Url, to_jsonable_python
 
 from docstore.core.bson_values import RawDocument, encode
 from docstore.errors import UnstorableValueError
@@ -59,19 +59,13 @@ def dumped(document: BaseModel, *, kind: str) -> RawDocument:
     """
     Return the fields of a model under their stored names, as values that BSON holds.
 
-    Computed fields are left out: they follow from the others. A field that was assigned a value of another type than
-    its own is validated first, as it would have been at construction.
+    Computed fields are left out: they follow from the others.
 
     Raises:
         UnstorableValueError: A value has no place in BSON; carries its path and type.
-        pydantic.ValidationError: A field was assigned a value that does not fit it.
     """
-    try:
-        values = document.model_dump(by_alias=True, round_trip=True, warnings="error")
-    except PydanticSerializationError:
-        values = document.model_dump(by_alias=True, round_trip=True, warnings=False)
-        fitting = type(document).model_validate(values, by_alias=True, by_name=False)
-        values = fitting.model_dump(by_alias=True, round_trip=True, warnings=False)
+    # No warnings: whether a value fits its field is told by reading it back.
+    values = document.model_dump(by_alias=True, round_trip=True, warnings=False)
     return {name: storable(value, kind=kind, path=name) for name, value in values.items()}
 
 
