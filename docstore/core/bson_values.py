@@ -1,11 +1,11 @@
 """BSON values as the server sees them: type names, exact identity, and comparison order's idea of equality."""
 
 import datetime
+import math
 import re
 import uuid
 from collections.abc import Hashable, Mapping
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
 import bson
@@ -126,9 +126,7 @@ def comparison_key(value: Any) -> Hashable:
 
 
 def _number_key(value: Any) -> Hashable:
+    # Python compares (and hashes) numbers of different types by their exact values, as the server does.
     number: Any = value.to_decimal() if isinstance(value, Decimal128) else value
-    if isinstance(number, float | Decimal) and number != number:  # noqa: PLR0124 - the only value unlike itself
-        return "nan"
-    if isinstance(number, float | Decimal) and number in (float("inf"), float("-inf")):
-        return "inf" if number > 0 else "-inf"
-    return Fraction(number)
+    is_nan = number.is_nan() if isinstance(number, Decimal) else isinstance(number, float) and math.isnan(number)
+    return "nan" if is_nan else number

@@ -1,0 +1,30 @@
+from random import Random
+
+from docstore import operations as ops
+from tests.operations.case import Case, maybe, shaped
+from tests.operations.values import text
+
+CASES = (
+    Case(
+        ops.SplitText("name", ["first", "last"], " "),
+        lambda random: shaped(random, name=maybe(random, text(random))),
+        lambda random: shaped(random, name=maybe(random, text(random))),
+    ),
+    Case(
+        ops.SplitText("x.name", ["x.first", "x.name", "y.last"], "é"),
+        lambda random: shaped(
+            random, x=maybe(random, {}), x__name=maybe(random, text(random)), y__a=maybe(random, 1, 0.5)
+        ),
+        lambda random: shaped(random, x__name=maybe(random, text(random)), y__a=1),
+    ),
+    Case(
+        ops.SplitText("name", ["a", "b", "c", "d"], "$"),
+        lambda random: shaped(random, name=maybe(random, "$".join(text(random) for _ in range(random.randrange(6))))),
+        lambda random: shaped(random, name=maybe(random, text(random))),
+    ),
+)
+
+
+def arbitrary(random: Random, paths: list[str]) -> ops.SplitText:
+    into = random.sample(paths, random.randrange(2, 4))
+    return ops.SplitText(random.choice([*paths, into[0]]), into, random.choice([" ", "$", "é", "a", ".", "  "]))

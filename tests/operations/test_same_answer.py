@@ -1,0 +1,202 @@
+"""
+P10: a real server and Python give the same rows, byte for byte, for every operation and for random chains of them.
+
+A run is repeated with `DOCSTORE_TEST_SEED=...`, and made another with any other number.
+"""
+
+import os
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+import pytest
+from bson.int64 import Int64
+from pymongo.asynchronous.database import AsyncDatabase
+
+from docstore import Document, Kind, Step
+from docstore import operations as ops
+from docstore.core.bson_values import RawDocument, decode, encode
+from docstore.core.operation import Operation
+from docstore.errors import DocumentError, NotInvertibleError
+from docstore.testing import Comparison, compare_paths
+from tests.operations.case import Case, disturbed
+from tests.operations.cases import CASES, arbitrary_operation
+from tests.operations.values import anything, document
+
+SEED: Final = os.environ.get("DOCSTORE_TEST_SEED", "1")
+#: Documents of each sort (expected, disturbed) for each case.
+PER_CASE: Final = 100
+SHARDS: Final = 16
+CHAINS_PER_SHARD: Final = 6
+PER_CHAIN: Final = 120
+#: The share of expected documents that must take the server path.
+ENOUGH: Final = 0.8
+
+#: Few names, so that the operations of a chain meet.
+PATHS: Final = ["a", "b", "c", "x", "x.a", "x.b", "x.y", "x.y.a", "l", "é.a$b"]
+
+
+class Anything(Document):
+    """
+    A model that is never asked.
+    """
+
+
+def kind_of(*steps: tuple[Operation, ...]) -> Kind[Anything]:
+    numbered = [Step(*operations, to=number) for number, operations in enumerate(steps, start=2)]
+    return Kind("k", collection="k", model=Anything, steps=numbered)
+
+
+def tagged(random: Random, row: RawDocument, version: int = 1) -> RawDocument:
+    """
+    Return the row with the tag in one of the ways in which rows have it, anywhere in it.
+    """
+    tag = random.choice([version, version, Int64(version), float(version), *([..., None] if version == 1 else [])])
+    if tag is ...:
+        return row
+    place = random.randrange(len(row) + 1)
+    items = [*row.items()]
+    return dict([*items[:place], ("schema_version", tag), *items[place:]])
+
+
+async def same(database: Any, kind: Kind[Any], rows: list[RawDocument], **options: Any) -> Comparison:
+    result = await compare_paths(database, kind, rows, **options)
+    if result.differences:
+        one = min(result.differences, key=lambda difference: len(repr(difference.before)))
+        facts = [f"DOCSTORE_TEST_SEED={SEED}", one.reason, *kind.steps, "before, python, server:"]
+        pytest.fail("\n".join(map(str, [*facts, one.before, one.python, one.server])))
+    return result
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", sorted(CASES))
+async def test_server_and_python_agree_when_an_operation_meets_expected_and_odd_rows(
+    name: str,
+    database: AsyncDatabase[RawDocument],
+    thorough: bool,  # noqa: FBT001 - a fixture
+    record_property: Callable[[str, object], None],
+) -> None:
+    count = PER_CASE * (10 if thorough else 1)
+    rows = taken = 0
+    for number, case in enumerate(CASES[name]):
+        random = Random(f"{SEED} {name} {number}")
+        kind = kind_of((case.operation,))
+        expected = [tagged(random, case.expected(random)) for _ in range(count)]
+        odd = [tagged(random, disturbed(random, case.operation, case.expected(random))) for _ in range(count)]
+        result = await same(database, kind, expected)
+        assert result.server_share >= ENOUGH, f"{case.operation!r} declines {1 - result.server_share:.0%}"
+        await same(database, kind, odd)
+        rows, taken = rows + result.rows, taken + result.by_server
+        await same_way_back(database, kind, [*expected, *odd])
+    record_property("server path", f"{name}: {taken / rows:.0%} of {rows} expected rows")
+
+
+async def same_way_back(database: AsyncDatabase[RawDocument], kind: Kind[Any], rows: list[RawDocument]) -> None:
+    """
+    Compare the way down, where there is one.
+    """
+    lifted: list[RawDocument] = []
+    for row in rows:
+        try:
+            lifted.append(kind.upgrade({"_id": len(lifted), **decode(encode(row))}))
+        except DocumentError:
+            continue
+    try:
+        await same(database, kind, lifted, to=1)
+    except NotInvertibleError:
+        return
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("shard", range(SHARDS))
+async def test_server_and_python_agree_when_random_operations_are_chained(
+    shard: int,
+    database: AsyncDatabase[RawDocument],
+    thorough: bool,  # noqa: FBT001 - a fixture
+) -> None:
+    random = Random(f"{SEED} chain {shard}")
+    taken = 0.0
+    chains = CHAINS_PER_SHARD * (10 if thorough else 1)
+    for _ in range(chains):
+        rows = [chain_row(random) for _ in range(PER_CHAIN)]
+        kind = kind_of(*random_steps(random, rows))
+        result = await same(database, kind, [tagged(random, row) for row in rows])
+        taken += result.server_share
+        await same_way_back(database, kind, rows)
+        middle = random.randrange(1, kind.latest)
+        await same(database, kind, [tagged(random, row, middle) for row in rows], to=kind.latest)
+    assert taken / chains > 0.2
+
+
+def chain_row(random: Random) -> RawDocument:
+    """
+    Return a row over the names in `PATHS`, most of it as operations like it.
+    """
+
+    def value(depth: int) -> Any:
+        dice = random.random()
+        if dice < 0.25:
+            return random.choice(["a", "a b", "é a b", "$a", "12", "b"])
+        if dice < 0.4:
+            return random.choice([0, 1, 2.5, -7, Int64(5), True])
+        if dice < 0.6 and depth:
+            return {name: value(depth - 1) for name in random.sample("abcy", random.randrange(4))}
+        if dice < 0.75 and depth:
+            return [fields(depth - 1) for _ in range(random.randrange(3))]
+        return anything(random) if dice < 0.85 else None
+
+    def fields(depth: int) -> RawDocument:
+        return {name: value(depth) for name in random.sample(["a", "b", "y", "m", "c"], random.randrange(4))}
+
+    makers: dict[str, Callable[[], Any]] = {
+        "a": lambda: value(1),
+        "b": lambda: value(1),
+        "c": lambda: value(1),
+        "x": lambda: fields(2) if random.random() < 0.8 else value(2),
+        "l": lambda: [fields(1) for _ in range(random.randrange(4))] if random.random() < 0.8 else value(2),
+        "é": lambda: {"a$b": value(1)},
+        "other": lambda: document(random),
+    }
+    names = random.sample(list(makers), random.randrange(1, len(makers) + 1))
+    return {name: makers[name]() for name in names}
+
+
+def random_steps(random: Random, rows: list[RawDocument]) -> list[tuple[Operation, ...]]:
+    """
+    Return one to five steps that most of the rows survive, so that chains get far.
+    """
+    alive = [decode(encode(row)) for row in rows]
+    steps: list[tuple[Operation, ...]] = []
+    for _ in range(random.randrange(1, 6)):
+        operations = []
+        for _ in range(random.randrange(1, 4)):
+            operation, alive = random_operation(random, alive)
+            operations.append(operation)
+        steps.append(tuple(operations))
+    return steps
+
+
+def random_operation(random: Random, rows: list[RawDocument]) -> tuple[Operation, list[RawDocument]]:
+    while True:
+        operation = arbitrary_operation(random, PATHS)
+        survivors = []
+        for row in rows:
+            try:
+                survivors.append(operation.apply(row))
+            except DocumentError:
+                continue
+        if len(survivors) > 0.75 * len(rows) or random.random() < 0.02:
+            return operation, survivors
+
+
+def test_every_exported_operation_is_compared() -> None:
+    exported = {name for name in ops.__all__ if hasattr(getattr(ops, name), "compile")}
+
+    assert set(CASES) == exported
+    assert exported == set(ops.__all__) - {"Value"}
+
+
+def test_enough_documents_are_compared() -> None:
+    cases: list[Case] = [case for cases in CASES.values() for case in cases]
+
+    assert len(cases) * 2 * PER_CASE + SHARDS * CHAINS_PER_SHARD * PER_CHAIN >= 20_000
