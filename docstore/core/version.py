@@ -46,7 +46,16 @@ def read_version(document: Mapping[str, Any], *, kind: str, field: str, baseline
         return version
     if detect is None:
         return baseline
-    detected = detect(dict(document))
+    try:
+        detected = detect(dict(document))
+    except Exception as error:
+        # It is this row that cannot be read; the others can.
+        raise UnknownVersionError(
+            kind=kind,
+            id=document.get("_id"),
+            found_type=f"detect() raised {type(error).__name__}",
+            field=field,
+        ) from error
     version = tag_version(detected)
     if version is None or isinstance(detected, float):
         raise UnknownVersionError(

