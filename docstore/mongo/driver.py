@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 
 from docstore.core.bson_values import CODEC
 
@@ -59,7 +60,9 @@ async def settled(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-def open_collection(database: AnyDatabase, name: str, *, majority: bool = False) -> AnyCollection:
+def open_collection(
+    database: AnyDatabase, name: str, *, majority: bool = False, primary: bool = False
+) -> AnyCollection:
     """
     Return a collection that encodes and decodes as docstore does (`CODEC`).
 
@@ -67,12 +70,16 @@ def open_collection(database: AnyDatabase, name: str, *, majority: bool = False)
         database: A database of any of the three.
         name: The collection's name.
         majority: Read only what a majority of the members has acknowledged, so that it cannot be rolled back.
+        primary: Read what was written last, wherever the caller's client reads.
     """
     if driver_of(database) is Driver.MOCK:
         return database.get_collection(name)
+    options: dict[str, Any] = {"codec_options": CODEC}
     if majority:
-        return database.get_collection(name, codec_options=CODEC, read_concern=ReadConcern("majority"))
-    return database.get_collection(name, codec_options=CODEC)
+        options["read_concern"] = ReadConcern("majority")
+    if primary:
+        options["read_preference"] = ReadPreference.PRIMARY
+    return database.get_collection(name, **options)
 
 
 @asynccontextmanager

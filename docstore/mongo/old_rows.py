@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pymongo import ReadPreference
-
 from docstore.core.chain import CompiledChain
 from docstore.core.row_faults import id_of
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
@@ -59,7 +57,7 @@ class OldRows:
     ) -> None:
         self.version = version
         self._mock = RowSource(database, collection) if driver_of(database) is Driver.MOCK else None
-        self._rows = open_collection(database, collection).with_options(read_preference=ReadPreference.PRIMARY)
+        self._rows = open_collection(database, collection, primary=True)
         self._tag = {field: version}
         self._options: dict[str, Any] = {"hint": index}
         if collated:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
-from pymongo import ReadPreference, UpdateOne
+from pymongo import UpdateOne
 
 from docstore.core.bson_values import RawDocument, encode
 from docstore.core.version import tag_version
@@ -48,7 +48,7 @@ class Quarantine:
     def __init__(self, database: AnyDatabase, kind: str) -> None:
         self._database = database
         self._kind = kind
-        self._records = open_collection(database, QUARANTINE).with_options(read_preference=ReadPreference.PRIMARY)
+        self._records = open_collection(database, QUARANTINE, primary=True)
 
     async def put(self, records: Sequence[QuarantineRecord], *, run: datetime.datetime, now: datetime.datetime) -> None:
         """
@@ -77,7 +77,7 @@ class Quarantine:
         Returns:
             How many records are left.
         """
-        rows = open_collection(self._database, collection).with_options(read_preference=ReadPreference.PRIMARY)
+        rows = open_collection(self._database, collection, primary=True)
         left = 0
         with translated():
             page: list[RawDocument] = []

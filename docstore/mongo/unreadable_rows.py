@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
-from pymongo import ReadPreference
-
 from docstore.core.bson_values import RawDocument, type_name
 from docstore.core.coverage import UNTAGGED_TYPES
 from docstore.core.version import TAG_TYPES, tag_version
@@ -20,7 +18,7 @@ async def unreadable_rows(database: AnyDatabase, collection: str, field: str) ->
 
     Reads every row: such rows are rare, and no index finds them.
     """
-    rows = open_collection(database, collection).with_options(read_preference=ReadPreference.PRIMARY)
+    rows = open_collection(database, collection, primary=True)
     with translated():
         if driver_of(database) is Driver.MOCK:
             async for row in rows.find({}, {field: 1}):
