@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from bson import json_util
 from bson.binary import Binary, UuidRepresentation
 from bson.code import Code
+from bson.codec_options import DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
@@ -29,6 +30,10 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
+
+_EXTENDED_JSON: Final = json_util.CANONICAL_JSON_OPTIONS.with_options(
+    tz_aware=False, tzinfo=None, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
 
 
 class _Exactly:
@@ -77,8 +82,9 @@ class _Exactly:
 
 
 def _from_extended_json(value: dict[str, Any]) -> Any:
+    parts = {name: _from_extended_json(part) if isinstance(part, dict) else part for name, part in value.items()}
     try:
-        return json_util.object_hook(value, json_util.CANONICAL_JSON_OPTIONS)
+        return json_util.object_hook(parts, _EXTENDED_JSON)
     except (TypeError, ValueError, KeyError, AttributeError):
         return value
 
