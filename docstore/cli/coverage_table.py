@@ -14,6 +14,11 @@ _BAR_WIDTH = 32  # characters
 
 def coverage_table(report: Coverage) -> RenderableType:
     """Return a report as a table with a bar for every version, and a sentence on what may be retired."""
+    return Group(coverage_bars(report), Text(_verdict(report)), Text(""))
+
+
+def coverage_bars(report: Coverage) -> Table:
+    """Return the table alone."""
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"[bold]{report.kind}[/] in {report.collection}: {report.total:,} rows, "
@@ -30,7 +35,7 @@ def coverage_table(report: Coverage) -> RenderableType:
         fraction = rows / report.total if report.total else 0.0
         bar = ProgressBar(total=1.0, completed=fraction, width=_BAR_WIDTH, complete_style=style, finished_style=style)
         table.add_row(Text(label, style=style), f"{rows:,}", share(fraction), bar)
-    return Group(table, Text(_verdict(report)), Text(""))
+    return table
 
 
 def share(fraction: float) -> str:

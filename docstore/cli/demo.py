@@ -1,5 +1,7 @@
 """`docstore demo`: parse, play, and say where it can be played."""
 
+import sys
+from io import TextIOWrapper
 from typing import Annotated, Final
 
 import typer
@@ -64,6 +66,9 @@ async def _demo(rows: int | None, *, keep: bool) -> ExitCode:
 
 def _console() -> Console:
     """Return a console on stdout that is as wide as the demo was made for, or narrower where the terminal is."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # The names of places have letters that not every terminal can show.
+        sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     return console

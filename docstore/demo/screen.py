@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from docstore.cli.coverage_table import coverage_table
+from docstore.cli.coverage_table import coverage_bars
 from docstore.core.coverage import Coverage
 
 INDENT = (0, 0, 0, 5)
@@ -137,9 +137,7 @@ class Screen:
         """
         Print a coverage report as `docstore coverage` does.
         """
-        # What stands in the way of retirement is another story.
-        table = coverage_table(report.model_copy(update={"blockers": (), "retirable_below": None}))
-        self._console.print(Padding(table, INDENT, expand=False))
+        self._console.print(Padding(coverage_bars(report), INDENT, expand=False))
 
     @contextmanager
     def meter(self, total: int, text: str) -> Iterator[Meter]:

@@ -120,7 +120,7 @@ class Story:
         ids = [place["_id"] for place in self.places]
         async with increments(self.stage.uri, self.kind.collection, ids, writers=WRITERS) as traffic:
             first = await self._rewrite(to=BY_OPERATIONS, text="to 4, inside the server", traffic=traffic)
-            second = await self._rewrite(to=self.kind.latest, text="to 6, through Python", traffic=traffic)
+            second = await self._rewrite(to=self.kind.latest, text="to 6, through Python   ", traffic=traffic)
         proof = await prove(self.rows, traffic)
         self.check(
             proof.holds,

@@ -30,6 +30,8 @@ class Traffic:
     total: int = 0
     #: For each row; known once the other process has ended.
     by_row: Counter[int] = field(default_factory=Counter)
+    #: Set with the first of them, or when there will be none.
+    flowing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ async def increments(uri: str, collection: str, ids: Sequence[int], *, writers: 
         if process.stdin is not None:
             process.stdin.write(json.dumps(order).encode() + b"\n")
             await process.stdin.drain()
+        await traffic.flowing.wait()
         yield traffic
         if process.stdin is not None:
             process.stdin.close()
@@ -109,12 +112,14 @@ async def prove(collection: AnyCollection, traffic: Traffic) -> Proof:
 
 
 async def _listen(process: asyncio.subprocess.Process, traffic: Traffic) -> None:
-    if process.stdout is None:
-        return
-    async for line in process.stdout:
-        report = json.loads(line)
-        if "total" in report:
+    try:
+        while process.stdout is not None and (line := await process.stdout.readline()):
+            report = json.loads(line)
+            if "acknowledged" in report:
+                traffic.by_row = Counter(dict(report["acknowledged"]))
+                report["total"] = traffic.by_row.total()
             traffic.total = report["total"]
-        else:
-            traffic.by_row = Counter(dict(report["acknowledged"]))
-            traffic.total = traffic.by_row.total()
+            if traffic.total:
+                traffic.flowing.set()
+    finally:
+        traffic.flowing.set()
