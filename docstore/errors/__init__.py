@@ -1,0 +1,141 @@
+"""
+Every error that docstore raises on purpose, as one tree.
+
+Three branches mean three reactions: fix the code, put the row aside, look at the database.
+
+    DocstoreError
+    ├── DefinitionError                 the kinds or their steps are wrong; found before any row is read
+    │   ├── KindDefinitionError         all faults of one kind at once, as an exception group
+    │   ├── VersionGapError
+    │   ├── DuplicateStepError
+    │   ├── StepFileError
+    │   ├── StepContentError
+    │   ├── InvalidFieldPathError
+    │   ├── InvalidOperationError
+    │   ├── NotInvertibleError
+    │   ├── NotCompilableError
+    │   ├── CollectionSharedError
+    │   ├── ModelFieldError
+    │   ├── KindModuleError
+    │   ├── UpgradersNotFoundError
+    │   └── UnknownKindError
+    ├── DocumentError                   one row is at fault: it is put aside, everything else goes on
+    │   ├── NewerVersionError
+    │   ├── RetiredVersionError
+    │   ├── UnknownVersionError
+    │   ├── OperationRefusedError
+    │   ├── UpgradeFailedError
+    │   │   └── DowngradeFailedError
+    │   ├── InvalidDocumentError
+    │   └── UnstorableValueError
+    ├── StoreError                      the database, or what was asked of it
+    │   ├── StoreUnavailableError
+    │   ├── StoreRejectedError
+    │   ├── InvalidUriError
+    │   ├── DocumentNotFoundError
+    │   ├── DocumentExistsError
+    │   ├── ConflictError
+    │   ├── UnguardedReplaceError
+    │   ├── UpdateRefusedError
+    │   ├── QueryRefusedError
+    │   └── StaleQueryError
+    ├── VersionRangeError               a version was asked for that the kind does not have
+    ├── BackfillRefusedError
+    └── EmbeddedServerError
+
+Every constructor takes facts by keyword, keeps them as attributes, and builds the sentence from them. No error
+carries the value of a document's field: ids, kinds, paths, versions and type names only. What to do next stands in
+the error's notes. All of them survive pickling.
+"""
+
+from docstore.errors.base import (
+    DocstoreError,
+)
+from docstore.errors.definition import (
+    CollectionSharedError,
+    DefinitionError,
+    DuplicateStepError,
+    InvalidFieldPathError,
+    InvalidOperationError,
+    KindDefinitionError,
+    KindModuleError,
+    ModelFieldError,
+    NotCompilableError,
+    NotInvertibleError,
+    StepContentError,
+    StepFileError,
+    UnknownKindError,
+    UpgradersNotFoundError,
+    VersionGapError,
+)
+from docstore.errors.document import (
+    DocumentError,
+    DowngradeFailedError,
+    InvalidDocumentError,
+    NewerVersionError,
+    OperationRefusedError,
+    RetiredVersionError,
+    UnknownVersionError,
+    UnstorableValueError,
+    UpgradeFailedError,
+)
+from docstore.errors.other import (
+    BackfillRefusedError,
+    EmbeddedServerError,
+    VersionRangeError,
+)
+from docstore.errors.store import (
+    ConflictError,
+    DocumentExistsError,
+    DocumentNotFoundError,
+    InvalidUriError,
+    QueryRefusedError,
+    StaleQueryError,
+    StoreError,
+    StoreRejectedError,
+    StoreUnavailableError,
+    UnguardedReplaceError,
+    UpdateRefusedError,
+)
+
+__all__ = [
+    "BackfillRefusedError",
+    "CollectionSharedError",
+    "ConflictError",
+    "DefinitionError",
+    "DocstoreError",
+    "DocumentError",
+    "DocumentExistsError",
+    "DocumentNotFoundError",
+    "DowngradeFailedError",
+    "DuplicateStepError",
+    "EmbeddedServerError",
+    "InvalidDocumentError",
+    "InvalidFieldPathError",
+    "InvalidOperationError",
+    "InvalidUriError",
+    "KindDefinitionError",
+    "KindModuleError",
+    "ModelFieldError",
+    "NewerVersionError",
+    "NotCompilableError",
+    "NotInvertibleError",
+    "OperationRefusedError",
+    "QueryRefusedError",
+    "RetiredVersionError",
+    "StaleQueryError",
+    "StepContentError",
+    "StepFileError",
+    "StoreError",
+    "StoreRejectedError",
+    "StoreUnavailableError",
+    "UnguardedReplaceError",
+    "UnknownKindError",
+    "UnknownVersionError",
+    "UnstorableValueError",
+    "UpdateRefusedError",
+    "UpgradeFailedError",
+    "UpgradersNotFoundError",
+    "VersionGapError",
+    "VersionRangeError",
+]

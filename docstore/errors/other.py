@@ -1,0 +1,37 @@
+"""What belongs to none of the three branches."""
+
+from collections.abc import Sequence
+
+from docstore.errors.base import DocstoreError
+
+
+class VersionRangeError(DocstoreError, ValueError):
+    """A version was asked for that lies outside what the kind reads and writes."""
+
+    def __init__(self, *, kind: str, asked: int, floor: int, latest: int, reason: str = "") -> None:
+        self.kind = kind
+        self.asked = asked
+        self.floor = floor
+        self.latest = latest
+        self.reason = reason
+        super().__init__(
+            f"version {asked} of {kind} was asked for, which {reason or f'lies outside {floor} to {latest}'}"
+        )
+
+
+class BackfillRefusedError(DocstoreError):
+    """A backfill was asked for that a gate does not let begin; no row was touched."""
+
+    def __init__(self, *, kind: str, reason: str, advice: str | None = None) -> None:
+        self.kind = kind
+        self.reason = reason
+        super().__init__(f"the backfill of {kind} is refused: {reason}", advice=advice)
+
+
+class EmbeddedServerError(DocstoreError):
+    """A private mongod could not be found or started."""
+
+    def __init__(self, *, reason: str, missing_libraries: Sequence[str] = (), advice: str | None = None) -> None:
+        self.reason = reason
+        self.missing_libraries = tuple(missing_libraries)
+        super().__init__(reason, advice=advice)

@@ -1,0 +1,123 @@
+"""The database, or what was asked of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from docstore.errors.base import DocstoreError
+
+
+class StoreError(DocstoreError):
+    """The database, or what was asked of it, is at fault."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database could not be reached, or did not answer in time; the same call may succeed later."""
+
+    def __init__(self, *, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the database is not reachable: {reason}")
+
+
+class StoreRejectedError(StoreError):
+    """The database answered, and refused; the same call will be refused again."""
+
+    def __init__(self, *, reason: str, code: int | None = None) -> None:
+        self.reason = reason
+        self.code = code
+        suffix = "" if code is None else f" (code {code})"
+        super().__init__(f"the database refused the call: {reason}{suffix}")
+
+
+class InvalidUriError(StoreError):
+    """A connection string cannot be used; it is shown without its password."""
+
+    def __init__(self, *, uri: str, reason: str) -> None:
+        self.uri = uri
+        self.reason = reason
+        super().__init__(f"the URI {uri!r} cannot be used: {reason}")
+
+
+class DocumentNotFoundError(StoreError):
+    """No row has this id."""
+
+    def __init__(self, *, kind: str, id: Any) -> None:
+        self.kind = kind
+        self.id = id
+        super().__init__(f"there is no {kind} {id!r}")
+
+
+class DocumentExistsError(StoreError):
+    """A unique index (most often the id) already has such a row; `index` names it where the server tells."""
+
+    def __init__(self, *, kind: str, id: Any, index: str | None = None) -> None:
+        self.kind = kind
+        self.id = id
+        self.index = index
+        which = "" if index is None else f" (index {index!r})"
+        super().__init__(f"{kind} {id!r} cannot be stored: a row with the same unique key exists{which}")
+
+
+class ConflictError(StoreError):
+    """The row changed (or went) since it was read; nothing was written."""
+
+    def __init__(self, *, kind: str, id: Any, tries: int = 1) -> None:
+        self.kind = kind
+        self.id = id
+        self.tries = tries
+        often = "" if tries == 1 else f" (tried {tries} times)"
+        super().__init__(
+            f"{kind} {id!r} changed since it was read{often}",
+            advice="read it again and repeat the change, or use modify(), which does both",
+        )
+
+
+class UnguardedReplaceError(StoreError):
+    """An object that was never read through the store cannot be replaced with a guard."""
+
+    def __init__(self, *, kind: str, id: Any) -> None:
+        self.kind = kind
+        self.id = id
+        super().__init__(
+            f"{kind} {id!r} was not read through this store, so nothing tells whether the stored row changed",
+            advice="use insert() for a new row, replace(if_token=...) with a token, or replace(unguarded=True)",
+        )
+
+
+class UpdateRefusedError(StoreError):
+    """An update was asked for that could break a promise; nothing was written."""
+
+    def __init__(self, *, kind: str, reason: str) -> None:
+        self.kind = kind
+        self.reason = reason
+        super().__init__(f"the update of {kind} is refused: {reason}")
+
+
+class QueryRefusedError(StoreError):
+    """
+    A query was asked that docstore cannot answer, whatever is stored.
+    """
+
+    def __init__(self, *, kind: str, reason: str, advice: str | None = None) -> None:
+        self.kind = kind
+        self.reason = reason
+        super().__init__(f"the query of {kind} is refused: {reason}", advice=advice)
+
+
+class StaleQueryError(StoreError):
+    """
+    A query names paths that a step changes while old rows are stored, and those rows cannot be brought along.
+
+    Carries the paths, the stored versions below latest, and how many rows stand there.
+    """
+
+    def __init__(self, *, kind: str, paths: Sequence[str], versions: Sequence[int], rows: int, reason: str) -> None:
+        self.kind = kind
+        self.paths = tuple(paths)
+        self.versions = tuple(versions)
+        self.rows = rows
+        self.reason = reason
+        super().__init__(
+            f"a query of {kind} on {', '.join(map(repr, self.paths))} would miss rows: {rows} rows are stored at "
+            f"version {', '.join(map(str, self.versions))}, and {reason}",
+            advice=f"run `docstore backfill start {kind} --wait`, or query on paths that no step changes",
+        )
