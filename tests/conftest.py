@@ -31,6 +31,18 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("thorough" if config.getoption("--thorough") else "docstore")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """
+    Print what tests have measured: everything that they recorded as a property.
+    """
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, [])]
+    measured = [pair for report in reports for pair in report.user_properties]
+    for title in sorted({title for title, _ in measured}):
+        terminalreporter.section(title)
+        for line in sorted(str(value) for name, value in measured if name == title):
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def thorough(request: pytest.FixtureRequest) -> bool:
     """

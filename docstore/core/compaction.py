@@ -7,7 +7,7 @@ end (seen on 6.0.5). Python has no such memory, and neither has a row that was s
 rebuilt before a field comes back, which `$mergeObjects` with one argument does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,23 +41,36 @@ class Compaction:
         """
         moves: list[Move] = []
         for action in actions:
-            if isinstance(action, Assign):
-                moves += self._rebuild([path for path in self._gone if _meets(action, path)])
+            while isinstance(action, Assign) and (met := [path for path in self._gone if _meets(action, path)]):
+                moves += self._rebuild(met)
             moves.append(action)
             if isinstance(action, Remove) or not action.total:
-                self._gone += [path for path in action.paths if path not in self._gone]
+                self._forget(action.paths)
         return moves
 
     def finish(self) -> list[Move]:
         """
         Return the rebuilding of every document that may have lost a field.
         """
-        return self._rebuild(self._gone)
+        moves: list[Move] = []
+        while self._gone:
+            moves += self._rebuild(self._gone)
+        return moves
+
+    def _forget(self, paths: Iterable[FieldPath]) -> None:
+        self._gone += [path for path in paths if path not in self._gone]
 
     def _rebuild(self, gone: Sequence[FieldPath]) -> list[Move]:
         holders = dict.fromkeys(path[:-1] for path in gone)
         self._gone = [path for path in self._gone if path[:-1] not in holders]
-        return [_rebuilt(holder) for holder in holders]
+        nested = [holder for holder in holders if holder]
+        # Where it is missing, setting it to its rebuilt self leaves a place, too.
+        self._forget(holder[:1] for holder in nested)
+        moves: list[Move] = [_rebuilt(holder) for holder in nested]
+        if () in holders:
+            self._gone = [path for path in self._gone if len(path) > 1]
+            moves.append(Rebuild())
+        return moves
 
 
 def _meets(action: Assign, gone: FieldPath) -> bool:
@@ -69,8 +82,6 @@ def _meets(action: Assign, gone: FieldPath) -> bool:
     return not action.in_place and any(overlap(path, gone) for path in action.paths)
 
 
-def _rebuilt(holder: FieldPath) -> Move:
-    if not holder:
-        return Rebuild()
+def _rebuilt(holder: FieldPath) -> Assign:
     rebuilt = set_where(holder, {"$mergeObjects": [Ref(holder)]}, is_type(Ref(holder), "object"))
     return Assign((rebuilt,), in_place=True)

@@ -5,7 +5,7 @@ Join texts into one.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from docstore.core.bson_values import RawDocument
+from docstore.core.bson_values import RawDocument, type_name
 from docstore.core.expressions import Literal, Ref, absent, is_type, parents_are_documents, present, set_where
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
 from docstore.core.paths import MISSING, dotted, parse_path
@@ -63,7 +63,7 @@ class JoinText(FieldOperation):
             text = source.get(document)
             if text is MISSING:
                 continue
-            if not isinstance(text, str):
+            if type_name(text) != "string":
                 raise source.refuse(text, "string")
             texts.append(text)
         if not texts:

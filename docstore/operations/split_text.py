@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from docstore.core.bson_values import RawDocument
+from docstore.core.bson_values import RawDocument, type_name
 from docstore.core.expressions import Expression, Literal, Ref, absent, is_type, parents_are_documents, set_where
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
 from docstore.core.paths import MISSING, parse_path
@@ -62,7 +62,7 @@ class SplitText(FieldOperation):
         text = self._source.get(document)
         if text is MISSING or text is None:
             return
-        if not isinstance(text, str):
+        if type_name(text) != "string":
             raise self._source.refuse(text, "string")
         parts = text.split(self.separator, len(self._targets) - 1)
         stays = False

@@ -16,7 +16,7 @@ def _point(row: Mapping[str, Any]) -> Any:
 
 def _first_name(row: Mapping[str, Any]) -> Any:
     name = lookup(row, ("x", "name"))
-    return name.split(" ")[0] if isinstance(name, str) else MISSING
+    return name.split(" ")[0] if type_name(name) == "string" else MISSING
 
 
 def _same(row: Mapping[str, Any]) -> Any:
