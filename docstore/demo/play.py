@@ -7,15 +7,16 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from rich.console import Console
 
-from docstore.demo.cities import read_places, spread
+from docstore.demo.cities import as_stored, read_places, spread
 from docstore.demo.screen import Screen
 from docstore.demo.stage import Stage, stage
-from docstore.demo.story import CHAPTERS, DemoFailedError, Story, store_rows
+from docstore.demo.story import CHAPTERS, DemoFailedError, Story
 from upgraders.city import city
 
 #: Loaded unless the user says otherwise.
@@ -53,17 +54,18 @@ async def play(options: Options, console: Console) -> bool:
         _introduce(scene, screen)
         places = spread(everything, _rows(options, scene, len(everything)))
         # The last ones come in at the end, so that whoever keeps the server has something to do.
-        kept = ROWS_TO_KEEP if options.keep and scene.server is not None else 0
+        server = scene.server if options.keep else None
+        kept = 0 if server is None else ROWS_TO_KEEP
         story = Story(scene, screen, city, places[: len(places) - kept])
         try:
             await story.tell()
         except DemoFailedError:
             return False
         screen.end(f"Done in {time.monotonic() - begun:.0f} s.")
-        if kept:
-            await store_rows(story.rows, places[-kept:], city, screen)
+        if server is not None:
+            await story.rows.insert_many(list(as_stored(places[-kept:], city)), ordered=False)
             scene.keep = True
-            _say_what_is_next(scene, screen)
+            _say_what_is_next(scene.uri, [member.pid for member in server.members], screen)
     return True
 
 
@@ -82,20 +84,17 @@ def _rows(options: Options, scene: Stage, available: int) -> int:
     return min(options.rows or available, available)
 
 
-def _say_what_is_next(scene: Stage, screen: Screen) -> None:
-    server = scene.server
-    if server is None:
-        return
+def _say_what_is_next(uri: str, pids: Sequence[int | None], screen: Screen) -> None:
     here = "docstore" if shutil.which("docstore") else os.path.relpath(sys.argv[0])
     lines = [
-        (f"export DOCSTORE_URI='{scene.uri}'", ""),
-        (f"{here} coverage", f"{ROWS_TO_KEEP:,} old rows have just come in"),
+        (f"{here} coverage", f"{ROWS_TO_KEEP:,} old rows have come in just now"),
         (f"{here} backfill start city --wait", "rewrites them"),
     ]
     if shutil.which("mongosh"):
-        lines.append(('mongosh "$DOCSTORE_URI"', "look around"))
-    pids = " ".join(str(member.pid) for member in server.members)
-    lines.append((f"kill {pids}", "ends the server and removes its files"))
+        lines.append(('mongosh "$DOCSTORE_URI"', "shows what is stored"))
+    lines.append((f"kill {' '.join(map(str, pids))}", "ends the server and removes its files"))
     screen.gap()
-    screen.say("The server goes on running. From the folder of the clone:")
+    screen.say("The server goes on running. In the folder of the clone, type:")
+    screen.gap()
+    screen.say(f"export DOCSTORE_URI='{uri}'", style="bold")
     screen.type_next(lines)

@@ -112,8 +112,10 @@ class Screen:
         """
         Print commands to copy, each with what it is good for.
         """
+        table = Table.grid(padding=(0, 3))
         for command, purpose in lines:
-            self.say(Text.assemble((command, "bold"), (f"   # {purpose}" if purpose else "", "dim")))
+            table.add_row(Text(command, "bold"), Text(f"# {purpose}", "dim"))
+        self._console.print(Padding(table, INDENT, expand=False))
 
     def side_by_side(
         self,
@@ -161,8 +163,9 @@ class Screen:
         table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
+        names = {name.lstrip("_") for name in other}
         for name, value in fields.items():
-            table.add_row(name, str(value), style="" if name in other else style)
+            table.add_row(name, str(value), style="" if name.lstrip("_") in names else style)
         return table
 
 

@@ -155,7 +155,7 @@ class Story:
             refused = True
         else:
             refused = False
-        await self._rewrite(to=self.kind.latest, text="", traffic=None)
+        await commands.backfill(self.stage.database, self.kind)
         kept = await self.rows.find_one({"_id": row["_id"]})
         self.check(
             refused and encode(kept) == encode(row), "It is refused, and byte for byte what it was, after a backfill."
