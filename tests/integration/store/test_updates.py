@@ -1,0 +1,118 @@
+"""
+Update operators that the mock cannot do, unique indexes, and what a server that is not there looks like.
+"""
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient
+
+from docstore import Collection, Store
+from docstore.errors import DocumentExistsError, DocumentNotFoundError, StoreRejectedError, StoreUnavailableError
+from docstore.mongo.driver import settled
+from docstore.mongo.server_writing import ServerRowWriter, _Collation
+from tests.kinds import Place, place_kind, stored
+
+
+async def test_array_filters_pick_elements(places: Collection[Place], rows: Any) -> None:
+    await rows.insert_one(stored(1, parts=[{"x": 1.0, "y": 1.0}, {"x": 2.0, "y": 2.0}]))
+    await places.update({"_id": 1}, {"$set": {"parts.$[big].y": 9.0}}, array_filters=[{"big.x": {"$gt": 1}}])
+    assert (await rows.find_one({"_id": 1}))["parts"] == [{"x": 1.0, "y": 1.0}, {"x": 2.0, "y": 9.0}]
+
+
+async def test_the_positional_operator_works_with_a_filter_on_an_array(places: Collection[Place], rows: Any) -> None:
+    await rows.insert_one(stored(1, tags=["a", "b"]))
+    await places.update({"_id": 1, "tags": "b"}, {"$set": {"tags.$": "c"}})
+    assert (await rows.find_one({"_id": 1}))["tags"] == ["a", "c"]
+
+
+async def test_a_unique_index_is_named_and_no_value_is_shown(places: Collection[Place], rows: Any) -> None:
+    await rows.create_index("slug", unique=True, name="one_slug")
+    await rows.insert_many([stored(3, 1, "Oslo"), stored(3, 2, "Bergen")])
+    place = await places.get(2)
+    place.slug = "oslo"
+    attempts = [
+        places.insert(Place(id=3, name="x", slug="oslo")),
+        places.insert_many([Place(id=4, name="x", slug="a"), Place(id=5, name="x", slug="oslo")]),
+        places.replace(place),
+        places.replace(place, unguarded=True),
+        places.update({"_id": 2}, {"$set": {"slug": "oslo"}}),
+        places.update({"_id": 9}, {"$set": {"slug": "oslo"}}, upsert=True),
+    ]
+    for attempt in attempts:
+        with pytest.raises(DocumentExistsError) as caught:
+            await attempt
+        assert caught.value.index == "one_slug"
+        assert "oslo" not in str(caught.value)
+    assert await rows.count_documents({"slug": "oslo"}) == 1
+
+
+async def test_an_operator_that_the_server_refuses_is_told_without_values(places: Collection[Place], rows: Any) -> None:
+    await rows.insert_one(stored(3))
+    with pytest.raises(StoreRejectedError) as caught:
+        await places.update({"_id": 1}, {"$inc": {"name": 1}})
+    assert caught.value.code == 14
+    assert "Oslo" not in str(caught.value)
+
+
+async def test_a_row_that_would_be_too_large_is_refused(places: Collection[Place]) -> None:
+    with pytest.raises(StoreRejectedError):
+        await places.insert(Place(id=1, name="n" * 17_000_000))
+    with pytest.raises(DocumentNotFoundError):
+        await places.get(1)
+
+
+async def test_names_that_no_operator_can_speak_of_survive_and_can_be_stored(
+    places: Collection[Place], rows: Any
+) -> None:
+    awkward = {"a.b": {"$c": 1}}
+    await rows.insert_one({**stored(1), **awkward})
+    place = await places.get(1)
+    place.visits = 5
+    await places.replace(place)
+    assert (await rows.find_one({"_id": 1})) == {**stored(3, visits=5), **awkward}
+
+
+async def test_where_the_options_may_not_be_asked_for_strings_are_compared_byte_by_byte(
+    server_database: Any, rows: Any
+) -> None:
+    await server_database.create_collection("places", collation={"locale": "en", "strength": 2})
+    await rows.insert_one(stored(3, "a", "oslo"))
+    writer = ServerRowWriter(server_database, "places")
+    writer._collation = _Collation.UNKNOWN
+    raw = await writer.current("a", session=None)
+    assert raw is not None
+    await rows.update_one({"_id": "a"}, {"$set": {"name": "OSLO"}})
+    assert await writer.rewrite(raw, stored(3, "a", "oslo", visits=1), session=None) is None
+    assert await writer.rewrite_many([(raw, stored(3, "a", "oslo", visits=1))]) == 0
+    assert (await rows.find_one({"_id": "a"}))["name"] == "OSLO"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("client_type", [AsyncMongoClient, AsyncIOMotorClient])
+async def test_a_server_that_is_not_there_is_one_error_from_every_method(client_type: Any) -> None:
+    client = client_type("mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=20&connectTimeoutMS=20")
+    kind = place_kind()
+    places = Store(client["nowhere"], kinds=[kind], service="tests").collection(kind)
+    attempts = [
+        places.get(1),
+        places.find_one({}),
+        places.find({}).to_list(),
+        places.count({}),
+        places.insert(Place(id=1, name="x")),
+        places.insert_many([Place(id=1, name="x"), Place(id=2, name="x")]),
+        places.replace(Place(id=1, name="x"), unguarded=True),
+        places.replace(Place(id=1, name="x"), if_token="1.x"),  # noqa: S106 - no password
+        places.modify(1, lambda place: place),
+        places.update({}, {"$inc": {"visits": 1}}),
+        places.update({}, {"$inc": {"visits": 1}}, many=True),
+        places.delete(1),
+    ]
+    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailableError] * len(attempts)
+    await settled(client.close())
+    # The driver leaves the sockets that were refused to the garbage collector, which complains in whatever test.
+    gc.collect()
