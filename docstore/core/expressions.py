@@ -128,11 +128,24 @@ def both(conditions: Sequence[Expression]) -> Expression:
     return conditions[0] if len(conditions) == 1 else {"$and": list(conditions)}
 
 
-def parents_are_documents(*paths: FieldPath) -> list[Expression]:
+def readable(*paths: FieldPath) -> list[Expression]:
+    """
+    Build the conditions that everything on the way to the paths is a document, null or not there.
+
+    An array on the way would be mapped over by the server, which no operation means.
+    """
+    return _parents(paths, "object", "missing", "null")
+
+
+def writable(*paths: FieldPath) -> list[Expression]:
     """
     Build the conditions that everything on the way to the paths is a document or not there.
 
-    An array or a scalar on the way would be mapped over or replaced by the server, which no operation means.
+    Anything else would be replaced by a document, which no operation means.
     """
+    return _parents(paths, "object", "missing")
+
+
+def _parents(paths: Sequence[FieldPath], *types: str) -> list[Expression]:
     parents = dict.fromkeys(path[:length] for path in paths for length in range(1, len(path)))
-    return [is_type(Ref(parent), "object", "missing") for parent in parents]
+    return [is_type(Ref(parent), *types) for parent in parents]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import Literal, Ref, absent, parents_are_documents
+from docstore.core.expressions import Literal, Ref, absent, writable
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.operations.arguments import assign, fresh, stored_value
@@ -64,4 +64,4 @@ class AddField(FieldOperation):
         """
         path = self._place.path
         value = {"$cond": [absent(path), Literal(self.default), Ref(path)]}
-        return Program(requires=tuple(parents_are_documents(path)), actions=(Assign(((path, value),), total=True),))
+        return Program(requires=tuple(writable(path)), actions=(Assign(((path, value),), total=True),))

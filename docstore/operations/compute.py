@@ -10,7 +10,7 @@ from typing import Any, Final
 import bson.errors
 
 from docstore.core.bson_values import RawDocument, decode, encode
-from docstore.core.expressions import Expression, Ref, absent, is_type, parents_are_documents, references, set_where
+from docstore.core.expressions import Expression, Ref, absent, is_type, references, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Operation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.core.user_expressions import as_value, parse_expression
@@ -117,7 +117,7 @@ class Compute(FieldOperation):
         Set the field to the expression.
         """
         path, value = self._place.path, as_value(self._parsed)
-        requires = [*parents_are_documents(path), *self._condition]
+        requires = [*writable(path), *self._condition]
         if not self.replace:
             assignment = set_where(path, value)
             requires.insert(0, absent(path))

@@ -13,9 +13,10 @@ from docstore.core.expressions import (
     Ref,
     absent,
     is_type,
-    parents_are_documents,
     present,
+    readable,
     set_where,
+    writable,
 )
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
 from docstore.core.paths import MISSING, FieldPath, parse_path
@@ -113,7 +114,7 @@ class ConcatLists(FieldOperation):
         joined: Expression = {"$concatArrays": [_as_list(path) for path in paths]}
         if self.unique:
             joined = _unique_elements(joined)
-        requires = parents_are_documents(*paths, into)
+        requires = [*readable(*paths), *writable(into)]
         if not self._replaces:
             requires.append(absent(into))
         action = Assign((set_where(into, joined, {"$or": [present(path) for path in paths]}),))

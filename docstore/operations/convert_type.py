@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal as OneOf
 
 from docstore.core.bson_values import RawDocument, type_name
-from docstore.core.expressions import Expression, Literal, Ref, is_type, parents_are_documents, present, set_where
+from docstore.core.expressions import Expression, Literal, Ref, is_type, present, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.errors import InvalidOperationError, NotInvertibleError
@@ -111,4 +111,4 @@ class ConvertType(FieldOperation):
         fits = {"$switch": {"branches": accepted, "default": isinstance(self.on_error, Value) or nothing}}
         result = {"$switch": {"branches": converted, "default": otherwise}}
         action = Assign((set_where(path, result, present(path)),), in_place=True)
-        return Program((*parents_are_documents(path), fits), (action,))
+        return Program((*readable(path), fits), (action,))

@@ -5,7 +5,7 @@ Copy a field.
 from dataclasses import dataclass, field
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import Ref, absent, parents_are_documents, set_where
+from docstore.core.expressions import Ref, absent, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.operations.arguments import assign, fresh, require_apart
@@ -66,6 +66,6 @@ class CopyField(FieldOperation):
         """
         source, target = self._source.path, self._target.path
         return Program(
-            requires=(*parents_are_documents(source, target), absent(target)),
+            requires=(*readable(source), *writable(target), absent(target)),
             actions=(Assign((set_where(target, Ref(source)),)),),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import Ref, is_type, parents_are_documents, set_where
+from docstore.core.expressions import Ref, is_type, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Operation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.core.program import conditions, transformed
@@ -101,6 +101,6 @@ class ForEach(FieldOperation):
         after = transformed([action for program in programs for action in program.actions], _ITEM)
         changed = {"$map": {"input": Ref(path), "as": _ITEM, "in": after}}
         return Program(
-            requires=(*parents_are_documents(path), fits),
+            requires=(*readable(path), fits),
             actions=(Assign((set_where(path, changed, is_type(Ref(path), "array")),), in_place=True),),
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from docstore.core.bson_values import RawDocument, type_name
-from docstore.core.expressions import Literal, Ref, absent, is_type, parents_are_documents, present, set_where
+from docstore.core.expressions import Literal, Ref, absent, is_type, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
 from docstore.core.paths import MISSING, dotted, parse_path
 from docstore.operations.arguments import assign, parse_paths, require_apart, require_several, require_text
@@ -91,7 +91,7 @@ class JoinText(FieldOperation):
         longer = {"$concat": ["$$value", Literal(self.separator), "$$this"]}
         step = {"$cond": [{"$eq": ["$$value", None]}, "$$this", longer]}
         joined = {"$reduce": {"input": texts, "initialValue": None, "in": step}}
-        requires = [*parents_are_documents(*paths, into), *(is_type(Ref(path), "string", "missing") for path in paths)]
+        requires = [*readable(*paths), *writable(into), *(is_type(Ref(path), "string", "missing") for path in paths)]
         if into not in paths:
             requires.append(absent(into))
         action = Assign((set_where(into, joined, {"$or": [present(path) for path in paths]}),))

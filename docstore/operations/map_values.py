@@ -8,7 +8,7 @@ from typing import Any, Final
 from typing import Literal as OneOf
 
 from docstore.core.bson_values import RawDocument, comparison_key
-from docstore.core.expressions import Expression, Literal, Ref, absent, parents_are_documents, present, set_where
+from docstore.core.expressions import Expression, Literal, Ref, absent, present, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.errors import InvalidOperationError, NotInvertibleError
@@ -110,7 +110,7 @@ class MapValues(FieldOperation):
         default: Expression = Literal(self.other.value) if isinstance(self.other, Value) else Ref(path)
         found = {"$cond": [{"$gte": ["$$dsIndex", 0]}, {"$arrayElemAt": [new, "$$dsIndex"]}, default]}
         looked_up = {"$let": {"vars": {"dsIndex": {"$indexOfArray": [old, Ref(path)]}}, "in": found}}
-        requires = parents_are_documents(path)
+        requires = readable(path)
         if self.other == "refuse":
             requires.append({"$or": [absent(path), {"$in": [Ref(path), old]}]})
         return Program(tuple(requires), (Assign((set_where(path, looked_up, present(path)),), in_place=True),))

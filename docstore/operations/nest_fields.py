@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import Ref, absent, is_type, parents_are_documents, present, set_where
+from docstore.core.expressions import Ref, absent, is_type, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
 from docstore.core.paths import MISSING, dotted, parse_path
 from docstore.operations.arguments import assign, parse_names, require_apart
@@ -89,7 +89,8 @@ class NestFields(FieldOperation):
         merged = {"$mergeObjects": [Ref(into), {name: Ref(path) for path, name in sources}]}
         something = {"$or": [present(path) for path, _ in sources]}
         requires = [
-            *parents_are_documents(*(path for path, _ in sources), into),
+            *readable(*(path for path, _ in sources)),
+            *writable(into),
             is_type(Ref(into), "object", "missing"),
             *(absent((*into, name)) for _, name in sources),
         ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import Ref, absent, both, parents_are_documents, present, set_where
+from docstore.core.expressions import Ref, absent, both, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
 from docstore.core.paths import MISSING, dotted, parse_path
 from docstore.operations.arguments import assign, parse_paths, require_apart
@@ -77,6 +77,6 @@ class PackList(FieldOperation):
         all_or_none = {"$or": [both([present(path) for path in paths]), both([absent(path) for path in paths])]}
         values = set_where(into, [Ref(path) for path in paths], present(paths[0]))
         return Program(
-            requires=(*parents_are_documents(*paths, into), absent(into), all_or_none),
+            requires=(*readable(*paths), *writable(into), absent(into), all_or_none),
             actions=(Assign((values,)), Remove(tuple(paths))),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import parents_are_documents
+from docstore.core.expressions import readable
 from docstore.core.operation import FieldOperation, Operation, Program, Remove
 from docstore.core.paths import MISSING, parse_path
 from docstore.errors import InvalidOperationError, NotInvertibleError
@@ -88,4 +88,4 @@ class RemoveField(FieldOperation):
         Unset the field.
         """
         path = self._place.path
-        return Program(requires=tuple(parents_are_documents(path)), actions=(Remove((path,)),))
+        return Program(requires=tuple(readable(path)), actions=(Remove((path,)),))

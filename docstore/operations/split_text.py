@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from docstore.core.bson_values import RawDocument, type_name
-from docstore.core.expressions import Expression, Literal, Ref, absent, is_type, parents_are_documents, set_where
-from docstore.core.operation import Assign, FieldOperation, Program, Remove
+from docstore.core.expressions import Expression, Literal, Ref, absent, is_type, readable, set_where, writable
+from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.operations.arguments import assign, parse_paths, require_apart, require_several, require_text
 from docstore.operations.place import Place, place
@@ -87,24 +87,22 @@ class SplitText(FieldOperation):
 
     def compile(self) -> Program:
         """
-        Set every target to its part, unset the text.
+        Set every target to its part, then the text itself.
         """
         source, targets = self._source.path, [place.path for place in self._targets]
         is_text = is_type(Ref(source), "string")
-        actions: list[Assign | Remove] = []
+        actions: list[Assign] = []
         # One action each, because two nested targets may share a parent; the text itself last, since all read it.
         for position, target in enumerate(targets):
             if target != source:
                 part = {"$cond": [is_text, self._part(position), "$$REMOVE"]}
                 actions.append(Assign((set_where(target, part),)))
-        if source in targets:
-            part = self._part(targets.index(source))
-            actions.append(Assign((set_where(source, part, is_text, removes=True),), in_place=True))
-        else:
-            actions.append(Remove((source,)))
+        # A null stays where it is, so the text is not simply unset.
+        itself = self._part(targets.index(source)) if source in targets else "$$REMOVE"
+        actions.append(Assign((set_where(source, itself, is_text, removes=True),), in_place=True))
         others = [target for target in targets if target != source]
-        fits = is_type(Ref(source), "string", "missing")
-        return Program((*parents_are_documents(source, *targets), *map(absent, others), fits), tuple(actions))
+        fits = is_type(Ref(source), "string", "null", "missing")
+        return Program((*readable(source), *writable(*targets), *map(absent, others), fits), tuple(actions))
 
     def _part(self, position: int) -> Expression:
         text = Ref(self._source.path)

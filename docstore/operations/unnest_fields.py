@@ -13,9 +13,10 @@ from docstore.core.expressions import (
     Ref,
     absent,
     is_type,
-    parents_are_documents,
     present,
+    readable,
     set_where,
+    writable,
 )
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, dotted, parse_path
@@ -110,8 +111,9 @@ class UnnestFields(FieldOperation):
         left = {"$cond": [{"$eq": ["$$dsRest", Literal({})]}, "$$REMOVE", "$$dsRest"]}
         kept = {"$let": {"vars": {"dsRest": rest}, "in": left}}
         requires = [
-            *parents_are_documents(source, *(target for _, target in targets)),
-            is_type(Ref(source), "object", "missing"),
+            *readable(source),
+            *writable(*(target for _, target in targets)),
+            is_type(Ref(source), "object", "null", "missing"),
             *(absent(target) for _, target in targets),
         ]
         # One action each, because two nested targets may share the top-level field that is assigned.

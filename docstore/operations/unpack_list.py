@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import Ref, absent, is_type, parents_are_documents, present, set_where
-from docstore.core.operation import Assign, FieldOperation, Program, Remove
+from docstore.core.expressions import Ref, absent, is_type, readable, set_where, writable
+from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.operations.arguments import assign, parse_paths, require_apart
 from docstore.operations.place import Place, place
@@ -81,11 +81,14 @@ class UnpackList(FieldOperation):
         Set the targets, unset the list.
         """
         path, targets = self._list.path, [place.path for place in self._targets]
-        size = {"$cond": [{"$isArray": [Ref(path)]}, {"$size": Ref(path)}, -1]}
-        fits = {"$or": [is_type(Ref(path), "missing"), {"$eq": [size, len(targets)]}]}
+        is_list = is_type(Ref(path), "array")
+        size = {"$cond": [is_list, {"$size": Ref(path)}, -1]}
+        fits = {"$or": [is_type(Ref(path), "null", "missing"), {"$eq": [size, len(targets)]}]}
         moves = [
-            Assign((set_where(target, {"$arrayElemAt": [Ref(path), position]}, present(path)),))
+            Assign((set_where(target, {"$arrayElemAt": [Ref(path), position]}, is_list),))
             for position, target in enumerate(targets)
         ]
-        requires = (*parents_are_documents(path, *targets), *map(absent, targets), fits)
-        return Program(requires, (*moves, Remove((path,))))
+        # A null stays where it is, so the list is not simply unset.
+        moves.append(Assign((set_where(path, "$$REMOVE", is_list, removes=True),), in_place=True))
+        requires = (*readable(path), *writable(*targets), *map(absent, targets), fits)
+        return Program(requires, tuple(moves))

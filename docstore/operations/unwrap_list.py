@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import Expression, Ref, is_type, parents_are_documents, set_where
+from docstore.core.expressions import Expression, Ref, is_type, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.operations.arguments import assign, require_choice
@@ -82,4 +82,4 @@ class UnwrapList(FieldOperation):
             size = {"$cond": [is_list, {"$size": Ref(path)}, 0]}
             fits = {"$and": [fits, {"$lte": [size, 1]}]}
         first = set_where(path, {"$arrayElemAt": [Ref(path), 0]}, is_list, removes=True)
-        return Program(requires=(*parents_are_documents(path), fits), actions=(Assign((first,), in_place=True),))
+        return Program(requires=(*readable(path), fits), actions=(Assign((first,), in_place=True),))

@@ -5,7 +5,7 @@ Make a value the only element of a list.
 from dataclasses import dataclass, field
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import Ref, is_type, parents_are_documents, present, set_where
+from docstore.core.expressions import Ref, is_type, present, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.operations.arguments import assign
@@ -63,6 +63,6 @@ class WrapInList(FieldOperation):
         path = self._place.path
         no_list = {"$not": [is_type(Ref(path), "array")]}
         return Program(
-            requires=(*parents_are_documents(path), no_list),
+            requires=(*readable(path), no_list),
             actions=(Assign((set_where(path, [Ref(path)], present(path)),), in_place=True),),
         )

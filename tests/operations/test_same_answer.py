@@ -130,7 +130,7 @@ async def test_server_and_python_agree_when_random_operations_are_chained(
     record_property(
         "server path", f"random chains, part {shard:2}: {share:.0%} of {rows_accepted} rows that can be upgraded"
     )
-    assert share > 0.3
+    assert share > 0.1
 
 
 def chain_row(random: Random) -> RawDocument:

@@ -13,7 +13,7 @@ def _list(random: Random, size: int) -> list[Any]:
 CASES = (
     Case(
         ops.UnpackList("coordinates", into=["longitude", "latitude"]),
-        lambda random: shaped(random, coordinates=maybe(random, _list(random, 2))),
+        lambda random: shaped(random, coordinates=maybe(random, random.choice([_list(random, 2), None]))),
         lambda random: shaped(random, coordinates=maybe(random, _list(random, 2))),
     ),
     Case(
