@@ -1,0 +1,108 @@
+"""
+What mongomock-motor cannot do, line by line of `docs/mock.md`: this is the one place that lists it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docstore import Collection, Store
+from docstore.core.bson_values import encode
+from docstore.errors import DocumentExistsError, StoreRejectedError
+from docstore.store.stale_query_in_memory import StaleQueriesInMemory
+from tests.kinds import Place, place_kind, stored
+
+PAGE = Path(__file__).parents[2] / "docs" / "mock.md"
+
+Gap = Callable[[Any, Collection[Place]], Awaitable[None]]
+
+
+async def sessions(database: Any, places: Collection[Place]) -> None:
+    with pytest.raises(NotImplementedError):
+        await database.client.start_session()
+    await places.insert(Place(id=1, name="Oslo"), session=None)
+
+
+async def array_filters(database: Any, places: Collection[Place]) -> None:
+    await database.places.insert_one(stored(3, parts=[{"x": 1.0, "y": 1.0}]))
+    with pytest.raises(NotImplementedError):
+        await places.update({"_id": 1}, {"$set": {"parts.$[a].x": 2.0}}, array_filters=[{"a.x": 1}])
+
+
+async def dollar_names(database: Any, places: Collection[Place]) -> None:
+    del database
+    with pytest.raises(StoreRejectedError):
+        await places._writer.insert([encode(stored(3) | {"$x": 1})], ordered=True, session=None)
+
+
+async def unique_indexes(database: Any, places: Collection[Place]) -> None:
+    await database.places.create_index("slug", unique=True, name="one_slug")
+    await places.insert(Place(id=1, name="Oslo", slug="oslo"))
+    with pytest.raises(DocumentExistsError) as caught:
+        await places.insert(Place(id=2, name="Oslo", slug="oslo"))
+    assert caught.value.index is None
+
+
+async def size_limit(database: Any, places: Collection[Place]) -> None:
+    await places.insert(Place(id=1, name="n" * 17_000_000))
+    assert await database.places.count_documents({}) == 1
+
+
+async def loose_equality(database: Any, places: Collection[Place]) -> None:
+    await database.places.insert_one(stored(3, flag=True))
+    assert await places.count({"flag": 1}) == 1
+
+
+async def some_operators(database: Any, places: Collection[Place]) -> None:
+    await database.places.insert_one(stored(3, visits=2))
+    with pytest.raises(ValueError, match=r"\$mul"):
+        await places.update({"_id": 1}, {"$mul": {"visits": 2}})
+
+
+async def one_moment(database: Any, places: Collection[Place]) -> None:
+    del database
+    assert isinstance(places._queries._stale, StaleQueriesInMemory)
+
+
+async def other_processes(database: Any, places: Collection[Place]) -> None:
+    await database.places.insert_one(stored(3))
+    turns: list[str] = []
+
+    async def other() -> None:
+        turns.append("other")
+
+    task = asyncio.create_task(other())
+    place = await places.get(1)
+    place.visits = 1
+    await places.replace(place)
+    turns.append("store")
+    await task
+    assert turns == ["store", "other"]
+
+
+GAPS: dict[str, Gap] = {
+    "sessions": sessions,
+    "array filters": array_filters,
+    "names that begin with a dollar": dollar_names,
+    "names of unique indexes": unique_indexes,
+    "the size limit": size_limit,
+    "loose equality in filters": loose_equality,
+    "some operators": some_operators,
+    "one moment for a query": one_moment,
+    "other processes": other_processes,
+}
+
+
+@pytest.mark.parametrize("name", GAPS)
+async def test_the_mock_still_lacks_what_the_page_says(mock_database: Any, name: str) -> None:
+    kind = place_kind()
+    await GAPS[name](mock_database, Store(mock_database, kinds=[kind], service="tests").collection(kind))
+
+
+def test_the_page_lists_exactly_these_gaps() -> None:
+    text = PAGE.read_text().split("## What it cannot do\n", 1)[1]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert [line.split("|")[1].strip() for line in lines[2:]] == list(GAPS)

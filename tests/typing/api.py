@@ -1,0 +1,106 @@
+"""
+The types that users see: checked by mypy and pyright, never run.
+"""
+
+from collections.abc import Awaitable
+from typing import Any, assert_type
+
+from bson.objectid import ObjectId
+from motor.motor_asyncio import AsyncIOMotorDatabase
+from pymongo.asynchronous.database import AsyncDatabase
+
+from docstore import (
+    BsonLong,
+    BsonObjectId,
+    Collection,
+    Cursor,
+    Document,
+    Kind,
+    SkippedRow,
+    Step,
+    Store,
+    UpdateResult,
+    WriteBackStatistics,
+    version_token,
+)
+from docstore import operations as ops
+
+
+class City(Document):
+    name: str
+    population: BsonLong = 0
+    owner: BsonObjectId | None = None
+
+
+class CityName(Document):
+    name: str
+
+
+city = Kind("city", collection="cities", model=City, steps=[Step(ops.RenameField("title", "name"), to=2)])
+
+assert_type(city, Kind[City])
+assert_type(city.latest, int)
+assert_type(city.upgrade({"_id": 1}), dict[str, Any])
+
+
+def grown(one: City) -> City:
+    one.population += 1
+    return one
+
+
+async def grown_later(one: City) -> City:
+    return one
+
+
+async def with_pymongo(database: AsyncDatabase[dict[str, Any]]) -> None:
+    async with Store(database, kinds=[city], service="geo-api") as store:
+        assert_type(store, Store)
+        assert_type(store.collection(city), Collection[City])
+
+
+async def with_motor(database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
+    store = Store(database, kinds=[city], service="geo-api", write_back=True)
+    assert_type(store.write_back_statistics(), WriteBackStatistics | None)
+    await store.close()
+
+
+async def reads(cities: Collection[City]) -> None:
+    assert_type(await cities.get(1), City)
+    assert_type(await cities.find_one({"name": "Oslo"}), City | None)
+    assert_type(await cities.find_one({"name": "Oslo"}, projection=CityName), CityName | None)
+    cursor = cities.find({"name": "Oslo"}, sort=[("population", -1)], skip=0, limit=10, on_error="skip")
+    assert_type(cursor, Cursor[City])
+    assert_type(cursor.skipped, tuple[SkippedRow, ...])
+    async for one in cursor:
+        assert_type(one, City)
+        assert_type(one.population, int)
+        assert_type(one.owner, ObjectId | None)
+    assert_type(await cities.find().to_list(), list[City])
+    assert_type(cities.find(projection=CityName), Cursor[CityName])
+    assert_type(await cities.count({}), int)
+
+
+async def writes(cities: Collection[City], one: City) -> None:
+    assert_type(await cities.insert_many([one]), list[Any])
+    assert_type(await cities.modify(1, grown), City)
+    assert_type(await cities.modify(1, grown_later), City)
+    assert_type(await cities.modify(1, lambda each: each.model_copy(update={"name": "x"})), City)
+    assert_type(await cities.update({}, {"$inc": {"population": 1}}, many=True), UpdateResult)
+    await cities.replace(one)
+    await cities.replace(one, if_token=version_token(one))
+    await cities.replace(one, unguarded=True)
+    await cities.delete(1)
+
+
+async def mistakes(cities: Collection[City]) -> None:
+    await cities.insert(CityName(name="Oslo"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await cities.find({}, on_error="ignore").to_list()  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def returns_nothing(one: City) -> None:
+    one.name = "x"
+
+
+async def more_mistakes(cities: Collection[City]) -> Awaitable[None] | None:
+    await cities.modify(1, returns_nothing)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return None
