@@ -44,20 +44,23 @@ EXAMPLES: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value"), EXAMPLES, ids=lambda example: str(example)[:40])
+@pytest.mark.parametrize(("annotation", "value"), EXAMPLES, ids=[f"example{place}" for place in range(len(EXAMPLES))])
 def test_annotated_types_come_back_from_json(annotation: Any, value: Any) -> None:
     adapter = TypeAdapter(annotation)
     back = adapter.validate_json(adapter.dump_json(value))
     assert (type(back), back) == (type(value), value)
 
 
-@pytest.mark.parametrize(("annotation", "value"), EXAMPLES, ids=lambda example: str(example)[:40])
+@pytest.mark.parametrize(("annotation", "value"), EXAMPLES, ids=[f"example{place}" for place in range(len(EXAMPLES))])
 def test_annotated_types_have_a_json_schema(annotation: Any, value: Any) -> None:
     del value
     assert TypeAdapter(annotation).json_schema()
 
 
-@pytest.mark.parametrize("annotation", {id(annotation): annotation for annotation, _ in EXAMPLES}.values(), ids=str)
+ANNOTATIONS = list({id(annotation): annotation for annotation, _ in EXAMPLES}.values())
+
+
+@pytest.mark.parametrize("annotation", ANNOTATIONS, ids=[f"annotation{place}" for place in range(len(ANNOTATIONS))])
 def test_annotated_types_refuse_other_values(annotation: Any) -> None:
     for wrong in ("no such thing", {"a": 1}, [1]):
         with pytest.raises(ValidationError):
