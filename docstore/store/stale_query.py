@@ -42,6 +42,9 @@ from docstore.store.cursor import Report
 MAX_DECLINED_ROWS: Final = 1000
 MAX_DECLINED_BYTES: Final = 4 * 1024 * 1024
 
+#: How many decisions are kept.
+MAX_DECISIONS: Final = 256
+
 _Pipeline: TypeAlias = Sequence[Mapping[str, Any]]
 
 
@@ -81,6 +84,7 @@ class StaleQueries:
         self._kind = kind
         self._old = old_versions(kind)
         self._collated: bool | None = None
+        self._decisions: dict[tuple[QueryPaths, tuple[StoredVersion, ...]], Decision] = {}
 
     async def rows(self, query: Query, *, report: Report | None, session: AnySession | None) -> Batches:
         """
@@ -166,7 +170,7 @@ class StaleQueries:
             )
 
         moment, stored = await enter_moment(stack, self._source, session, look)
-        decision = decide(self._kind, query.paths, stored, python_only=await self._has_collation(stored))
+        decision = await self._decision(query.paths, stored)
         reason = decision.reason if decision.way is Way.REFUSED else None
         if decision.way is Way.UPGRADED and moment.reads is Reads.NOTHING:
             reason = "a standalone server cannot read them all at one moment (a replica set can)"
@@ -259,6 +263,16 @@ class StaleQueries:
             report(error)
             return None
         return {**document, STORED: RawBSONDocument(raw)}
+
+    async def _decision(self, paths: QueryPaths, stored: Sequence[StoredVersion]) -> Decision:
+        # To compile the way of every version takes a millisecond or so; a service asks few different questions.
+        key = (paths, tuple(stored))
+        if key not in self._decisions:
+            if len(self._decisions) >= MAX_DECISIONS:
+                self._decisions.clear()
+            python_only = await self._has_collation(stored)
+            self._decisions[key] = decide(self._kind, paths, stored, python_only=python_only)
+        return self._decisions[key]
 
     async def _has_collation(self, stored: Sequence[StoredVersion]) -> bool:
         if not stored:
