@@ -82,6 +82,10 @@ def type_name(value: Any) -> str:
     return type(value).__name__
 
 
+#: Two values of the same one of these types are the same BSON where Python calls them equal. Floats are not: -0.0.
+_EQUAL_IS_IDENTICAL: Final = frozenset({str, bool, int, Int64, ObjectId, type(None)})
+
+
 def encode(document: Mapping[str, Any]) -> bytes:
     """Encode a document as docstore stores it."""
     return bson.encode(document, codec_options=CODEC)
@@ -98,7 +102,11 @@ def identical(first: Any, second: Any) -> bool:
 
     Python's `==` is no substitute: it calls 1, 1.0 and True equal, ignores key order, and denies that NaN is NaN.
     """
-    return first is second or encode({"": first}) == encode({"": second})
+    if first is second:
+        return True
+    if type(first) is type(second) and type(first) in _EQUAL_IS_IDENTICAL:
+        return bool(first == second)
+    return encode({"": first}) == encode({"": second})
 
 
 def comparison_key(value: Any) -> Hashable:

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from docstore.core.bson_values import RawDocument, identical, type_name
 from docstore.core.expressions import Expression, Ref, both, is_type, render
@@ -226,12 +226,18 @@ class Chain:
 
     def _check_writes(self, declared: frozenset[FieldPath], before: RawDocument, after: RawDocument) -> None:
         for key in {**before, **after}:
+            # Nearly all fields are as they were: the declaration is asked about the others only.
+            if key in before and key in after and _unchanged(before[key], after[key]):
+                continue
             if key == self.field or (key,) in declared:
                 continue
             inner = frozenset(path[1:] for path in declared if path[0] == key)
             changed = _first_change(inner, before, after, key)
             if changed is not None:
                 raise _BrokenContract("it changed a path that its step does not declare in writes", path=changed)
+
+
+_CONTAINERS: Final = (dict, list)
 
 
 class _BrokenContract(Exception):  # noqa: N818 - never leaves this module
@@ -248,22 +254,22 @@ def _refusal(refusal: OperationRefusedError) -> str:
 def _snapshot(value: Any) -> Any:
     """Copy the containers of a value; leaves are immutable and stay the same objects."""
     if type(value) is dict:
-        return {key: _snapshot(item) for key, item in value.items()}
+        return {key: _snapshot(item) if type(item) in _CONTAINERS else item for key, item in value.items()}
     if type(value) is list:
-        return [_snapshot(item) for item in value]
+        return [_snapshot(item) if type(item) in _CONTAINERS else item for item in value]
     return value
 
 
 def _unchanged(before: Any, after: Any) -> bool:
+    """Tell whether a value is still what its snapshot holds."""
     if before is after:
         return True
-    if (
-        type(before) is list
-        and type(after) is list
-        and len(before) == len(after)
-        and all(map(operator.is_, before, after))
-    ):
-        return True
+    if type(before) is not type(after):
+        return identical(before, after)
+    if type(before) is list and len(before) == len(after):
+        return all(map(operator.is_, before, after)) or all(map(_unchanged, before, after))
+    if type(before) is dict and list(before) == list(after):
+        return all(map(_unchanged, before.values(), after.values()))
     return identical(before, after)
 
 

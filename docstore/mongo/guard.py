@@ -17,6 +17,8 @@ from docstore.core.delta import delta
 #: Compares strings byte by byte, whatever the collection's own collation says.
 SIMPLE_COLLATION: Final[dict[str, Any]] = {"locale": "simple"}
 
+_RAW: Final = CODEC.with_options(document_class=RawBSONDocument)
+
 
 def guarded_update(
     raw: bytes, after: Mapping[str, Any], *, before: RawDocument | None = None, collation: bool = False
@@ -44,7 +46,7 @@ def guarded_update(
 
 def guard(raw: bytes, id: Any) -> dict[str, Any]:
     """Return the filter that matches the row with this id as long as it is exactly *raw*."""
-    stored = RawBSONDocument(raw, CODEC.with_options(document_class=RawBSONDocument))
+    stored = RawBSONDocument(raw, _RAW)
     return {"_id": {"$eq": id}, "$expr": {"$eq": ["$$ROOT", {"$literal": stored}]}}
 
 
