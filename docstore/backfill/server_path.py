@@ -13,7 +13,7 @@ from docstore.errors import StoreRejectedError
 from docstore.mongo.old_rows import BEGINNING, OldRows
 
 #: Rows in one range. One update of so many takes a fraction of a second, and waits for the majority before the next.
-RANGE_SIZE: Final = 5000
+RANGE_SIZE: Final = 10_000
 
 _log = structlog.get_logger(__name__)
 
