@@ -45,7 +45,7 @@ def cities(number: int) -> list[Row]:
     chosen = random.Random(1).sample(places, min(number, len(places)))
     return [
         {"_id": place["geonameid"], **{key: place[key] for key in place if key != "geonameid"}, TAG: 1}
-        for place in chosen
+        for place in sorted(chosen, key=lambda place: int(place["geonameid"]))
     ]
 
 
@@ -61,7 +61,7 @@ async def stored(database: Any, rows: Sequence[Row], version: int) -> Prepare:
         await database.drop_collection(city.collection)
         # The index is there before the rows, in every round.
         await build_tag_index(database, city.collection, TAG)
-        await (await kept.aggregate([{"$sort": {"_id": 1}}, {"$merge": city.collection}])).to_list()
+        await (await kept.aggregate([{"$out": city.collection}])).to_list()
 
     return prepare
 
@@ -104,7 +104,7 @@ async def client_sides(database: Any, rows: Sequence[Row]) -> list[Side]:
     """
     prepare = await stored(database, rows, 4)
     batches: list[list[ReplaceOne[Row]]] = []
-    for part in _batched(sorted(rows, key=lambda row: int(row["_id"])), BATCH):
+    for part in _batched(rows, BATCH):
         batches.append([_replacement(city.upgrade(row, to=4)) for row in part])
     collection = database.get_collection(city.collection, codec_options=CODEC)
 
