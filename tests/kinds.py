@@ -34,7 +34,7 @@ def drop_slug(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def place_kind(*, latest: int = 3, collection: str = "places", model: type[Document] = Place) -> Kind[Any]:
+def place_kind(*, floor: int = 1, latest: int = 3) -> Kind[Place]:
     """
     Version 1 has a `title`, version 2 calls it `name`, version 3 has a `slug`.
     """
@@ -42,7 +42,7 @@ def place_kind(*, latest: int = 3, collection: str = "places", model: type[Docum
         Step(ops.RenameField("title", "name"), to=2),
         Step(upgrade=add_slug, downgrade=drop_slug, writes=["slug"], to=3),
     ]
-    return Kind("place", collection=collection, model=model, steps=steps[: latest - 1])
+    return Kind("place", collection="places", model=Place, steps=steps[floor - 1 : latest - 1], floor=floor)
 
 
 def stored(version: int | None, row_id: Any = 1, name: str = "Oslo", **fields: Any) -> dict[str, Any]:

@@ -97,10 +97,16 @@ class MockRowWriter:
         return UpdateResult(matched, result.modified_count, result.upserted_id)
 
     async def outside(
-        self, filter: Mapping[str, Any], *, field: str, versions: Sequence[int], session: AnySession | None
+        self,
+        filter: Mapping[str, Any],
+        *,
+        field: str,
+        versions: Sequence[int],
+        untagged: bool,
+        session: AnySession | None,
     ) -> bytes | None:
-        """Return any row that matches and whose tag is neither missing nor one of *versions*, or None."""
-        readable = tagged(field, versions, untagged=True, mock=True)
+        """Return any row that matches and whose tag is none of *versions* (nor missing, if *untagged*), or None."""
+        readable = tagged(field, versions, untagged=untagged, mock=True)
         return await self._first(joined(filter, {"$nor": [readable]}), session)
 
     async def delete(self, id: Any, *, session: AnySession | None) -> bool:

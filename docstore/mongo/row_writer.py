@@ -96,9 +96,15 @@ class RowWriter(Protocol):
         ...
 
     async def outside(
-        self, filter: Mapping[str, Any], *, field: str, versions: Sequence[int], session: AnySession | None
+        self,
+        filter: Mapping[str, Any],
+        *,
+        field: str,
+        versions: Sequence[int],
+        untagged: bool,
+        session: AnySession | None,
     ) -> bytes | None:
-        """Return any row that matches and whose tag is neither missing nor one of *versions*, or None."""
+        """Return any row that matches and whose tag is none of *versions* (nor missing, if *untagged*), or None."""
         ...
 
     async def delete(self, id: Any, *, session: AnySession | None) -> bool:

@@ -159,10 +159,16 @@ class ServerRowWriter:
         return UpdateResult(result.matched_count, result.modified_count, result.upserted_id)
 
     async def outside(
-        self, filter: Mapping[str, Any], *, field: str, versions: Sequence[int], session: AnySession | None
+        self,
+        filter: Mapping[str, Any],
+        *,
+        field: str,
+        versions: Sequence[int],
+        untagged: bool,
+        session: AnySession | None,
     ) -> bytes | None:
-        """Return any row that matches and whose tag is neither missing nor one of *versions*, or None."""
-        return await self._first(joined(filter, {"$nor": [tagged(field, versions, untagged=True)]}), session)
+        """Return any row that matches and whose tag is none of *versions* (nor missing, if *untagged*), or None."""
+        return await self._first(joined(filter, {"$nor": [tagged(field, versions, untagged=untagged)]}), session)
 
     async def delete(self, id: Any, *, session: AnySession | None) -> bool:
         """Delete a row; tell whether there was one."""

@@ -86,8 +86,13 @@ class Updates(Generic[D]):
     async def _refuse_unreadable(self, filter: Mapping[str, Any], session: AnySession | None) -> None:
         """Raise what reading would raise if a row matches whose version this code does not read (P4)."""
         kind = self._kind
-        versions = range(kind.floor, kind.latest + 1)
-        raw = await self._writer.outside(filter, field=kind.version_field, versions=versions, session=session)
+        raw = await self._writer.outside(
+            filter,
+            field=kind.version_field,
+            versions=range(kind.floor, kind.latest + 1),
+            untagged=kind.detect is not None or kind.baseline >= kind.floor,
+            session=session,
+        )
         if raw is not None:
             kind.version(decoded(raw, kind))
 

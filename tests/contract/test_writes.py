@@ -4,20 +4,21 @@ import pytest
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from docstore import Collection, UpdateResult, version_token
+from docstore import Collection, Store, UpdateResult, version_token
 from docstore.errors import (
     ConflictError,
     DocumentExistsError,
     DocumentNotFoundError,
     InvalidDocumentError,
     NewerVersionError,
+    RetiredVersionError,
     UnguardedReplaceError,
     UnknownVersionError,
     UnstorableValueError,
     UpdateRefusedError,
     UpgradeFailedError,
 )
-from tests.kinds import Place, Point, stored
+from tests.kinds import Place, Point, place_kind, stored
 
 
 def visited(place: Place) -> Place:
@@ -437,6 +438,20 @@ async def test_update_never_touches_a_row_that_cannot_be_read(
             await places.update({}, {"$inc": {"visits": 1}}, many=True)
     assert await rows.find_one({"_id": 1}) == stored(3, 1, schema_version=tag)
     assert await rows.find_one({"_id": 2}) == stored(1, 2)
+
+
+@pytest.mark.parametrize("version", [None, 1])
+async def test_update_never_touches_a_row_below_the_floor(any_database: Any, rows: Any, version: int | None) -> None:
+    await rows.insert_many([stored(version, 1), stored(2, 2)])
+    kind = place_kind(floor=2)
+    places = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    for many in (False, True):
+        with pytest.raises(RetiredVersionError):
+            await places.update({"_id": 1}, {"$inc": {"visits": 1}}, many=many, upsert=True)
+    with pytest.raises(RetiredVersionError):
+        await places.modify(1, visited)
+    assert (await places.update({"_id": 2}, {"$inc": {"visits": 1}})).matched == 1
+    assert await rows.find_one({"_id": 1}) == stored(version, 1)
 
 
 async def test_update_of_a_row_that_cannot_be_upgraded_raises(places: Collection[Place], rows: Any) -> None:
