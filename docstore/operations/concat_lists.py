@@ -4,7 +4,7 @@ Join lists and single values into one list.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from docstore.core.bson_values import RawDocument, comparison_key
 from docstore.core.expressions import (
@@ -22,8 +22,11 @@ from docstore.core.operation import Assign, FieldOperation, Program, Remove
 from docstore.core.paths import MISSING, FieldPath, parse_path
 from docstore.errors import NotInvertibleError
 from docstore.operations.arguments import assign, fresh, parse_paths, require_apart
-from docstore.operations.place import Place, place
+from docstore.operations.place import LISTS, Place, place
 from docstore.operations.remove_field import RemoveField
+
+#: Lists of nothing but texts are common, and quick to join.
+_TEXTS: Final = frozenset({str})
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -87,12 +90,15 @@ class ConcatLists(FieldOperation):
             self._into.require_absent(document)
         joined: list[Any] = []
         for value in found:
-            if isinstance(value, list | tuple):
+            if isinstance(value, LISTS):
                 joined.extend(value)
             elif value is not None:
                 joined.append(value)
         for dropped in self._dropped:
             dropped.drop(document)
+        if set(map(type, joined)) <= _TEXTS:
+            self._into.put(document, list(dict.fromkeys(joined)) if self.unique else joined)
+            return
         elements = _first_of_equals(joined) if self.unique else joined
         self._into.put(document, [fresh(element) for element in elements] if self.keep else elements)
 
@@ -123,8 +129,6 @@ class ConcatLists(FieldOperation):
 
 
 def _first_of_equals(values: Sequence[Any]) -> list[Any]:
-    if all(type(value) is str for value in values):
-        return list(dict.fromkeys(values))
     kept: dict[Hashable, Any] = {}
     for value in values:
         kept.setdefault(comparison_key(value), value)

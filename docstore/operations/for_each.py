@@ -12,7 +12,7 @@ from docstore.core.paths import MISSING, parse_path
 from docstore.core.program import conditions, transformed
 from docstore.errors import InvalidOperationError, OperationRefusedError
 from docstore.operations.arguments import assign
-from docstore.operations.place import Place, fields_of, place
+from docstore.operations.place import LISTS, Place, fields_of, place
 
 _ITEM: Final = "dsItem"
 
@@ -62,7 +62,7 @@ class ForEach(FieldOperation):
         items = self._place.get(document)
         if items is MISSING or items is None:
             return
-        if not isinstance(items, list | tuple):
+        if not isinstance(items, LISTS):
             raise self._place.refuse(items, "array")
         self._place.put(document, [self._changed(item) for item in items])
 

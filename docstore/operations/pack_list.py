@@ -53,11 +53,11 @@ class PackList(FieldOperation):
         Move all values, or none.
         """
         values = [source.get(document) for source in self._sources]
-        if all(value is MISSING for value in values):
+        missing = values.count(MISSING)
+        if missing:
+            if missing < len(values):
+                raise self._sources[values.index(MISSING)].refuse(MISSING, "a value, as its neighbours have")
             return
-        for source, value in zip(self._sources, values, strict=True):
-            if value is MISSING:
-                raise source.refuse(value, "a value, as its neighbours have")
         self._into.require_absent(document)
         for source in self._sources:
             source.drop(document)

@@ -6,13 +6,16 @@ and refuse a null one. A parent that is an array or a scalar is refused by both.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bson.dbref import DBRef
 
 from docstore.core.bson_values import RawDocument, type_name
 from docstore.core.paths import MISSING, FieldPath, dotted
 from docstore.errors import OperationRefusedError
+
+#: What is an array to the server. Drivers give lists; tuples come from people.
+LISTS: Final = (list, tuple)
 
 
 class TopField:

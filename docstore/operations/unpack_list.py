@@ -11,7 +11,7 @@ from docstore.core.expressions import Ref, absent, is_type, readable, set_where,
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.operations.arguments import assign, parse_paths, require_apart
-from docstore.operations.place import Place, place
+from docstore.operations.place import LISTS, Place, place
 
 if TYPE_CHECKING:
     from docstore.operations.pack_list import PackList
@@ -58,7 +58,7 @@ class UnpackList(FieldOperation):
         values = self._list.get(document)
         if values is MISSING or values is None:
             return
-        if not isinstance(values, list | tuple):
+        if not isinstance(values, LISTS):
             raise self._list.refuse(values, "array")
         if len(values) != len(self._targets):
             raise self._list.refuse(values, f"{len(self._targets)} elements")

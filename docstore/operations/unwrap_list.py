@@ -10,7 +10,7 @@ from docstore.core.expressions import Expression, Ref, is_type, readable, set_wh
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.operations.arguments import assign, require_choice
-from docstore.operations.place import Place, place
+from docstore.operations.place import LISTS, Place, place
 
 if TYPE_CHECKING:
     from docstore.operations.wrap_in_list import WrapInList
@@ -54,7 +54,7 @@ class UnwrapList(FieldOperation):
         values = self._place.get(document)
         if values is MISSING or values is None:
             return
-        if not isinstance(values, list | tuple):
+        if not isinstance(values, LISTS):
             raise self._place.refuse(values, "array")
         if len(values) > 1 and self.extra == "refuse":
             raise self._place.refuse(values, "at most one element")

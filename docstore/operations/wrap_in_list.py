@@ -9,7 +9,7 @@ from docstore.core.expressions import Ref, is_type, present, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.operations.arguments import assign
-from docstore.operations.place import Place, place
+from docstore.operations.place import LISTS, Place, place
 from docstore.operations.unwrap_list import UnwrapList
 
 
@@ -45,7 +45,7 @@ class WrapInList(FieldOperation):
         Wrap the value, if there is one.
         """
         value = self._place.get(document)
-        if isinstance(value, list | tuple):
+        if isinstance(value, LISTS):
             raise self._place.refuse(value, "no array")
         if value is not MISSING:
             self._place.put(document, [value])
