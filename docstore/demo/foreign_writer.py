@@ -19,6 +19,9 @@ from pymongo.collection import Collection
 #: Between two reports, in seconds.
 REPORT_INTERVAL: Final = 0.1
 
+#: How long to look for the server, in milliseconds.
+TIMEOUT: Final = 5000
+
 
 class Writer(threading.Thread):
     """
@@ -57,17 +60,17 @@ class Writer(threading.Thread):
 
 def main() -> int:
     """
-    Write until told to stop; return the exit code.
+    Write until told to stop, or until a writer has failed; return the exit code.
     """
     order: dict[str, Any] = json.loads(sys.stdin.readline())
-    with MongoClient[dict[str, Any]](order["uri"]) as client:
+    with MongoClient[dict[str, Any]](order["uri"], serverSelectionTimeoutMS=TIMEOUT) as client:
         rows = client.get_default_database()[order["collection"]]
         writers = [Writer(rows, order["field"], order["ids"], seed=seed) for seed in range(order["writers"])]
         end = threading.Event()
         threading.Thread(target=_wait_for_the_end, args=(end,), daemon=True).start()
         for writer in writers:
             writer.start()
-        while not end.wait(REPORT_INTERVAL):
+        while not end.wait(REPORT_INTERVAL) and all(writer.is_alive() for writer in writers):
             _say({"total": sum(writer.total for writer in writers)})
         for writer in writers:
             writer.ask_to_stop()
