@@ -12,6 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore.core.bson_values import RawDocument, encode
 from docstore.demo.cities import read_places
+from docstore.testing import check_round_trip, check_samples, compare_paths
 from upgraders.city import City, city
 
 SAMPLES = Path(__file__).parents[2] / "upgraders" / "city" / "samples"
@@ -115,6 +116,23 @@ def test_real_places_are_the_same_after_down_and_up_again(places: list[RawDocume
         up = city.upgrade(place)
         for version in VERSIONS:
             assert encode(city.upgrade(city.downgrade(up, to=version))) == encode(up)
+
+
+@pytest.mark.parametrize(("source", "target"), [(1, 4), (4, 1), (2, 4), (5, 6), (6, 5)])
+async def test_real_places_come_out_of_the_server_as_they_come_out_of_python(
+    source: int, target: int, places: list[RawDocument], database: AsyncDatabase[dict[str, Any]]
+) -> None:
+    rows = [city.upgrade(place, to=source) for place in places]
+
+    comparison = await compare_paths(database, city, rows, to=target)
+
+    comparison.require_same()
+    assert comparison.server_share == 1.0
+
+
+def test_users_own_checks_pass_on_cities(places: list[RawDocument]) -> None:
+    assert check_samples(city, SAMPLES) == len(NAMES) * len(VERSIONS)
+    assert check_round_trip(city, places, to=5) == len(places)
 
 
 def test_real_places_fit_the_model(places: list[RawDocument]) -> None:
