@@ -44,7 +44,9 @@ class ServerRowWriter:
     def __init__(self, database: AnyDatabase, collection: str) -> None:
         self._database = database
         self._name = collection
-        self._rows = open_collection(database, collection).with_options(codec_options=_RAW)
+        rows = open_collection(database, collection).with_options(codec_options=_RAW)
+        # Without an acknowledgement nobody can tell whether the guard held.
+        self._rows = rows if rows.write_concern.acknowledged else rows.with_options(write_concern=WriteConcern(w=1))
         # A secondary may lag behind: what it has would never pass the guard.
         self._newest = self._rows.with_options(read_preference=ReadPreference.PRIMARY)
         self._collation: _Collation | None = None

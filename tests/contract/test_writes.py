@@ -127,6 +127,17 @@ async def test_replace_of_a_row_at_any_version_stores_the_latest(
     assert row == {"_id": 1, "schema_version": 3, "name": "Oslo", "slug": "oslo", "visits": 5}
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_replace_of_what_a_query_on_a_changed_path_found_works(
+    places: Collection[Place], rows: Any, version: int
+) -> None:
+    await rows.insert_many([stored(version, 1), stored(1, 2, "Bergen")])
+    for place in await places.find({"name": "Oslo"}, sort=[("name", 1)]).to_list():
+        place.visits = 5
+        await places.replace(place)
+    assert await rows.find_one({"_id": 1}) == stored(3, visits=5)
+
+
 async def test_replace_twice_with_the_same_object_works(places: Collection[Place], rows: Any) -> None:
     await rows.insert_one(stored(1))
     place = await places.get(1)

@@ -9,10 +9,11 @@ from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, example, given, settings
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.write_concern import WriteConcern
 
 from docstore.core.bson_values import decode, encode, identical
 from docstore.mongo.server_writing import ServerRowWriter
-from tests.strategies import NAMES, changed_rows
+from tests.changed_rows import NAMES, changed_rows
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -141,3 +142,10 @@ async def test_rewrite_many_tells_how_many_rows_were_still_what_they_were(databa
 
     rows = await database.rows.find({}, sort=[("_id", 1)]).to_list()
     assert [row["a"] for row in rows] == [5, 5, 5, 5, 2, 2, 2, 2, 2, 2]
+
+
+async def test_rewrite_is_acknowledged_also_where_the_database_asks_for_none(database: Database) -> None:
+    raw = await _stored(database, {"_id": 1, "a": 1})
+    writer = ServerRowWriter(database.with_options(write_concern=WriteConcern(w=0)), "rows")
+    assert await writer.rewrite(raw, {"_id": 1, "a": 2}, session=None) == encode({"_id": 1, "a": 2})
+    assert await writer.rewrite(raw, {"_id": 1, "a": 3}, session=None) is None

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from docstore.core.bson_values import identical
 from docstore.core.delta import delta
-from tests.strategies import NAMES, changed_rows
+from tests.changed_rows import NAMES, changed_rows
 
 
 def test_delta_of_two_equal_rows_says_nothing() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 
 from docstore.core.bson_values import identical
 from docstore.core.merge import merge
-from tests.strategies import NAMES, changed_rows, documents, values
+from tests.changed_rows import NAMES, changed_rows, documents, values
 
 
 def test_merge_without_a_change_gives_the_stored_row_with_its_types() -> None:
