@@ -5,6 +5,8 @@ Up the chain, and down again.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bson.dbref import DBRef
+
 from docstore.core.bson_values import RawDocument, decode, encode
 from docstore.core.kind import Kind
 from docstore.testing.comparison import first_difference
@@ -45,6 +47,8 @@ def ordered(value: Any) -> Any:
     """
     Return a value with the fields of every document in alphabetical order.
     """
+    if isinstance(value, DBRef):
+        value = value.as_doc()
     if isinstance(value, Mapping):
         return {name: ordered(value[name]) for name in sorted(value)}
     return [ordered(item) for item in value] if isinstance(value, list | tuple) else value
