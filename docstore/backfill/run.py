@@ -5,8 +5,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any, Final
 
-import structlog
-
+from docstore.backfill import events
 from docstore.backfill.context import RunContext
 from docstore.backfill.one_pass import run_pass
 from docstore.backfill.patience import patiently
@@ -23,8 +22,6 @@ from docstore.mongo.tag_index import build_tag_index, find_tag_index
 
 #: How often the old rows are gone through before a run gives up on writers that keep adding or changing them.
 MAX_PASSES: Final = 10
-
-_log = structlog.get_logger(__name__)
 
 
 class Run:
@@ -83,12 +80,12 @@ class Run:
         coverage = await self._count()
         self._refuse_to_bring_down(coverage)
         remaining = rows_below(kind, coverage, self._target)
-        _log.info("backfill_started", kind=kind.name, target=self._target, rows=remaining)
+        events.backfill_started(kind=kind.name, target=self._target, rows=remaining)
         if remaining:
             remaining = await self._until_done(coverage, remaining)
         await patiently(lambda: self._quarantine.settle(kind.collection, kind.version_field))
         result = self._result(remaining)
-        _log.info("backfill_ended", **result.model_dump())
+        events.backfill_ended(**result.model_dump())
         return result
 
     async def _until_done(self, coverage: Coverage, remaining: int) -> int:
@@ -126,7 +123,7 @@ class Run:
         index = await patiently(lambda: find_tag_index(self._database, kind.collection, kind.version_field))
         if index is None:
             self._meter.set(phase=Phase.INDEX)
-            _log.info("building_index", kind=kind.name, collection=kind.collection)
+            events.building_index(kind=kind.name, collection=kind.collection)
             index = await patiently(lambda: build_tag_index(self._database, kind.collection, kind.version_field))
             self._index_built = True
         collated = driver_of(self._database) is not Driver.MOCK and await patiently(

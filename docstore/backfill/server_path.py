@@ -3,8 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-import structlog
-
+from docstore.backfill import events
 from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.patience import patiently
@@ -14,8 +13,6 @@ from docstore.mongo.old_rows import BEGINNING, OldRows
 
 #: Rows in one range. One update of so many takes a fraction of a second, and waits for the majority before the next.
 RANGE_SIZE: Final = 10_000
-
-_log = structlog.get_logger(__name__)
 
 
 async def rewrite_on_server(context: RunContext, rows: OldRows, chain: CompiledChain, declined: ClientPath) -> None:
@@ -52,5 +49,5 @@ async def _rewritten(rows: OldRows, after: Any, upto: Any, chain: CompiledChain)
         return await patiently(lambda: rows.rewrite(after, upto, chain))
     except StoreRejectedError as error:
         # One row at which the server fails ends the whole update; the client path finds out which one it is.
-        _log.info("range_refused", reason=error.reason, code=error.code)
+        events.range_refused(reason=error.reason, code=error.code)
         return 0

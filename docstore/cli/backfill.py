@@ -112,7 +112,7 @@ def _verdict(result: BackfillResult) -> ExitCode:
     elif result.quarantined >= result.remaining:
         complain(
             f"{rows} still below version {result.target}, in quarantine",
-            f"docstore_quarantine says why; mend the rows or the steps, then: {again}",
+            f"docstore quarantine list {result.kind} says why; mend the rows or the steps, then: {again}",
         )
     else:
         complain(f"{rows} still below version {result.target}: others keep writing old rows", f"{again} goes on")

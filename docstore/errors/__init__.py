@@ -30,9 +30,11 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── UnstorableValueError
     ├── StoreError                      the database, or what was asked of it
     │   ├── StoreUnavailableError
+    │   │   └── StoreTimeoutError
     │   ├── StoreRejectedError
     │   ├── InvalidUriError
     │   ├── DocumentNotFoundError
+    │   ├── NotQuarantinedError
     │   ├── DocumentExistsError
     │   ├── ConflictError
     │   ├── UnguardedReplaceError
@@ -41,6 +43,8 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── StaleQueryError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
+    ├── IllegalTransitionError          a run cannot do that in its state
+    ├── RunNotFoundError
     └── EmbeddedServerError
 
 Every constructor takes facts by keyword, keeps them as attributes, and builds the sentence from them. No error
@@ -82,6 +86,8 @@ from docstore.errors.document import (
 from docstore.errors.other import (
     BackfillRefusedError,
     EmbeddedServerError,
+    IllegalTransitionError,
+    RunNotFoundError,
     VersionRangeError,
 )
 from docstore.errors.store import (
@@ -89,10 +95,12 @@ from docstore.errors.store import (
     DocumentExistsError,
     DocumentNotFoundError,
     InvalidUriError,
+    NotQuarantinedError,
     QueryRefusedError,
     StaleQueryError,
     StoreError,
     StoreRejectedError,
+    StoreTimeoutError,
     StoreUnavailableError,
     UnguardedReplaceError,
     UpdateRefusedError,
@@ -110,6 +118,7 @@ __all__ = [
     "DowngradeFailedError",
     "DuplicateStepError",
     "EmbeddedServerError",
+    "IllegalTransitionError",
     "InvalidDocumentError",
     "InvalidFieldPathError",
     "InvalidOperationError",
@@ -120,14 +129,17 @@ __all__ = [
     "NewerVersionError",
     "NotCompilableError",
     "NotInvertibleError",
+    "NotQuarantinedError",
     "OperationRefusedError",
     "QueryRefusedError",
     "RetiredVersionError",
+    "RunNotFoundError",
     "StaleQueryError",
     "StepContentError",
     "StepFileError",
     "StoreError",
     "StoreRejectedError",
+    "StoreTimeoutError",
     "StoreUnavailableError",
     "UnguardedReplaceError",
     "UnknownKindError",
