@@ -52,3 +52,31 @@ def quarantine_retried(*, kind: str, tried: int, succeeded: int, failed: int, co
     Rows in quarantine were tried again.
     """
     _log.info("quarantine_retried", kind=kind, tried=tried, succeeded=succeeded, failed=failed, contested=contested)
+
+
+def signal_unknown(*, signal: str, reason: str) -> None:
+    """
+    A signal of the database's load cannot be had; if that lasts, the backfill holds back a little.
+    """
+    _log.warning("signal_unknown", signal=signal, reason=reason)
+
+
+def throttled(*, reason: str, stopped: bool, nice: float) -> None:
+    """
+    The backfill holds back: it begins no batch (*stopped*), or pauses *nice* times as long as each batch takes.
+    """
+    _log.info("throttled", reason=reason, stopped=stopped, nice=nice)
+
+
+def throttled_for_long(*, reason: str, seconds: float) -> None:
+    """
+    No batch has been allowed to begin for so long that somebody should look.
+    """
+    _log.warning("throttled_for_long", reason=reason, seconds=round(seconds, 1))
+
+
+def throttle_released(*, seconds: float) -> None:
+    """
+    The backfill is back at full speed, after so many seconds.
+    """
+    _log.info("throttle_released", seconds=round(seconds, 1))
