@@ -32,6 +32,8 @@ class Hold:
     Why the backfill holds back, and since when.
     """
 
+    #: The signal that speaks against going on, and what it says.
+    signal: str
     reason: str
     since: datetime.datetime
     #: Whether no batch may begin at all.
@@ -66,8 +68,10 @@ class Throttling:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
-        #: Seconds that batches have waited, by reason.
+        #: Seconds that batches have waited, by signal.
         self.waited: dict[str, float] = {}
+        #: What was measured last, by signal.
+        self.values: dict[str, float] = {}
         self._signals = tuple(signals)
         self._interval = interval
         self._alarm_after = alarm_after
@@ -91,16 +95,22 @@ class Throttling:
         throttle = self._throttle
         if self._since is None or not throttle.nice:
             return None
-        return Hold(reason=throttle.reason, since=self._since, stopped=throttle.stopped, nice=throttle.nice)
+        return Hold(
+            signal=throttle.signal,
+            reason=throttle.reason,
+            since=self._since,
+            stopped=throttle.stopped,
+            nice=throttle.nice,
+        )
 
     async def before_batch(self, stop: asyncio.Event) -> None:
         """
         Return when the next batch may begin, or when *stop* is set.
         """
-        await self._wait(self._nice_until - self._clock(), stop, self._throttle.reason)
+        await self._wait(self._nice_until - self._clock(), stop, self._throttle.signal)
         await self._ask_if_due()
         while self._throttle.stopped and not stop.is_set():
-            await self._wait(self._interval, stop, self._throttle.reason)
+            await self._wait(self._interval, stop, self._throttle.signal)
             await self._ask_if_due()
 
     def after_batch(self, *, seconds: float) -> None:
@@ -125,6 +135,7 @@ class Throttling:
                 return
             answers = [answer for some in await asyncio.gather(*map(_asked, self._signals)) for answer in some]
             answers += self._judged_batches()
+            self.values = {answer.signal: answer.value for answer in answers if answer.value is not None}
             now = self._asked_at = self._clock()
             before, self._throttle = self._throttle, self._throttle.after(answers, now=now)
             self._tell_unknown(before, answers)
@@ -166,7 +177,7 @@ class Throttling:
             self._alarmed_at = now
             events.throttled_for_long(reason=self._throttle.reason, seconds=now - stopped_since)
 
-    async def _wait(self, seconds: float, stop: asyncio.Event, reason: str) -> None:
+    async def _wait(self, seconds: float, stop: asyncio.Event, signal: str) -> None:
         if seconds <= 0 or stop.is_set():
             return
         began = self._clock()
@@ -176,7 +187,7 @@ class Throttling:
         except TimeoutError:
             pass
         finally:
-            self.waited[reason] = self.waited.get(reason, 0.0) + self._clock() - began
+            self.waited[signal] = self.waited.get(signal, 0.0) + self._clock() - began
 
 
 async def _asked(signal: Signal) -> Sequence[Answer]:

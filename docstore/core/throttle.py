@@ -30,12 +30,13 @@ class Verdict(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What one signal says, and why, in words for people.
+    What one signal says, and why, in words for people; *value* is what was measured, if anything was.
     """
 
     signal: str
     verdict: Verdict
     reason: str
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class Limits:
         """
         for verdict, limit in ((Verdict.STOP, self.stop), (Verdict.SLOW_DOWN, self.slow)):
             if limit is not None and value >= limit:
-                return Answer(signal, verdict, f"{what}: {value:.3g} {unit} (limit {limit:.3g})")
-        return Answer(signal, Verdict.NORMAL, f"{what}: {value:.3g} {unit}")
+                return Answer(signal, verdict, f"{what}: {value:.3g} {unit} (limit {limit:.3g})", value)
+        return Answer(signal, Verdict.NORMAL, f"{what}: {value:.3g} {unit}", value)
 
     def above(self, best: float, *, slow_times: float, stop_times: float) -> "Limits":
         """
@@ -90,13 +91,15 @@ class Throttle:
 
     Args:
         nice: The pause after each batch as a share of the batch's time; 0 is full speed.
-        reason: Why it holds back, or "" at full speed.
+        signal: The signal that makes it hold back, or "" at full speed.
+        reason: Why, or "".
         since: Since when it has held back without a break, or None.
         stopped_since: Since when no batch may begin, or None.
         unknown_since: Since when each signal has been unknown.
     """
 
     nice: float = 0.0
+    signal: str = ""
     reason: str = ""
     since: float | None = None
     stopped_since: float | None = None
@@ -119,22 +122,21 @@ class Throttle:
         }
         worst = max(answers, key=lambda answer: answer.verdict, default=Answer("", Verdict.NORMAL, ""))
         lasting = next((each for each in answers if now - unknown.get(each.signal, now) >= UNKNOWN_FOR), None)
-        nice, reason = self.nice, worst.reason
+        nice, signal, reason = self.nice, self.signal, self.reason
         if worst.verdict >= Verdict.SLOW_DOWN:
             nice = min(MOST_NICE, max(FIRST_NICE, nice * BACK_OFF))
+            signal, reason = worst.signal, worst.reason
         elif worst.verdict is Verdict.NORMAL:
             nice = _recovered(nice)
-            reason = self.reason if nice else ""
         elif lasting is not None:
             nice = max(FIRST_NICE, _recovered(nice))
-            reason = f"{lasting.reason}, for {now - unknown[lasting.signal]:.0f} s"
-        else:
-            reason = self.reason if nice else ""
+            signal, reason = lasting.signal, f"{lasting.reason}, for {now - unknown[lasting.signal]:.0f} s"
         holds = nice > 0
         return replace(
             self,
             nice=nice,
-            reason=reason,
+            signal=signal if holds else "",
+            reason=reason if holds else "",
             since=(now if self.since is None else self.since) if holds else None,
             stopped_since=(now if self.stopped_since is None else self.stopped_since)
             if worst.verdict is Verdict.STOP

@@ -85,7 +85,7 @@ async def test_before_batch_waits_as_long_as_a_signal_says_stop() -> None:
     await throttle.before_batch(asyncio.Event())
 
     assert said.asked == 4
-    assert throttle.waited.keys() == {"it is STOP"}
+    assert throttle.waited.keys() == {"said"}
 
 
 async def test_before_batch_returns_when_the_run_is_to_stop_although_it_is_held() -> None:
@@ -108,7 +108,7 @@ async def test_hold_tells_reason_and_since_when() -> None:
 
     await throttle.before_batch(asyncio.Event())
 
-    assert throttle.hold == Hold(reason="it is SLOW_DOWN", since=noon, stopped=False, nice=FIRST_NICE)
+    assert throttle.hold == Hold(signal="said", reason="it is SLOW_DOWN", since=noon, stopped=False, nice=FIRST_NICE)
 
 
 async def test_on_change_is_told_of_the_hold_and_of_its_end() -> None:
@@ -130,7 +130,7 @@ async def test_after_a_batch_the_next_one_waits_its_share() -> None:
     throttle.after_batch(seconds=0.04)
     await throttle.before_batch(asyncio.Event())
 
-    assert throttle.waited["it is SLOW_DOWN"] >= 0.04 * FIRST_NICE * 0.9
+    assert throttle.waited["said"] >= 0.04 * FIRST_NICE * 0.9
 
 
 async def test_a_batch_that_took_long_holds_back_but_never_stops() -> None:
@@ -194,6 +194,18 @@ async def test_being_stopped_for_long_is_an_event_of_its_own_again_and_again() -
     assert alarms[1]["seconds"] >= alarms[0]["seconds"] + 10.0
     assert len(named(logs, "throttled")) == 2  # stopped, then slow
     assert alarms[0]["log_level"] == "warning"
+
+
+async def test_values_are_those_of_the_last_round() -> None:
+    throttle = Throttling(interval=0)
+    throttle.after_batch(seconds=0.25)
+    await throttle.before_batch(asyncio.Event())
+    measured = throttle.values
+
+    await throttle.before_batch(asyncio.Event())
+
+    assert measured == {"batch": 0.25}
+    assert throttle.values == {}
 
 
 async def test_close_closes_every_signal() -> None:
