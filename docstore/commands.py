@@ -2,21 +2,32 @@
 
 import asyncio
 import datetime
+import os
+import socket
+import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.in_this_process import work_until_ended
+from docstore.backfill.on_mock import backfill_on_mock
+from docstore.backfill.operating import LiveOption, Operating
 from docstore.backfill.progress import BackfillResult, OnProgress
 from docstore.backfill.quarantined import QuarantinedRow, quarantined_row, quarantined_rows
 from docstore.backfill.retrying import Retry, RetryResult
-from docstore.backfill.run import Run
+from docstore.backfill.run_status import RunStatus, run_statuses
+from docstore.backfill.run_work import Who
+from docstore.backfill.worker import LEASE, Worker
 from docstore.core.coverage import Coverage, coverage_of, rows_below
 from docstore.core.kind import Kind
-from docstore.errors import VersionRangeError
+from docstore.core.run_record import RunOptions
+from docstore.core.run_state import ENDED
+from docstore.errors import RunNotFoundError, VersionRangeError
 from docstore.mongo.counting import count_rows
-from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.tag_index import build_tag_index, find_tag_index
 
 
@@ -91,46 +102,189 @@ async def backfill(
     kind: Kind[Any],
     *,
     to: int | None = None,
+    options: RunOptions | None = None,
     record_error_text: bool = False,
+    by: str | None = None,
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
     now: Callable[[], datetime.datetime] = utc_now,
 ) -> BackfillResult:
     """
-    Bring every row of a kind that stands below a version up to it, while others read and write.
+    Bring every row of a kind that stands below a version up to it, in this process, while others read and write.
 
     Each rewrite is atomic, and takes effect only if the row is still what it was computed from: no change of any other
     writer is lost, and no step is applied twice. Rows that cannot be upgraded stay as they are and are recorded in
     `docstore_quarantine`. May be stopped, cancelled or killed at any time, and be run again, also by several processes
-    at once. Builds the (tag, `_id`) index if it is missing.
+    at once; workers that are there help. Builds the (tag, `_id`) index if it is missing.
+
+    Returns when the run has ended, was paused by an operator, or has to wait for a process that writes old rows.
 
     Args:
         database: A Motor or PyMongo Async database. On the mock rows go through Python one by one, unguarded against
             writers in other processes, which the mock does not have.
         kind: Whose rows.
         to: The version to bring them to; latest by default. Rows above it are left alone.
+        options: Limits of the run; not on the mock.
         record_error_text: Keep what the user's functions or the model said about a row in its quarantine record. That
             can hold values of the row.
+        by: Who asks, for the history; this process by default.
         on_progress: Told after every batch; should return at once.
-        stop: Once it is set, batches in flight are finished and the run ends.
+        stop: Once it is set, batches in flight are finished and the call ends. The run stays open.
         now: The clock.
 
     Raises:
         VersionRangeError: *to* is no version of the kind.
-        BackfillRefusedError: Every row stands above *to*.
+        BackfillRefusedError: Every row stands above *to*, or another run of the kind is open.
         StoreUnavailableError: The database stayed away for a minute. Run it again.
         StoreRejectedError: The database refused what the run needs, missing privileges for example.
     """
-    run = Run(
+    stop = stop or asyncio.Event()
+    target = kind.latest if to is None else to
+    asked = replace(options or RunOptions(), record_error_text=record_error_text)
+    if driver_of(database) is Driver.MOCK:
+        return await backfill_on_mock(
+            database, kind, target=target, with_text=record_error_text, on_progress=on_progress, stop=stop, now=now
+        )
+    who = this_process()
+    run = await Operating(database, by=by or who.name).start(kind, target, asked, now=now)
+    return await work_until_ended(database, kind, run, who=who, on_progress=on_progress, stop=stop, now=now)
+
+
+async def backfill_start(
+    database: AnyDatabase, kind: Kind[Any], *, to: int | None = None, options: RunOptions | None = None, by: str
+) -> RunStatus:
+    """
+    Ask for a run, which workers then take up; an open run to the same version is left to go on.
+
+    Args:
+        database: A Motor or PyMongo Async database.
+        kind: Whose rows.
+        to: The version to bring them to; latest by default.
+        options: Limits of the run.
+        by: Who asks, for the history.
+
+    Raises:
+        VersionRangeError: *to* is no version of the kind.
+        BackfillRefusedError: Every row stands above *to*, or another run of the kind is open.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    target = kind.latest if to is None else to
+    await Operating(database, by=by).start(kind, target, options or RunOptions(), now=utc_now)
+    return await _status(database, kind.name)
+
+
+async def backfill_status(database: AnyDatabase, kind: str | None = None) -> list[RunStatus]:
+    """
+    Return how the last run of each kind stands, or of one kind; reads only.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    return await run_statuses(database, kind)
+
+
+async def backfill_pause(database: AnyDatabase, kind: str, *, by: str) -> RunStatus:
+    """
+    Have nobody work on the kind's run until it is resumed; batches in flight are finished.
+
+    Raises:
+        RunNotFoundError: The kind has no run.
+        IllegalTransitionError: The run is being cancelled, or has ended.
+    """
+    await Operating(database, by=by).pause(kind)
+    return await _status(database, kind)
+
+
+async def backfill_resume(database: AnyDatabase, kind: str, *, by: str) -> RunStatus:
+    """
+    Have the kind's paused or failed run go on where it stopped.
+
+    Raises:
+        RunNotFoundError: The kind has no run.
+        IllegalTransitionError: The run has succeeded or was cancelled.
+    """
+    await Operating(database, by=by).resume(kind)
+    return await _status(database, kind)
+
+
+async def backfill_cancel(database: AnyDatabase, kind: str, *, by: str) -> RunStatus:
+    """
+    End the kind's run for good. Rows that were rewritten stay so; batches in flight are finished.
+
+    Raises:
+        RunNotFoundError: The kind has no run.
+        IllegalTransitionError: The run has ended already.
+    """
+    await Operating(database, by=by).cancel(kind)
+    return await _status(database, kind)
+
+
+async def backfill_set(
+    database: AnyDatabase, kind: str, option: LiveOption, value: float | None, *, seconds: float | None, by: str
+) -> RunStatus:
+    """
+    Change an option of the kind's open run, for good or for so many seconds; workers keep to it within about a second.
+
+    Raises:
+        RunNotFoundError: The kind has no open run.
+    """
+    await Operating(database, by=by).set(kind, option, value, seconds=seconds)
+    return await _status(database, kind)
+
+
+async def backfill_wait(
+    database: AnyDatabase, kind: str, *, poll: float = 1.0, stop: asyncio.Event | None = None
+) -> RunStatus:
+    """
+    Return how the kind's run stands when it has ended, or when *stop* is set; reads only.
+
+    Raises:
+        RunNotFoundError: The kind has no run.
+    """
+    while True:
+        status = await _status(database, kind)
+        if status.state in ENDED or (stop is not None and stop.is_set()):
+            return status
+        await asyncio.sleep(poll)
+
+
+async def work(
+    database: AnyDatabase,
+    kinds: Iterable[Kind[Any]],
+    *,
+    drain: bool = False,
+    concurrency: int = 1,
+    lease: float = LEASE,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """
+    Work on every open run of the kinds, together with any number of other processes.
+
+    Args:
+        database: A Motor or PyMongo Async database.
+        kinds: The kinds.
+        drain: Return when no run is open that this process could work on.
+        concurrency: How many batches of each run to work on at the same time.
+        lease: How long others wait before they take over a batch of a process that vanished, in seconds.
+        stop: Once it is set, batches are finished or given back, and the call returns within a few seconds.
+    """
+    worker = Worker(
         database,
-        kind,
-        target=kind.latest if to is None else to,
-        record_error_text=record_error_text,
-        on_progress=on_progress,
+        {kind.name: kind for kind in kinds},
+        who=this_process(),
         stop=stop or asyncio.Event(),
-        now=now,
+        now=utc_now,
+        lease=lease,
+        concurrency=concurrency,
     )
-    return await run.run()
+    await worker.work(drain=drain)
+
+
+def this_process() -> Who:
+    """
+    Return a new worker's name for this process.
+    """
+    return Who(id=uuid.uuid4().hex, host=socket.gethostname(), pid=os.getpid())
 
 
 async def quarantine_list(
@@ -194,6 +348,12 @@ async def quarantine_retry(
         StoreUnavailableError, StoreRejectedError: The database.
     """
     return await Retry(database, kind, record_error_text=record_error_text, now=now).retry(ids)
+
+
+async def _status(database: AnyDatabase, kind: str) -> RunStatus:
+    for status in await run_statuses(database, kind):
+        return status
+    raise RunNotFoundError(kind=kind)
 
 
 async def _index(

@@ -80,3 +80,52 @@ def throttle_released(*, seconds: float) -> None:
     The backfill is back at full speed, after so many seconds.
     """
     _log.info("throttle_released", seconds=round(seconds, 1))
+
+
+def lease_lost(*, run: str, batch: int) -> None:
+    """
+    A batch took longer than its lease, which could not be renewed; another worker has it, or will.
+    """
+    _log.warning("lease_lost", run=run, batch=batch)
+
+
+def batch_failed(*, run: str, batch: int, error: str, reaction: str, tries: int) -> None:
+    """
+    A batch could not be finished: it is tried again, split or given up, or the run fails.
+    """
+    _log.warning("batch_failed", run=run, batch=batch, error=error, reaction=reaction, tries=tries)
+
+
+def run_not_joined(*, kind: str, run: str, reason: str) -> None:
+    """
+    A worker takes no part in a run that it could see.
+    """
+    _log.warning("run_not_joined", kind=kind, run=run, reason=reason)
+
+
+def worker_waits(*, reason: str) -> None:
+    """
+    The database cannot be reached; the worker looks again a little later.
+    """
+    _log.warning("worker_waits", reason=reason)
+
+
+def rows_verified(*, kind: str, version: int | None, rows: int, misfits: int) -> None:
+    """
+    The server and Python make the same of so many rows; *misfits* of them do not fit the model.
+    """
+    _log.debug("rows_verified", kind=kind, version=version, rows=rows, misfits=misfits)
+
+
+def verification_refused(*, kind: str, reason: str, code: int | None) -> None:
+    """
+    The server failed at a row while rows were compared; it will fail at the rewrite too, which Python takes over.
+    """
+    _log.info("verification_refused", kind=kind, reason=reason, code=code)
+
+
+def run_left(*, kind: str, run: str, reason: str) -> None:
+    """
+    A worker could not go on with a run; it looks again a little later.
+    """
+    _log.warning("run_left", kind=kind, run=run, reason=reason)

@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 import stamina
 
-from docstore.errors import StoreUnavailableError
+from docstore.mongo.failures import Reaction, reaction_to
 
 T = TypeVar("T")
 
@@ -20,10 +20,15 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
 
     Raises:
         StoreUnavailableError: It stayed away.
+        StoreTimeoutError: The call took longer than it was allowed to; it is not made again.
     """
     async for attempt in stamina.retry_context(
-        on=StoreUnavailableError, attempts=None, timeout=PATIENCE, wait_max=_LONGEST_WAIT
+        on=_is_for_later, attempts=None, timeout=PATIENCE, wait_max=_LONGEST_WAIT
     ):
         with attempt:
             return await call()
     raise AssertionError  # pragma: no cover - the loop ends by returning or raising
+
+
+def _is_for_later(error: Exception) -> bool:
+    return reaction_to(error) is Reaction.RETRY

@@ -14,6 +14,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── InvalidOperationError
     │   ├── NotInvertibleError
     │   ├── NotCompilableError
+    │   ├── PathsDifferError            the one that shows only when rows are compared
     │   ├── CollectionSharedError
     │   ├── ModelFieldError
     │   ├── KindModuleError
@@ -66,6 +67,7 @@ from docstore.errors.definition import (
     ModelFieldError,
     NotCompilableError,
     NotInvertibleError,
+    PathsDifferError,
     StepContentError,
     StepFileError,
     UnknownKindError,
@@ -131,6 +133,7 @@ __all__ = [
     "NotInvertibleError",
     "NotQuarantinedError",
     "OperationRefusedError",
+    "PathsDifferError",
     "QueryRefusedError",
     "RetiredVersionError",
     "RunNotFoundError",

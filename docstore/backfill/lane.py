@@ -1,0 +1,207 @@
+"""
+One batch after another: claimed, worked on under its lease, and recorded as what it came to.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from docstore.backfill import events
+from docstore.backfill.claiming import Claims
+from docstore.backfill.concluding import Conclusion
+from docstore.backfill.context import RunContext
+from docstore.backfill.failing import Failing
+from docstore.backfill.leasing import LeaseLostError, while_held
+from docstore.backfill.pacing import Pacing
+from docstore.backfill.patience import patiently
+from docstore.backfill.progress import Meter, Path
+from docstore.backfill.range_work import RangeWork, compiled
+from docstore.core.id_range import BEGINNING
+from docstore.core.run_record import BatchRecord, BatchState, RunRecord, Tally
+from docstore.errors import StoreError
+from docstore.mongo.batches import Batches
+from docstore.mongo.failures import Reaction
+from docstore.mongo.runs import Runs
+
+#: How long to wait where there is nothing to claim at the moment, in seconds; twice as long each further time.
+_IDLE: Final = 0.05
+_LONGEST_IDLE: Final = 1.0
+#: How long a worker that is to end tries to give its batch back, in seconds.
+_LAST_WORDS: Final = 1.0
+
+
+class Lane:
+    """
+    Works on the batches of one run, one at a time; the next one is claimed meanwhile.
+
+    Args:
+        runs: The records of runs.
+        batches: The records of batches, for this worker.
+        context: What the parts of a run need to know.
+        pacing: How large batches are; shared by the lanes of a worker.
+        look: Told how the run stands.
+        over: Set when this worker has nothing more to do on the run.
+        lease: For how long a batch is claimed, in seconds.
+        by: Who works, for the history.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        batches: Batches,
+        context: RunContext,
+        pacing: Pacing,
+        *,
+        look: Callable[[RunRecord | None], None],
+        over: asyncio.Event,
+        lease: float,
+        by: str,
+    ) -> None:
+        self._runs = runs
+        self._batches = batches
+        self._look = look
+        self._context = context
+        self._pacing = pacing
+        self._over = over
+        self._lease = lease
+        self._claims = Claims(runs, batches, context)
+        self._conclusion = Conclusion(runs, batches, context, by=by)
+        self._failing = Failing(runs, batches, by=by)
+        self._paths: dict[int | None, Path] = {}
+        #: Whether a batch is being worked on.
+        self.busy = False
+
+    async def run(self, run_id: str) -> None:
+        """
+        Work until the worker is to stop, or has nothing more to do on the run.
+
+        Raises:
+            StoreUnavailableError: The database stayed away for a minute.
+            StoreRejectedError: It refuses for good what the run needs; the run has failed then.
+        """
+        following: asyncio.Task[BatchRecord | None] | None = None
+        idle = _IDLE
+        try:
+            while not self._is_over:
+                await self._wait(self._pacing.wait(time.monotonic()))
+                batch = await (following or self._claim(run_id))
+                following = None
+                if batch is None:
+                    self._look(await patiently(lambda: self._runs.get(run_id)))
+                    await self._wait(idle)
+                    idle = min(idle * 2, _LONGEST_IDLE)
+                    continue
+                idle = _IDLE
+                if batch.task == "rows" and not self._pacing.limited and not self._is_over:
+                    following = self._claim(run_id)
+                await self._work_on(batch)
+        finally:
+            if following is not None:
+                await self._let_go(following)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._over.is_set() or self._context.stop.is_set()
+
+    def _claim(self, run_id: str) -> "asyncio.Task[BatchRecord | None]":
+        return asyncio.create_task(patiently(lambda: self._claims.claim(run_id, size=self._size)))
+
+    def _size(self, version: int | None) -> int:
+        return self._pacing.size(self._path(version))
+
+    def _path(self, version: int | None) -> Path:
+        if version not in self._paths:
+            self._paths[version] = Path.CLIENT if compiled(self._context, version) is None else Path.SERVER
+        return self._paths[version]
+
+    async def _wait(self, seconds: float) -> None:
+        """
+        Wait, at most until the worker is to stop.
+        """
+        if seconds <= 0 or self._is_over:
+            return
+        ends = [asyncio.create_task(event.wait()) for event in (self._over, self._context.stop)]
+        try:
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+
+    async def _work_on(self, batch: BatchRecord) -> None:
+        if self._is_over:
+            await self._give_back(batch, Tally(), 0.0)
+            return
+        if batch.split_at is not BEGINNING:
+            await patiently(lambda: self._batches.split(batch, batch.split_at, tally=Tally(), seconds=0.0, error=""))
+            return
+        self.busy = True
+        try:
+            await (self._count(batch) if batch.task == "count" else self._rewrite(batch))
+        finally:
+            self.busy = False
+
+    async def _count(self, batch: BatchRecord) -> None:
+        work = self._conclusion.conclude(batch.run, batch.number_of_pass)
+        try:
+            await while_held(self._batches, batch, work, lease=self._lease)
+        except LeaseLostError:
+            events.lease_lost(run=batch.run, batch=batch.seq)
+        except asyncio.CancelledError:
+            await self._give_back(batch, Tally(), 0.0)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded
+            await self._fail(batch, error, None, 0.0)
+        else:
+            await self._finish(batch, Tally(), 0.0)
+
+    async def _rewrite(self, batch: BatchRecord) -> None:
+        work = RangeWork(replace(self._context, meter=Meter(whole=self._context.meter)), batch)
+        begun = time.monotonic()
+        try:
+            await while_held(self._batches, batch, work.rewrite(), lease=self._lease)
+        except LeaseLostError:
+            events.lease_lost(run=batch.run, batch=batch.seq)
+        except asyncio.CancelledError:
+            await self._give_back(batch, work.tally, time.monotonic() - begun)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded
+            await self._fail(batch, error, work, time.monotonic() - begun)
+        else:
+            now = time.monotonic()
+            self._pacing.after(work.path, rows=work.tally.met, seconds=now - begun, now=now)
+            if self._context.stop.is_set():
+                # Nobody knows whether the last page was reached.
+                await self._give_back(batch, work.tally, now - begun)
+            else:
+                await self._finish(batch, work.tally, now - begun)
+
+    async def _fail(self, batch: BatchRecord, error: Exception, work: RangeWork | None, seconds: float) -> None:
+        tally = Tally() if work is None else work.tally
+        rows = None if work is None else work.rows
+        reaction = await self._failing.failed(batch, error, rows=rows, tally=tally, seconds=seconds)
+        if reaction is Reaction.SPLIT and work is not None:
+            self._pacing.halve(work.path)
+        if reaction in {Reaction.RETRY, Reaction.FAIL}:
+            raise error
+
+    async def _finish(self, batch: BatchRecord, tally: Tally, seconds: float) -> None:
+        await patiently(lambda: self._batches.finish(batch, BatchState.DONE, tally=tally, seconds=seconds))
+
+    async def _give_back(self, batch: BatchRecord, tally: Tally, seconds: float) -> None:
+        # If the database is away too, the lease runs out by itself.
+        with suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._batches.give_back(batch, tally=tally, seconds=seconds)
+
+    async def _let_go(self, claiming: "asyncio.Task[BatchRecord | None]") -> None:
+        """
+        Give back what is just being claimed.
+        """
+        with suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                batch = await claiming
+                if batch is not None:
+                    await self._batches.give_back(batch)

@@ -1,0 +1,141 @@
+"""
+The worker: a process that looks for open runs and takes its share of each.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from docstore.backfill import events
+from docstore.backfill.progress import Meter
+from docstore.backfill.run_work import RunWork, Who
+from docstore.core.kind import Kind
+from docstore.core.run_record import RunRecord
+from docstore.core.run_state import CLAIMABLE
+from docstore.errors import StoreError, StoreUnavailableError
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.runs import Runs
+
+#: How long a batch is held, in seconds, unless its worker says otherwise.
+LEASE: Final = 30.0
+#: How often to look for open runs, in seconds.
+POLL: Final = 1.0
+#: How long batches in flight may take to be finished or given back when the worker is to stop, in seconds.
+GRACE: Final = 3.0
+
+
+class Worker:
+    """
+    Works on every open run of the kinds it knows, together with any number of other workers.
+
+    Args:
+        database: Where the rows and the records are.
+        kinds: The kinds, by name.
+        who: This worker.
+        stop: Once it is set, batches are finished or given back, and `work` returns within a few seconds.
+        now: The clock that quarantine records are dated with.
+        lease: How long others wait before they take over a batch of a worker that vanished, in seconds.
+        concurrency: How many batches of each run to work on at the same time.
+    """
+
+    def __init__(
+        self,
+        database: AnyDatabase,
+        kinds: Mapping[str, Kind[Any]],
+        *,
+        who: Who,
+        stop: asyncio.Event,
+        now: Callable[[], datetime.datetime],
+        lease: float = LEASE,
+        concurrency: int = 1,
+    ) -> None:
+        self._database = database
+        self._kinds = kinds
+        self._who = who
+        self._stop = stop
+        self._now = now
+        self._lease = lease
+        self._concurrency = concurrency
+        self._runs = Runs(database)
+        self._at_work: dict[str, asyncio.Task[None]] = {}
+        #: Runs that are left alone until then (by the event loop's clock).
+        self._resting: dict[str, float] = {}
+        #: Runs whose code is not this worker's.
+        self._barred: set[str] = set()
+
+    async def work(self, *, drain: bool) -> None:
+        """
+        Work until asked to stop, or with *drain* until no run is open that this worker could work on.
+
+        A database that is away is waited for, however long it takes; every look in vain is logged.
+        """
+        try:
+            while not self._stop.is_set():
+                try:
+                    open_runs = await self._look()
+                except StoreUnavailableError as error:
+                    events.worker_waits(reason=error.reason)
+                else:
+                    if drain and not open_runs and not self._at_work:
+                        return
+                await self._wait(POLL)
+        finally:
+            await self._end()
+
+    async def _look(self) -> int:
+        """
+        Begin to work on runs that are open; return how many of them there are for this worker.
+        """
+        self._at_work = {run: task for run, task in self._at_work.items() if not task.done()}
+        able = 0
+        for run in await self._runs.open():
+            kind = self._kinds.get(run.kind)
+            if kind is None:
+                continue
+            await self._runs.publish(run.id)
+            if run.id in self._at_work:
+                continue
+            if run.state not in CLAIMABLE:
+                await self._work_on(kind).settle(run.id)
+            elif run.id not in self._barred:
+                able += 1
+                if self._resting.get(run.id, 0.0) <= asyncio.get_running_loop().time():
+                    self._at_work[run.id] = asyncio.create_task(self._share(kind, run))
+        return able
+
+    async def _share(self, kind: Kind[Any], run: RunRecord) -> None:
+        try:
+            after = await self._work_on(kind).work(run.id)
+            if after is not None and any(entry.id == self._who.id and entry.note for entry in after.workers):
+                self._barred.add(run.id)
+        except StoreError as error:
+            events.run_left(kind=run.kind, run=run.id, reason=str(error))
+        # Also where there was no place for this worker: it looks again later.
+        self._resting[run.id] = asyncio.get_running_loop().time() + POLL
+
+    def _work_on(self, kind: Kind[Any]) -> RunWork:
+        return RunWork(
+            self._database,
+            kind,
+            who=self._who,
+            meter=Meter(),
+            stop=self._stop,
+            now=self._now,
+            lease=self._lease,
+            concurrency=self._concurrency,
+        )
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+    async def _end(self) -> None:
+        tasks = list(self._at_work.values())
+        if tasks and self._stop.is_set():
+            await asyncio.wait(tasks, timeout=GRACE)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
