@@ -12,7 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.dry_run import DryRun
+from docstore.backfill.dry_run_result import DryRunResult
 from docstore.backfill.in_this_process import work_until_ended
+from docstore.backfill.looking import counted, refuse_target
 from docstore.backfill.on_mock import backfill_on_mock
 from docstore.backfill.operating import LiveOption, Operating
 from docstore.backfill.progress import BackfillResult, OnProgress
@@ -285,6 +288,40 @@ def this_process() -> Who:
     Return a new worker's name for this process.
     """
     return Who(id=uuid.uuid4().hex, host=socket.gethostname(), pid=os.getpid())
+
+
+async def backfill_dry_run(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    to: int | None = None,
+    sample: int = 0,
+    validate: bool = True,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> DryRunResult:
+    """
+    Say what a backfill would do, tried in memory on a batch of rows of every old version. Writes nothing at all.
+
+    Where rows would be rewritten by the server, it is asked what it would make of them, and that is compared with what
+    Python makes of the same image of each row.
+
+    Args:
+        database: A Motor or PyMongo Async database. On the mock there is no server to compare with, and no sample.
+        kind: Whose rows.
+        to: The version to bring them to; latest by default.
+        sample: Look at so many random rows besides.
+        validate: Hold rows that reach latest against the model.
+        now: The clock.
+
+    Raises:
+        VersionRangeError: *to* is no version of the kind.
+        BackfillRefusedError: A backfill would be refused.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    target = kind.latest if to is None else to
+    coverage = await counted(database, kind, now)
+    refuse_target(kind, coverage, target)
+    return await DryRun(database, kind, target=target, sample=sample, validates=validate).run(coverage)
 
 
 async def quarantine_list(

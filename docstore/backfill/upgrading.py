@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from docstore.backfill.validation import Validation
 from docstore.core.bson_values import RawDocument, decode
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded, refused
@@ -34,15 +35,17 @@ class Upgrader:
     """
     Brings old rows of a kind to a version and prepares their guarded rewrites.
 
-    A row that reaches latest has to fit the model. Nothing is written, and one row's fault is only its own.
+    A row that reaches latest has to fit the model, unless *validation* says otherwise. Nothing is written, and one
+    row's fault is only its own.
     """
 
-    def __init__(self, kind: Kind[Any], target: int, writer: BatchWriter) -> None:
+    def __init__(self, kind: Kind[Any], target: int, writer: BatchWriter, validation: Validation | None = None) -> None:
         self._kind = kind
         self._target = target
         self._writer = writer
         self._ways: dict[int, _Way] = {}
         self._reaches_model = target == kind.latest
+        self._validation = validation
 
     def upgrade(self, rows: Iterable[bytes]) -> Upgraded:
         """Upgrade a page of rows."""
@@ -74,7 +77,7 @@ class Upgrader:
         row = kind.chain.lift(row, version, target)
         # Encoded before the model sees the row: its validators are the user's and may change what they are given.
         rewrite = self._writer.prepare(raw, row, way.fields, before)
-        if self._reaches_model:
+        if self._reaches_model and (self._validation is None or self._validation.checks(row["_id"])):
             self._check(row, version)
         return rewrite
 
