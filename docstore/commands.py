@@ -143,10 +143,17 @@ async def backfill(
     """
     stop = stop or asyncio.Event()
     target = kind.latest if to is None else to
-    asked = replace(options or RunOptions(), record_error_text=record_error_text)
+    asked = options or RunOptions()
+    asked = replace(asked, record_error_text=record_error_text or asked.record_error_text)
     if driver_of(database) is Driver.MOCK:
         return await backfill_on_mock(
-            database, kind, target=target, with_text=record_error_text, on_progress=on_progress, stop=stop, now=now
+            database,
+            kind,
+            target=target,
+            with_text=asked.record_error_text,
+            on_progress=on_progress,
+            stop=stop,
+            now=now,
         )
     who = this_process()
     run = await Operating(database, by=by or who.name).start(kind, target, asked, now=now)

@@ -4,7 +4,8 @@ What operators do to runs: ask for one, pause, resume, cancel, change an option.
 
 import datetime
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeAlias
+from enum import StrEnum
+from typing import Any
 
 from docstore.backfill.concluding import OLD_WRITERS
 from docstore.backfill.looking import counted, refuse_target
@@ -17,9 +18,14 @@ from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.runs import RunOpenError, Runs
 
-#: The options that can be changed while a run is open.
-LiveOption: TypeAlias = Literal["rate", "batch_seconds"]
-LIVE_OPTIONS: Final[tuple[LiveOption, ...]] = ("rate", "batch_seconds")
+
+class LiveOption(StrEnum):
+    """
+    An option that can be changed while a run is open, by its name in `RunOptions`.
+    """
+
+    RATE = "rate"
+    BATCH_SECONDS = "batch_seconds"
 
 
 class Operating:
@@ -117,7 +123,7 @@ class Operating:
             RunNotFoundError: The kind has no open run.
         """
         for run in await self._runs.open(kind):
-            changed = await self._runs.set_option(run.id, option, value, seconds=seconds)
+            changed = await self._runs.set_option(run.id, option.value, value, seconds=seconds)
             if changed is not None:
                 return changed
         raise RunNotFoundError(kind=kind)

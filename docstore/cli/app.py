@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from docstore.cli import backfill, coverage, demo, quarantine
+from docstore.cli import backfill, coverage, demo, quarantine, worker
 from docstore.cli.complaints import complain, complain_about
 from docstore.cli.exits import ExitCode
 from docstore.cli.logs import configure_logs
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command(name="demo", help=demo.HELP, epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(quarantine.app, name="quarantine")
+app.command(name="worker", help=worker.HELP, epilog=worker.EXAMPLE)(worker.worker)
 app.command(name="coverage", help=coverage.HELP, epilog=coverage.EXAMPLE)(coverage.coverage)
 
 

@@ -1,0 +1,63 @@
+"""
+`docstore worker`: parse, work.
+"""
+
+from typing import Annotated, Final
+
+import typer
+
+from docstore import commands
+from docstore.backfill.worker import LEASE
+from docstore.cli.exits import ExitCode
+from docstore.cli.options import Database, Upgraders, Uri, Where
+from docstore.cli.running import run, workplace
+from docstore.cli.signals import stopped_by_signals
+
+#: Paragraphs are single lines, which typer wraps to the terminal.
+HELP: Final = (
+    "Work on backfill runs, until told to stop.\n\n"
+    "Any number of workers may run, on any hosts: each takes its share of every open run of the kinds that it knows. "
+    "One that is killed loses nothing; the others take over what it had.\n\n"
+    "SIGTERM or Ctrl-C: batches in flight are finished or given back, and the process ends with 0 within 5 seconds."
+)
+EXAMPLE: Final = "[bold]Examples[/]\n\n  docstore worker\n\n  docstore worker --drain --concurrency 2"
+
+
+def worker(
+    context: typer.Context,
+    *,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="End when no run is open that this worker can work on.")
+    ] = False,
+    concurrency: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many batches of each run to work on at the same time.")
+    ] = 1,
+    lease: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=1.0, help="How long others wait before they take over a batch of a dead worker."
+        ),
+    ] = LEASE,
+    uri: Uri = None,
+    database: Database = None,
+    upgraders: Upgraders = None,
+) -> None:
+    """
+    See `HELP`.
+    """
+    where = Where(uri=uri, database=database, upgraders=upgraders)
+    run(_worker(context, where, drain=drain, concurrency=concurrency, lease=lease))
+
+
+async def _worker(context: typer.Context, where: Where, *, drain: bool, concurrency: int, lease: float) -> ExitCode:
+    async with workplace(context, where) as place:
+        with stopped_by_signals() as stop:
+            await commands.work(
+                place.database,
+                place.kinds.values(),
+                drain=drain,
+                concurrency=concurrency,
+                lease=lease,
+                stop=stop,
+            )
+    return ExitCode.DONE
