@@ -33,7 +33,7 @@ class ClientPath:
         self._context = context
         self._rows = rows
         self._writer = context.writer()
-        self._upgrader = Upgrader(context.kind, context.target, self._writer)
+        self._upgrader = Upgrader(context.kind, context.target, self._writer, context.validation)
         #: Rows that were still being changed by others after every try.
         self.contested = 0
         #: Rows that turned out to stand at the target or above.

@@ -8,11 +8,13 @@ from typing import Any
 
 from docstore.backfill.progress import Meter
 from docstore.backfill.putting_aside import PuttingAside
+from docstore.backfill.validation import Validation
 from docstore.core.kind import Kind
 from docstore.mongo.batch_writing import BatchWriter
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.old_rows import OldRows
 from docstore.mongo.quarantine import Quarantine
+from docstore.mongo.server_results import ServerResults
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,19 @@ class RunContext:
     index: str
     #: Whether the collection has a collation of its own.
     collated: bool
+    #: Which rows have to fit the model.
+    validation: Validation
+
+    @property
+    def results(self) -> ServerResults:
+        """What the server would make of rows."""
+        return ServerResults(
+            self.database,
+            self.kind.collection,
+            field=self.kind.version_field,
+            index=self.index,
+            collated=self.collated,
+        )
 
     @property
     def aside(self) -> PuttingAside:

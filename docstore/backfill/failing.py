@@ -11,7 +11,7 @@ from docstore.backfill.patience import patiently
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import BatchRecord, BatchState, Tally
 from docstore.core.run_state import OPEN, RunState
-from docstore.errors import DocstoreError
+from docstore.errors import DocstoreError, PathsDifferError
 from docstore.mongo.batches import Batches
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.old_rows import OldRows
@@ -51,6 +51,10 @@ class Failing:
         text = described(error)
         reaction = reaction_to(error)
         events.batch_failed(run=batch.run, batch=batch.seq, error=text, reaction=reaction.value, tries=batch.tries + 1)
+        if isinstance(error, PathsDifferError):
+            await self._batches.give_back(batch, tally=tally, seconds=seconds, error=text)
+            await self._fail(batch.run, text)
+            return Reaction.SKIP
         if reaction is Reaction.SPLIT and rows is not None:
             middle = await patiently(lambda: rows.middle(batch.range.after, batch.range.upto, max(1, batch.size // 2)))
             if batch.size > 1 and middle is not BEGINNING:

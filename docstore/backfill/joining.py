@@ -4,6 +4,7 @@ Joining a run: what a worker has to know of the collection, and the first look t
 
 import asyncio
 import datetime
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from docstore.backfill.context import RunContext
 from docstore.backfill.looking import counted, old_versions, refuse_target
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Phase
+from docstore.backfill.validation import Validate, Validation
 from docstore.core.coverage import rows_below
 from docstore.core.kind import Kind
 from docstore.core.run_record import Cursor, RunRecord
@@ -101,4 +103,8 @@ async def context_of(
         now=now,
         index=index,
         collated=await patiently(RowSource(database, kind.collection).has_collation),
+        validation=Validation(
+            None if run.options.validate is None else Validate(run.options.validate),
+            chance=random.Random(),  # noqa: S311 - a sample guards nothing
+        ),
     )

@@ -14,11 +14,12 @@ from docstore.backfill.claiming import Claims
 from docstore.backfill.concluding import Conclusion
 from docstore.backfill.context import RunContext
 from docstore.backfill.failing import Failing
-from docstore.backfill.leasing import LeaseLostError, while_held
+from docstore.backfill.leasing import Held, LeaseLostError
 from docstore.backfill.pacing import Pacing
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.range_work import RangeWork, compiled
+from docstore.backfill.verifying import Verifier
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import BatchRecord, BatchState, RunRecord, Tally
 from docstore.errors import StoreError
@@ -42,6 +43,7 @@ class Lane:
         batches: The records of batches, for this worker.
         context: What the parts of a run need to know.
         pacing: How large batches are; shared by the lanes of a worker.
+        verifier: Holds the server path against Python; shared by the lanes of a worker.
         look: Told how the run stands.
         over: Set when this worker has nothing more to do on the run.
         lease: For how long a batch is claimed, in seconds.
@@ -54,6 +56,7 @@ class Lane:
         batches: Batches,
         context: RunContext,
         pacing: Pacing,
+        verifier: Verifier,
         *,
         look: Callable[[RunRecord | None], None],
         over: asyncio.Event,
@@ -69,6 +72,7 @@ class Lane:
         self._lease = lease
         self._claims = Claims(runs, batches, context)
         self._conclusion = Conclusion(runs, batches, context, by=by)
+        self._verifier = verifier
         self._failing = Failing(runs, batches, by=by)
         self._paths: dict[int | None, Path] = {}
         #: Whether a batch is being worked on.
@@ -82,22 +86,22 @@ class Lane:
             StoreUnavailableError: The database stayed away for a minute.
             StoreRejectedError: It refuses for good what the run needs; the run has failed then.
         """
-        following: asyncio.Task[BatchRecord | None] | None = None
+        following: asyncio.Task[Held | None] | None = None
         idle = _IDLE
         try:
             while not self._is_over:
                 await self._wait(self._pacing.wait(time.monotonic()))
-                batch = await (following or self._claim(run_id))
+                held = await (following or self._claim(run_id))
                 following = None
-                if batch is None:
+                if held is None:
                     self._look(await patiently(lambda: self._runs.get(run_id)))
                     await self._wait(idle)
                     idle = min(idle * 2, _LONGEST_IDLE)
                     continue
                 idle = _IDLE
-                if batch.task == "rows" and not self._pacing.limited and not self._is_over:
+                if held.batch.task == "rows" and not self._pacing.limited and not self._is_over:
                     following = self._claim(run_id)
-                await self._work_on(batch)
+                await self._work_on(held)
         finally:
             if following is not None:
                 await self._let_go(following)
@@ -106,8 +110,12 @@ class Lane:
     def _is_over(self) -> bool:
         return self._over.is_set() or self._context.stop.is_set()
 
-    def _claim(self, run_id: str) -> "asyncio.Task[BatchRecord | None]":
-        return asyncio.create_task(patiently(lambda: self._claims.claim(run_id, size=self._size)))
+    def _claim(self, run_id: str) -> "asyncio.Task[Held | None]":
+        return asyncio.create_task(self._claimed(run_id))
+
+    async def _claimed(self, run_id: str) -> Held | None:
+        batch = await patiently(lambda: self._claims.claim(run_id, size=self._size))
+        return None if batch is None else Held(self._batches, batch, lease=self._lease)
 
     def _size(self, version: int | None) -> int:
         return self._pacing.size(self._path(version))
@@ -130,23 +138,28 @@ class Lane:
             for end in ends:
                 end.cancel()
 
-    async def _work_on(self, batch: BatchRecord) -> None:
-        if self._is_over:
-            await self._give_back(batch, Tally(), 0.0)
-            return
-        if batch.split_at is not BEGINNING:
-            await patiently(lambda: self._batches.split(batch, batch.split_at, tally=Tally(), seconds=0.0, error=""))
-            return
+    async def _work_on(self, held: Held) -> None:
+        batch = held.batch
         self.busy = True
         try:
-            await (self._count(batch) if batch.task == "count" else self._rewrite(batch))
+            if self._is_over:
+                await self._give_back(batch, Tally(), 0.0)
+            elif batch.split_at is not BEGINNING:
+                await patiently(
+                    lambda: self._batches.split(batch, batch.split_at, tally=Tally(), seconds=0.0, error="")
+                )
+            elif batch.task == "count":
+                await self._count(held)
+            else:
+                await self._rewrite(held)
         finally:
             self.busy = False
+            held.let_go()
 
-    async def _count(self, batch: BatchRecord) -> None:
-        work = self._conclusion.conclude(batch.run, batch.number_of_pass)
+    async def _count(self, held: Held) -> None:
+        batch = held.batch
         try:
-            await while_held(self._batches, batch, work, lease=self._lease)
+            await held.do(self._conclusion.conclude(batch.run, batch.number_of_pass))
         except LeaseLostError:
             events.lease_lost(run=batch.run, batch=batch.seq)
         except asyncio.CancelledError:
@@ -157,11 +170,12 @@ class Lane:
         else:
             await self._finish(batch, Tally(), 0.0)
 
-    async def _rewrite(self, batch: BatchRecord) -> None:
-        work = RangeWork(replace(self._context, meter=Meter(whole=self._context.meter)), batch)
+    async def _rewrite(self, held: Held) -> None:
+        batch = held.batch
+        work = RangeWork(replace(self._context, meter=Meter(whole=self._context.meter)), batch, self._verifier)
         begun = time.monotonic()
         try:
-            await while_held(self._batches, batch, work.rewrite(), lease=self._lease)
+            await held.do(work.rewrite())
         except LeaseLostError:
             events.lease_lost(run=batch.run, batch=batch.seq)
         except asyncio.CancelledError:
@@ -196,12 +210,13 @@ class Lane:
             async with asyncio.timeout(_LAST_WORDS):
                 await self._batches.give_back(batch, tally=tally, seconds=seconds)
 
-    async def _let_go(self, claiming: "asyncio.Task[BatchRecord | None]") -> None:
+    async def _let_go(self, claiming: "asyncio.Task[Held | None]") -> None:
         """
         Give back what is just being claimed.
         """
         with suppress(StoreError, TimeoutError):
             async with asyncio.timeout(_LAST_WORDS):
-                batch = await claiming
-                if batch is not None:
-                    await self._batches.give_back(batch)
+                held = await claiming
+                if held is not None:
+                    held.let_go()
+                    await self._batches.give_back(held.batch)

@@ -4,6 +4,7 @@ A backfill on the mock: in this process alone, row by row, without a record of t
 
 import asyncio
 import datetime
+import random
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.looking import counted, old_versions, put_unreadable_aside, refuse_target
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress, Path, Phase
+from docstore.backfill.validation import Validation
 from docstore.core.coverage import Coverage, rows_below
 from docstore.core.kind import Kind
 from docstore.core.run_state import RunState
@@ -59,6 +61,7 @@ async def backfill_on_mock(
         now=now,
         index="",
         collated=False,
+        validation=Validation(None, chance=random.Random()),  # noqa: S311 - a sample guards nothing
     )
     meter.set(phase=Phase.REWRITE, total=remaining)
     passes = 0

@@ -6,6 +6,7 @@ from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.progress import Path, Phase
 from docstore.backfill.server_path import rewrite_on_server
+from docstore.backfill.verifying import Verifier
 from docstore.core.chain import CompiledChain
 from docstore.core.run_record import BatchRecord, Tally
 from docstore.errors import NotCompilableError
@@ -19,9 +20,10 @@ class RangeWork:
     any more, and a rewrite takes effect only on the row that it was computed from (P1, P3).
     """
 
-    def __init__(self, context: RunContext, batch: BatchRecord) -> None:
+    def __init__(self, context: RunContext, batch: BatchRecord, verifier: Verifier) -> None:
         self._context = context
         self._batch = batch
+        self._verifier = verifier
         #: The rows at the batch's version.
         self.rows = context.old_rows(batch.version)
         self._client = ClientPath(context, self.rows)
@@ -52,7 +54,8 @@ class RangeWork:
         if self._chain is None:
             await self._client.rewrite(batch.range.after, batch.range.upto)
         else:
-            await rewrite_on_server(self._context, self.rows, self._chain, batch.range, self._client, size=batch.size)
+            chain = await self._verifier.verified(batch.range, self._chain, size=batch.size)
+            await rewrite_on_server(self._context, self.rows, chain, batch.range, self._client, size=batch.size)
 
 
 def compiled(context: RunContext, source: int | None) -> CompiledChain | None:
@@ -62,7 +65,7 @@ def compiled(context: RunContext, source: int | None) -> CompiledChain | None:
     A way that is operations first and functions later goes through Python as a whole: each row is rewritten once.
     """
     kind = context.kind
-    if (kind.baseline if source is None else source) < kind.floor:
+    if (kind.baseline if source is None else source) < kind.floor or context.validation.by_python_only:
         return None
     try:
         return kind.compile(source, to=context.target)

@@ -15,6 +15,7 @@ from docstore.backfill.lane import Lane
 from docstore.backfill.pacing import Pacing
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Phase
+from docstore.backfill.verifying import Verifier
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
@@ -151,12 +152,14 @@ class RunWork:
             context = await context_of(
                 self._database, self._kind, begun, meter=self._meter, stop=self._stop, now=self._now
             )
+            verifier = Verifier(self._kind, begun.target, context.results, context.validation)
             self._lanes = [
                 Lane(
                     self._runs,
                     self._batches,
                     context,
                     self._pacing,
+                    verifier,
                     look=self._look,
                     over=self._over,
                     lease=self._lease,

@@ -31,6 +31,9 @@ class RunOptions:
     workers_max: int | None = None
     #: Keep the texts of errors in quarantine; they can hold values of rows.
     record_error_text: bool = False
+    #: Which rows have to fit the model: "all", "sample" or "none"; None stands for all rows that are upgraded in
+    #: Python, and a sample of those that the server rewrites.
+    validate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
