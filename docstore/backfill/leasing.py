@@ -20,33 +20,46 @@ class LeaseLostError(Exception):
     """
 
 
-async def while_held(batches: Batches, batch: BatchRecord, work: Coroutine[Any, Any, None], *, lease: float) -> None:
+class Held:
     """
-    Do the work of a batch, renewing its lease; cancel the work when the lease is lost.
-
-    What the server still does of cancelled work is harmless, because every rewrite is guarded; the end of it only
-    saves effort.
+    A batch that was just claimed. Its lease is renewed from now on, until `do` is through or `let_go` was called.
 
     Args:
         batches: Where the lease is kept.
-        batch: The batch, just claimed.
-        work: What is to be done.
+        batch: The batch.
         lease: How long a lease lasts, in seconds.
-
-    Raises:
-        LeaseLostError: The work was not finished.
     """
-    working = asyncio.create_task(work)
-    renewing = asyncio.create_task(_renew(batches, batch, lease))
-    try:
-        await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise LeaseLostError
-        working.result()
-    finally:
-        for task in (working, renewing):
-            task.cancel()
-        await asyncio.gather(working, renewing, return_exceptions=True)
+
+    def __init__(self, batches: Batches, batch: BatchRecord, *, lease: float) -> None:
+        self.batch = batch
+        self._renewing = asyncio.create_task(_renew(batches, batch, lease))
+
+    async def do(self, work: Coroutine[Any, Any, None]) -> None:
+        """
+        Do the work of the batch; cancel it when the lease is lost.
+
+        What the server still does of cancelled work is harmless, because every rewrite is guarded; the end of it only
+        saves effort.
+
+        Raises:
+            LeaseLostError: The work was not finished.
+        """
+        working = asyncio.create_task(work)
+        try:
+            await asyncio.wait({working, self._renewing}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise LeaseLostError
+            working.result()
+        finally:
+            working.cancel()
+            self.let_go()
+            await asyncio.gather(working, return_exceptions=True)
+
+    def let_go(self) -> None:
+        """
+        Renew the lease no more.
+        """
+        self._renewing.cancel()
 
 
 async def _renew(batches: Batches, batch: BatchRecord, lease: float) -> None:
