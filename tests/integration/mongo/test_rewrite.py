@@ -26,9 +26,13 @@ async def _stored(database: Database, row: dict[str, Any]) -> bytes:
     return raw
 
 
+@pytest.mark.timeout(600)
 @on_one_database
 @given(rows=changed_rows(NAMES))
 @example(rows=({"_id": 1, "a": {"b": 1}}, {"_id": 1, "a": {"10": 1, "9": 2, "b": 1}}))
+@example(rows=({"_id": 1, "a": {"m": 1}}, {"_id": 1, "a": {"m": 1, "z": 2, "c": 3}}))
+@example(rows=({"_id": 1, "a": {"m": 1}}, {"_id": 1, "a": {"c": 3, "m": 1}}))
+@example(rows=({"_id": 1, "a": {"m": 1, "c": 3}}, {"_id": 1, "a": {"c": 4, "m": 1}}))
 @example(rows=({"_id": 1, "a": {}}, {"_id": 1, "a": {"B": 1, "a": 2, "é": 3}}))
 async def test_rewrite_makes_exactly_the_row_that_was_asked_for(
     database: Database, rows: tuple[dict[str, Any], dict[str, Any]]

@@ -55,9 +55,9 @@ async def test_without_write_back_reads_write_nothing(server_database: Any, rows
 async def test_a_row_that_changed_meanwhile_is_left_to_whoever_changed_it(server_database: Any, rows: Any) -> None:
     await rows.insert_many([stored(1, 1), stored(1, 2)])
     kind, writer, queue = place_kind(), ServerRowWriter(server_database, "places"), WriteBack()
+    await rows.update_one({"_id": 1}, {"$inc": {"visits": 1}})
     queue.offer(kind, writer, encode(stored(1, 1)))
     queue.offer(kind, writer, encode(stored(1, 2)))
-    await rows.update_one({"_id": 1}, {"$inc": {"visits": 1}})
     await queue.drain()
     assert await everything(rows) == [stored(1, 1, visits=1), stored(3, 2)]
     assert queue.statistics() == WriteBackStatistics(stored=1, conflicts=1, dropped=0, failed=0, waiting=0)
