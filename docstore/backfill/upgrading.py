@@ -7,7 +7,7 @@ from typing import Any
 from docstore.core.bson_values import RawDocument, decode
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded, refused
-from docstore.errors import DocumentError, NewerVersionError
+from docstore.errors import DocumentError, NewerVersionError, UpgradeFailedError
 from docstore.mongo.batch_writing import BatchWriter, Rewrite
 
 
@@ -71,9 +71,14 @@ class Upgrader:
             return None
         way = self._ways.get(version) or self._way(version)
         before = self._before(raw, row, way)
+        row_id = row.get("_id")
         row = kind.chain.lift(row, version, target)
-        # Encoded before the model sees the row: its validators are the user's and may change what they are given.
-        rewrite = self._writer.prepare(raw, row, way.fields, before)
+        try:
+            # Encoded before the model sees the row: its validators are the user's and may change what they are given.
+            rewrite = self._writer.prepare(raw, row, way.fields, before)
+        except Exception as error:
+            reason = f"its result cannot be stored: {type(error).__name__}"
+            raise UpgradeFailedError(kind=kind.name, id=row_id, version=version, step=target, error=reason) from error
         if self._reaches_model:
             self._check(row, version)
         return rewrite

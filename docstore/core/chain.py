@@ -63,6 +63,8 @@ class Chain:
         Raises:
             UpgradeFailedError: A step refused the row, raised, or broke its contract; carries step and field path.
         """
+        # A function may change the row before it fails.
+        row_id = row.get("_id")
         # The tag's place in the row is fixed before anything else happens, as the server's pipeline does it.
         row[self.field] = version
         at = version
@@ -78,7 +80,7 @@ class Chain:
         except OperationRefusedError as refusal:
             raise UpgradeFailedError(
                 kind=self.kind,
-                id=row.get("_id"),
+                id=row_id,
                 version=version,
                 step=at,
                 error=_refusal(refusal),
@@ -87,7 +89,7 @@ class Chain:
         except _BrokenContract as broken:
             raise UpgradeFailedError(
                 kind=self.kind,
-                id=row.get("_id"),
+                id=row_id,
                 version=version,
                 step=at,
                 error=broken.error,
@@ -104,6 +106,7 @@ class Chain:
             DowngradeFailedError: A step refused the row, raised, or broke its contract; carries step and field path.
             NotInvertibleError: A step on the way has no way back; carries kind and version.
         """
+        row_id = row.get("_id")
         row[self.field] = version
         at = version
         try:
@@ -120,7 +123,7 @@ class Chain:
         except OperationRefusedError as refusal:
             raise DowngradeFailedError(
                 kind=self.kind,
-                id=row.get("_id"),
+                id=row_id,
                 version=version,
                 step=at,
                 error=_refusal(refusal),
@@ -129,7 +132,7 @@ class Chain:
         except _BrokenContract as broken:
             raise DowngradeFailedError(
                 kind=self.kind,
-                id=row.get("_id"),
+                id=row_id,
                 version=version,
                 step=at,
                 error=broken.error,
