@@ -112,7 +112,8 @@ class Collection(CollectionReads[D]):
             session: The session to write in.
 
         Raises:
-            ConflictError: The row changed or went since it was read; nothing was written.
+            ConflictError: The row changed or went since it was read; nothing was written. That docstore itself has
+                merely rewritten it to the latest version is no change.
             UnguardedReplaceError: The document was never read, and neither *if_token* nor *unguarded* was given.
             DocumentNotFoundError: With *unguarded*: there is no row with this id.
             DocumentExistsError: Another row has the same unique key.

@@ -11,7 +11,7 @@ from docstore.core.kind import Kind
 from docstore.core.merge import merge
 from docstore.core.paths import MISSING
 from docstore.core.row_faults import decoded
-from docstore.errors import InvalidDocumentError, ModelFieldError, UpdateRefusedError
+from docstore.errors import DocumentError, InvalidDocumentError, ModelFieldError, UpdateRefusedError
 from docstore.store.encoding import dumped, encoded, storable
 from docstore.store.rows import RowReader
 
@@ -47,6 +47,15 @@ class RowComposer(Generic[D]):
     def id_of(self, document: D) -> Any:
         """Return a document's `_id` as it is stored."""
         return storable(document.id, kind=self._kind.name, path="_id")
+
+    def same(self, first: bytes, second: bytes) -> bool:
+        """Tell whether two stored rows are one and the same at the latest shape; unreadable ones never are."""
+        try:
+            one = self._kind.upgrade(decoded(first, self._kind))
+            other = self._kind.upgrade(decoded(second, self._kind))
+        except DocumentError:
+            return False
+        return one.keys() == other.keys() and all(identical(value, other[name]) for name, value in one.items())
 
     def upgraded(self, raw: bytes) -> RawDocument:
         """

@@ -166,6 +166,29 @@ async def test_replace_after_another_writer_raises_and_writes_nothing(places: Co
     assert await rows.find_one({"_id": 1}) == stored(2, foreign=1)
 
 
+async def test_replace_after_a_mere_rewrite_to_the_latest_version_is_no_conflict(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_one(stored(1, unknown=1))
+    place, other = await places.get(1), await places.get(1)
+    await places.modify(1, lambda same: same)
+    place.visits = 5
+    await places.replace(place)
+    assert await rows.find_one({"_id": 1}) == stored(3, unknown=1, visits=5)
+    with pytest.raises(ConflictError):
+        await places.replace(visited(other))
+
+
+async def test_replace_after_another_writer_that_put_an_equal_value_of_another_type_raises(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_one(stored(1, more="a"))
+    place = await places.get(1)
+    await rows.replace_one({"_id": 1}, stored(3, more=["a"]))
+    with pytest.raises(ConflictError):
+        await places.replace(visited(place))
+
+
 async def test_replace_of_a_row_that_went_raises_and_does_not_bring_it_back(
     places: Collection[Place], rows: Any
 ) -> None:

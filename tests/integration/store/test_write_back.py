@@ -31,6 +31,17 @@ async def test_rows_that_were_read_are_stored_at_the_latest_version(server_datab
     assert store.write_back_statistics() == WriteBackStatistics(stored=3, conflicts=0, dropped=0, failed=0, waiting=0)
 
 
+async def test_a_document_whose_row_was_written_back_can_still_be_replaced(server_database: Any, rows: Any) -> None:
+    await rows.insert_one(stored(1))
+    kind = place_kind()
+    async with Store(server_database, kinds=[kind], service="tests", write_back=True) as store:
+        place = await store.collection(kind).get(1)
+    assert await everything(rows) == [stored(3)]
+    place.visits = 5
+    await store.collection(kind).replace(place)
+    assert await everything(rows) == [stored(3, visits=5)]
+
+
 async def test_rows_that_cannot_be_read_stay_as_they_are(server_database: Any, rows: Any) -> None:
     before = [stored(4, 1), {"_id": 2, "schema_version": 2}, stored(1, 3, visits="many")]
     await rows.insert_many(before)
