@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from bson.objectid import ObjectId
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_serializer
 
 
 def _stored_name(field: str) -> str:
@@ -34,6 +34,11 @@ class Document(BaseModel):
     )
 
     id: Any = Field(default_factory=ObjectId)
+
+    @field_serializer("id", mode="wrap", when_used="json")
+    def _id_for_json(self, value: Any, handler: SerializerFunctionWrapHandler) -> Any:
+        # JSON has no ObjectId, and an API that returns documents should not need to know.
+        return str(value) if isinstance(value, ObjectId) else handler(value)
 
     def __copy__(self) -> Self:
         return _carry_origin(self, super().__copy__())
