@@ -52,7 +52,7 @@ class Step:
         if not operations and upgrade is None:
             raise StepContentError(reason="holds neither operations nor an upgrade function", version=to)
         for operation in operations:
-            if not isinstance(operation, Operation):
+            if isinstance(operation, type) or not isinstance(operation, Operation):
                 found = getattr(operation, "__name__", type(operation).__name__)
                 raise StepContentError(
                     reason=f"was given {found!r}, which is no operation; functions go to upgrade=", version=to
