@@ -48,6 +48,11 @@ def note(*steps: Step, **options: Any) -> Kind[Note]:
     return Kind("note", collection="notes", model=Note, steps=steps, **options)
 
 
+def _untyped(value: Any) -> Any:
+    """Hide from the type checker what it would refuse."""
+    return value
+
+
 RENAME = Step(ops.RenameField("body", "text"), to=2)
 SLUG = Step(to=3, upgrade=add_slug, downgrade=drop_slug, writes=["slug"])
 
@@ -99,8 +104,8 @@ class TestDefinition:
             lambda: Step(ops.AddField("a", 1), to=0),
             lambda: Step(ops.AddField("a", 1), to=True),
             lambda: Step(to=2, downgrade=drop_slug),
-            lambda: Step(add_slug, to=2),
-            lambda: Step(ops.AddField, to=2),
+            lambda: Step(_untyped(add_slug), to=2),
+            lambda: Step(_untyped(ops.AddField), to=2),
             lambda: Step(ops.AddField("a", 1), to=2, writes=["a"]),
         ],
     )
@@ -294,8 +299,8 @@ class TestDowngrade:
 class TestWrites:
     def test_operations_tell_and_functions_declare_what_they_write(self) -> None:
         kind = note(RENAME, SLUG)
-        assert kind.writes(1, 3) == {("body",), ("text",), ("slug",)}
-        assert kind.writes(2, 3) == {("slug",)}
+        assert set(kind.writes(1, 3) or ()) == {("body",), ("text",), ("slug",)}
+        assert set(kind.writes(2, 3) or ()) == {("slug",)}
         assert kind.writes(3, 3) == frozenset()
 
     def test_a_function_that_declares_nothing_may_write_anything(self) -> None:
