@@ -15,13 +15,15 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
-from docstore.core.bson_values import RawDocument, decode, encode
+from docstore.core.bson_values import CODEC, RawDocument, comparison_key, decode, encode
 from docstore.core.operation import Operation
+from docstore.core.paths import dotted
 from docstore.errors import DocumentError, NotInvertibleError
+from docstore.operations.conversions import CONVERSIONS
 from docstore.testing import Comparison, compare_paths
 from tests.operations.case import Case, odd_row
 from tests.operations.cases import CASES, arbitrary_operation
-from tests.operations.values import anything, document
+from tests.operations.values import EDGES, anything, document
 
 SEED: Final = os.environ.get("DOCSTORE_TEST_SEED", "1")
 #: Documents of each sort (expected, disturbed) for each case.
@@ -175,11 +177,14 @@ def random_steps(random: Random, rows: list[RawDocument], paths: list[str]) -> l
     """
     alive = [decode(encode(row)) for row in rows]
     steps: list[tuple[Operation, ...]] = []
+    recent: list[str] = []
     for _ in range(random.randrange(1, 6)):
         operations = []
         for _ in range(random.randrange(1, 4)):
-            operation, alive = random_operation(random, alive, paths)
+            operation, alive = random_operation(random, alive, paths + recent)
             operations.append(operation)
+            # What was just written is what later conditions must see as it will be by then.
+            recent = [dotted(path) for path in operation.writes if path != ("l",)] * 2 + recent[:2]
         steps.append(tuple(operations))
     return steps
 
@@ -195,6 +200,33 @@ def random_operation(random: Random, rows: list[RawDocument], paths: list[str]) 
                 continue
         if len(survivors) > 0.75 * len(rows) or random.random() < 0.02:
             return operation, survivors
+
+
+@pytest.mark.parametrize("to", list(CONVERSIONS), ids=lambda to: to.__name__)
+async def test_server_and_python_convert_every_edge_value_alike(to: type, database: AsyncDatabase[RawDocument]) -> None:
+    rows: list[RawDocument] = [{"v": value} for value in EDGES]
+
+    for on_error in ("refuse", ops.Value("$bad")):
+        operation = ops.ConvertType("v", to, on_error)
+        result = await same(database, kind_of((operation,)), rows)
+        assert result.by_server > 3
+
+
+async def test_server_and_python_call_the_same_values_equal(database: AsyncDatabase[RawDocument]) -> None:
+    nested = [make(value) for value in EDGES for make in (lambda v: [v], lambda v: {"a": v, "b": 1})]
+    alike = [{"b": 1, "a": 1}, {"a": 1}, {"a": 1, "b": 1, "c": 1}, [1, 1], [[1]], [None], {"a": None}, {}, []]
+    every = [*EDGES, *nested, *alike]
+    rows = database.get_collection("values", codec_options=CODEC)
+    await rows.insert_many([{"_id": number, "v": value} for number, value in enumerate(every)])
+
+    equal = {"$map": {"input": {"$literal": every}, "as": "w", "in": {"$eq": ["$v", "$$w"]}}}
+    answers = [row async for row in await rows.aggregate([{"$sort": {"_id": 1}}, {"$project": {"equal": equal}}])]
+
+    keys = [comparison_key(value) for value in every]
+    for answer, key, value in zip(answers, keys, every, strict=True):
+        found = [other for other, same_value in zip(every, answer["equal"], strict=True) if same_value]
+        expected = [other for other, other_key in zip(every, keys, strict=True) if other_key == key]
+        assert encode({"": found}) == encode({"": expected}), value
 
 
 def test_every_exported_operation_is_compared() -> None:
