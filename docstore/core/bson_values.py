@@ -96,6 +96,17 @@ def decode(data: bytes) -> RawDocument:
     return bson.decode(data, codec_options=CODEC)
 
 
+def copied(document: Mapping[str, Any]) -> RawDocument:
+    """Return a document whose containers are new at every depth; leaves are immutable and stay the same objects."""
+    return {name: _copied(value) for name, value in document.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return copied(value)
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
 def identical(first: Any, second: Any) -> bool:
     """
     Tell whether two values are the same BSON: types, key order, bytes.

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bson.errors import BSONError
+
 from docstore.core.bson_values import RawDocument, identical, type_name
 from docstore.core.expressions import Expression, Ref, both, is_type, render
 from docstore.core.paths import FieldPath
@@ -216,7 +218,7 @@ class Chain:
             raise _BrokenContract(f"it raised {type(error).__name__}") from error
         if not isinstance(result, dict):
             raise _BrokenContract(f"it returned {type_name(result)} and no dict")
-        if "_id" not in result or not identical(result["_id"], row_id):
+        if "_id" not in result or not _same(result["_id"], row_id):
             raise _BrokenContract("it changed the _id", path="_id")
         found = result.get(self.field, tag)
         if type(found) is not int or found not in (tag, produces):
@@ -268,12 +270,20 @@ def _unchanged(before: Any, after: Any) -> bool:
     if before is after:
         return True
     if type(before) is not type(after):
-        return identical(before, after)
+        return _same(before, after)
     if type(before) is list and len(before) == len(after):
         return all(map(operator.is_, before, after)) or all(map(_unchanged, before, after))
     if type(before) is dict and list(before) == list(after):
         return all(map(_unchanged, before.values(), after.values()))
-    return identical(before, after)
+    return _same(before, after)
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Tell whether two values are the same BSON; a value that BSON cannot hold is not what was stored."""
+    try:
+        return identical(before, after)
+    except (BSONError, OverflowError, TypeError, ValueError):
+        return False
 
 
 def _first_change(

@@ -4,12 +4,14 @@ A kind: every fault in its definition at once, and rows brought up and down as t
 
 import copy
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Decimal128, Int64
+from bson import SON, Decimal128, Int64
+from pydantic import AliasChoices, AliasPath, Field
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
@@ -83,10 +85,52 @@ class TestDefinition:
         with pytest.raises(KindDefinitionError):
             note(baseline=2, floor=1)
 
-    @pytest.mark.parametrize("field", ["", "_id", "a.b", "$v"])
-    def test_a_tag_that_is_no_plain_field_is_a_fault(self, field: str) -> None:
+    @pytest.mark.parametrize("field", ["", "_id", "a.b", "$v", "a\0b", 3])
+    def test_a_tag_that_is_no_plain_field_is_a_fault(self, field: Any) -> None:
         with pytest.raises(KindDefinitionError):
             note(version_field=field)
+
+    @pytest.mark.parametrize(
+        "alias",
+        [
+            {"alias": "tag"},
+            {"validation_alias": "tag"},
+            {"serialization_alias": "tag"},
+            {"validation_alias": AliasChoices("other", AliasPath("tag", 0))},
+        ],
+    )
+    def test_a_tag_over_a_field_under_any_of_its_names_is_a_fault(self, alias: Any) -> None:
+        class Aliased(Document):
+            text: str = _untyped(Field)("", **alias)
+
+        with pytest.raises(KindDefinitionError):
+            Kind("note", collection="notes", model=Aliased, version_field="tag")
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"baseline": "1"},
+            {"baseline": 1.5},
+            {"floor": True},
+            {"detect": 5},
+            {"steps": [ops.AddField("a", 1)]},
+            {"collection": ""},
+            {"collection": "a$b"},
+            {"collection": "system.users"},
+            {"collection": "a."},
+            {"collection": None},
+            {"model": int},
+        ],
+    )
+    def test_a_setting_of_the_wrong_sort_is_a_fault_of_the_kind(self, options: Any) -> None:
+        with pytest.raises(KindDefinitionError) as caught:
+            Kind("note", **{"collection": "notes", "model": Note, **options})
+        (fault,) = caught.value.exceptions
+        assert str(fault).startswith("kind 'note' ")
+
+    def test_a_kind_without_a_name_is_a_fault(self) -> None:
+        with pytest.raises(KindDefinitionError):
+            Kind("", collection="notes", model=Note)
 
     def test_a_step_that_touches_the_tag_is_a_fault(self) -> None:
         with pytest.raises(KindDefinitionError):
@@ -107,6 +151,9 @@ class TestDefinition:
             lambda: Step(_untyped(add_slug), to=2),
             lambda: Step(_untyped(ops.AddField), to=2),
             lambda: Step(ops.AddField("a", 1), to=2, writes=["a"]),
+            lambda: Step(to=2, upgrade=_untyped(5)),
+            lambda: Step(to=2, upgrade=add_slug, downgrade=_untyped("drop_slug")),
+            lambda: Step(to=2, upgrade=add_slug, writes="slug"),
         ],
     )
     def test_a_step_holds_operations_or_functions(self, make: Callable[[], Step]) -> None:
@@ -155,6 +202,27 @@ class TestStepFiles:
             "v06_short": None,
         }
 
+    def test_a_package_that_is_not_there_is_a_fault_of_the_kind(self) -> None:
+        with pytest.raises(KindDefinitionError) as caught:
+            note(package="nowhere.at_all", baseline=0)
+        missing = [fault for fault in caught.value.exceptions if isinstance(fault, StepFileError)]
+        assert [(fault.file, fault.line) for fault in missing] == [("nowhere/at_all/__init__.py", None)]
+        assert len(caught.value.exceptions) == 2
+
+    def test_a_package_that_breaks_is_named_with_its_line(self, package: Callable[..., str]) -> None:
+        name = package(__init__="\nx = 1 / 0\n")
+        with pytest.raises(KindDefinitionError) as caught:
+            note(package=name)
+        (fault,) = caught.value.exceptions
+        assert isinstance(fault, StepFileError)
+        assert (fault.file, fault.line) == (f"{name}/__init__.py", 2)
+
+    def test_a_module_in_place_of_a_package_is_a_fault_of_the_kind(self) -> None:
+        with pytest.raises(KindDefinitionError) as caught:
+            note(package="json.decoder")
+        (fault,) = caught.value.exceptions
+        assert isinstance(fault, StepFileError)
+
 
 class TestUpgrade:
     def test_a_row_goes_through_every_step_and_stays_as_it_was(self) -> None:
@@ -172,6 +240,26 @@ class TestUpgrade:
         row = {"_id": 1, "tags": ["a"]}
         assert note(Step(to=2, upgrade=append)).upgrade(row)["tags"] == ["a", "b"]
         assert row == {"_id": 1, "tags": ["a"]}
+
+    @pytest.mark.parametrize("container", [OrderedDict, SON])
+    def test_rows_of_other_dicts_are_copied_too(self, container: Any) -> None:
+        def change(row: RawDocument) -> RawDocument:
+            row["a"]["b"] = 2
+            row["list"][0]["c"] = 2
+            return row
+
+        row = container(_id=1, a=container(b=1), list=[container(c=1)])
+        note(Step(to=2, upgrade=change)).upgrade(row)
+        assert (row["a"]["b"], row["list"][0]["c"]) == (1, 1)
+
+    def test_what_detect_does_to_a_row_stays_with_it(self) -> None:
+        def detect(row: RawDocument) -> int:
+            row["nested"]["seen"] = True
+            return 1
+
+        row: RawDocument = {"_id": 1, "nested": {}}
+        assert note(RENAME, detect=detect).upgrade(row)["nested"] == {}
+        assert row == {"_id": 1, "nested": {}}
 
     @pytest.mark.parametrize("tag", [2, 2.0, Int64(2)])
     def test_a_tag_of_another_number_type_is_normalised(self, tag: Any) -> None:
@@ -205,7 +293,15 @@ class TestUpgrade:
 
     def test_a_version_that_cannot_be_reached_upwards_is_out_of_range(self) -> None:
         kind = note(RENAME, SLUG)
-        for asked, row in [(1, {"_id": 1, "schema_version": 2}), (9, {"_id": 1}), (0, {"_id": 1})]:
+        asked_of: list[tuple[Any, RawDocument]] = [
+            (1, {"_id": 1, "schema_version": 2}),
+            (9, {"_id": 1}),
+            (0, {"_id": 1}),
+            (2.0, {"_id": 1}),
+            ("2", {"_id": 1}),
+            (True, {"_id": 1}),
+        ]
+        for asked, row in asked_of:
             with pytest.raises(VersionRangeError) as caught:
                 kind.upgrade(row, to=asked)
             assert caught.value.asked == asked
@@ -232,12 +328,31 @@ def odd_tag(row: RawDocument) -> RawDocument:
     return {**row, "schema_version": 2.0}
 
 
+def id_without_place(row: RawDocument) -> RawDocument:
+    return {**row, "_id": {row["secret"]}}
+
+
+def value_without_place(row: RawDocument) -> RawDocument:
+    return {**row, "secret": {row["secret"]}}
+
+
 def writes_elsewhere(row: RawDocument) -> RawDocument:
     row["nested"]["list"].append(1)
     return row
 
 
-MISBEHAVING: list[Any] = [raises, changes_id, drops_id, wrong_tag, odd_tag, writes_elsewhere, lambda _: None, list]
+MISBEHAVING: list[Any] = [
+    raises,
+    changes_id,
+    drops_id,
+    id_without_place,
+    value_without_place,
+    wrong_tag,
+    odd_tag,
+    writes_elsewhere,
+    lambda _: None,
+    list,
+]
 
 
 class TestBrokenFunctions:
