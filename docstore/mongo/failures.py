@@ -17,12 +17,15 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WriteConcernError,
     WTimeoutError,
 )
 
 from docstore.errors import InvalidUriError, StoreError, StoreRejectedError, StoreUnavailableError
 
 _TRANSIENT: Final = "TransientTransactionError"
+#: DocumentValidationFailure, ConversionFailure, DuplicateKey: their texts or details hold values of the row at fault.
+_QUOTING_ROWS: Final = frozenset({121, 241, 11000})
 _PASSWORD = re.compile(r"(?P<before>://[^:@/]*:)[^@]*(?=@)")
 
 
@@ -34,7 +37,9 @@ def without_password(uri: str) -> str:
 @contextmanager
 def translated() -> Iterator[None]:
     """
-    Turn any driver error raised within into `StoreUnavailableError` or `StoreRejectedError`, chained.
+    Turn any driver error raised within into `StoreUnavailableError` or `StoreRejectedError`.
+
+    The driver's error is chained unless it quotes rows: the cause of an error is part of every traceback.
 
     One that ends a transaction becomes `TransactionInterruptedError`, which the driver's `with_transaction` retries.
 
@@ -44,10 +49,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise translate(error) from error
+        raise translate(error) from (None if _quotes_rows(error) else error)
     except BSONError as error:
-        # What does not go into BSON, or not into one message: found before anything was sent.
-        raise StoreRejectedError(reason=type(error).__name__) from error
+        # What does not go into BSON, or not into one message: found before anything was sent. It quotes the value.
+        raise StoreRejectedError(reason=type(error).__name__) from None
 
 
 def translate(error: PyMongoError) -> StoreError:
@@ -65,6 +70,9 @@ def translate(error: PyMongoError) -> StoreError:
         errors: list[dict[str, Any]] = list(details.get("writeErrors", []))
         first = errors[0] if errors else {}
         return StoreRejectedError(reason="a bulk write failed in part", code=first.get("code"))
+    if isinstance(error, WriteConcernError):
+        # The write took effect on the primary, and nobody knows for how long.
+        return StoreUnavailableError(reason="the write concern was not met")
     if isinstance(error, OperationFailure):
         return StoreRejectedError(reason=_name(error), code=error.code)
     if isinstance(error, ConfigurationError):
@@ -83,6 +91,10 @@ class TransactionInterruptedError(StoreUnavailableError, PyMongoError):
     def __init__(self, *, reason: str) -> None:
         StoreUnavailableError.__init__(self, reason=reason)
         self._error_labels = {_TRANSIENT}
+
+
+def _quotes_rows(error: PyMongoError) -> bool:
+    return isinstance(error, BulkWriteError) or (isinstance(error, OperationFailure) and error.code in _QUOTING_ROWS)
 
 
 def _first_sentence(text: str) -> str:

@@ -12,7 +12,7 @@ from docstore.errors import ConflictError, DocumentExistsError, UpdateRefusedErr
 from docstore.mongo.driver import AnySession
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter, UpdateResult
 from docstore.store.composing import RowComposer
-from docstore.store.encoding import storable
+from docstore.store.encoding import sendable
 from docstore.store.pauses import TRIES, Pause
 from docstore.store.query import Queries
 
@@ -53,6 +53,7 @@ class Updates(Generic[D]):
         kind = self._kind
         checked = _checked(kind, filter, operators)
         with_tag = _with_tag(kind, checked) if upsert else checked
+        picked = None if array_filters is None else sendable(array_filters, kind=kind.name, path="array_filters")
 
         async def write(where: Mapping[str, Any], *, insert: bool) -> UpdateResult:
             return await self._writer.update(
@@ -62,7 +63,7 @@ class Updates(Generic[D]):
                 version=kind.latest,
                 many=many,
                 upsert=insert,
-                array_filters=array_filters,
+                array_filters=picked,
                 session=session,
             )
 
@@ -154,6 +155,6 @@ def _checked(kind: Kind[Any], filter: Mapping[str, Any], operators: Mapping[str,
         if "_id" in touched and operator != "$setOnInsert":
             raise refuse(f"{operator} touches the _id, which never changes")
     return {
-        operator: {path: storable(value, kind=kind.name, path=path) for path, value in fields.items()}
+        operator: {path: sendable(value, kind=kind.name, path=path) for path, value in fields.items()}
         for operator, fields in operators.items()
     }

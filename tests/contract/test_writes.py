@@ -1,10 +1,11 @@
+import traceback
 from typing import Any
 
 import pytest
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from docstore import Collection, Store, UpdateResult, version_token
+from docstore import Collection, Kind, Step, Store, UpdateResult, version_token
 from docstore.errors import (
     ConflictError,
     DocumentExistsError,
@@ -445,6 +446,26 @@ async def test_update_with_upsert_finds_the_old_row(places: Collection[Place], r
     assert await rows.find_one({"_id": 1}) == stored(3, visits=1)
 
 
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("tag", [{}, {"schema_version": None}])
+@pytest.mark.parametrize("detect", [None, lambda _: 1])
+async def test_update_of_an_untagged_row_that_has_the_latest_shape_already_tags_and_updates_it(
+    any_database: Any,
+    rows: Any,
+    many: bool,  # noqa: FBT001
+    tag: dict[str, Any],
+    detect: Any,
+) -> None:
+    kind = Kind("place", collection="places", model=Place, detect=detect)
+    places = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    await rows.insert_one({"_id": 1, "name": "Oslo", "visits": 1, **tag})
+    by_name = {"name": "Oslo"}
+    assert (await places.update(by_name, {"$inc": {"visits": 1}}, many=many)).matched == 1
+    assert (await places.update(by_name, {"$inc": {"visits": 1}}, many=many, upsert=True)).upserted_id is None
+    found = [row async for row in rows.find({})]
+    assert found == [{"_id": 1, "name": "Oslo", "visits": 3, "schema_version": 1}]
+
+
 async def test_update_with_upsert_of_a_key_that_another_row_has_raises(places: Collection[Place], rows: Any) -> None:
     await rows.insert_one(stored(3))
     with pytest.raises(DocumentExistsError):
@@ -536,6 +557,55 @@ async def test_update_stores_models_as_documents(places: Collection[Place], rows
     await rows.insert_one(stored(3))
     await places.update({"_id": 1}, {"$set": {"at": Point(x=1, y=2)}, "$push": {"parts": Point(x=3, y=4)}})
     assert await rows.find_one({"_id": 1}) == stored(3, at={"x": 1.0, "y": 2.0}, parts=[{"x": 3.0, "y": 4.0}])
+
+
+# --- what has no place in BSON ------------------------------------------------------------------------------------
+
+UNSTORABLE = [2**70, "\ud800hunter2", {"a\0b": 1}, object()]
+
+
+@pytest.mark.parametrize("value", UNSTORABLE)
+async def test_a_question_that_has_no_place_in_bson_is_named_by_path_and_not_by_value(
+    places: Collection[Place], value: Any
+) -> None:
+    attempts: list[Any] = [
+        lambda: places.get(value),
+        lambda: places.delete(value),
+        lambda: places.modify(value, visited),
+        lambda: places.count({"name": value}),
+        lambda: places.find({"name": {"$in": [value]}}).to_list(),
+        lambda: places.find_one({"$or": [{"name": value}]}),
+        lambda: places.update({"name": value}, {"$inc": {"visits": 1}}),
+        lambda: places.update({"_id": 1}, {"$set": {"name": value}}),
+        lambda: places.update({"_id": 1}, {"$set": {"tags.$[t]": "a"}}, array_filters=[{"t": value}]),
+    ]
+    for attempt in attempts:
+        with pytest.raises(UnstorableValueError) as caught:
+            await attempt()
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_an_upgrader_whose_result_has_no_place_in_bson_fails_its_row(any_database: Any, rows: Any) -> None:
+    def upgrade(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "slug": row["name"], "seen": {row["name"]}}
+
+    kind = Kind("place", collection="places", model=Place, steps=[Step(upgrade=upgrade, writes=["seen", "slug"], to=2)])
+    places = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    before = {"_id": 1, "name": "hunter2", "schema_version": 1}
+    await rows.insert_one(before)
+    place = await places.get(1)
+    place.visits = 1
+    attempts = [
+        places.modify(1, visited),
+        places.replace(place),
+        places.update({"_id": 1}, {"$inc": {"visits": 1}}),
+    ]
+    for attempt in attempts:
+        with pytest.raises(UpgradeFailedError) as caught:
+            await attempt
+        assert (caught.value.id, caught.value.version, caught.value.step) == (1, 1, 2)
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert await rows.find_one({"_id": 1}) == before
 
 
 # --- delete -------------------------------------------------------------------------------------------------------
