@@ -27,9 +27,10 @@ class CompiledChain:
     """
     The way from one version to another as the server runs it.
 
-    *pipeline* consists of `$set` and `$unset` stages and begins with the tag. *condition* is an aggregation
-    expression over the stored row: where it is true, the pipeline gives what Python gives (P10). It includes that
-    the tag is a number (or not there, for untagged rows), because an equality match on the tag also accepts arrays.
+    *pipeline* consists of `$set` and `$unset` stages and begins with the tag; where a field comes back that an earlier
+    stage removed, a `$replaceWith` stands between them (see `compaction`). *condition* is an aggregation expression
+    over the stored row: where it is true, the pipeline gives what Python gives (P10). It includes that the tag is a
+    number (or not there, for untagged rows), because an equality match on the tag also accepts arrays.
     """
 
     source: int | None
@@ -67,8 +68,8 @@ class Chain:
         """
         # A function may change the row before it fails.
         row_id = row.get("_id")
-        # The tag's place in the row is fixed before anything else happens, as the server's pipeline does it.
-        row[self.field] = version
+        # The tag is set before anything else happens, as the server's pipeline does it.
+        row[self.field] = to
         at = version
         try:
             for step in self.between(version, to):
@@ -109,7 +110,7 @@ class Chain:
             NotInvertibleError: A step on the way has no way back; carries kind and version.
         """
         row_id = row.get("_id")
-        row[self.field] = version
+        row[self.field] = to
         at = version
         try:
             for step in reversed(self.between(to, version)):

@@ -1,6 +1,6 @@
 """A kind: a family of documents with one version line, in one collection."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic import AliasChoices, AliasPath
@@ -242,8 +242,12 @@ def _tag_faults(kind: str, field: str, located: Sequence[tuple[Step, str]]) -> l
             reason=f"touches the tag {field!r}, which docstore writes ({where})", kind=kind, version=step.to
         )
         for step, where in located
-        if any(path[0] == field for path in step.writes or ())
+        if any(path[:1] == (field,) for path in {*(step.writes or ()), *_reads(step)})
     ]
+
+
+def _reads(step: Step) -> Iterator[FieldPath]:
+    return (path for operation in step.operations for path in operation.reads)
 
 
 def _ordered(

@@ -91,6 +91,16 @@ TRAPS: dict[str, tuple[list[Operation], RawDocument, RawDocument]] = {
         {"x": {"old": 0}, "z": 1},
         {"x": {"new": 1}, "z": 1},
     ),
+    "the whole row is seen as it is just then": (
+        [
+            ops.RenameField("a", "b"),
+            ops.Compute("size", {"$size": {"$objectToArray": "$$ROOT"}}, len),
+            ops.Compute("names", {"$map": {"input": {"$objectToArray": "$$CURRENT"}, "in": "$$this.k"}}, list),
+            ops.AddField("b", 0),
+        ],
+        {"a": 1, "z": 0},
+        {"z": 0, "b": 1, "size": 4, "names": ["_id", "schema_version", "z", "b", "size"]},
+    ),
     "variables of a user's own hide nothing": (
         [
             ops.RenameField("a", "b"),

@@ -135,6 +135,8 @@ class TestDefinition:
     def test_a_step_that_touches_the_tag_is_a_fault(self) -> None:
         with pytest.raises(KindDefinitionError):
             note(Step(ops.RenameField("body", "schema_version.text"), to=2))
+        with pytest.raises(KindDefinitionError):
+            note(Step(ops.Compute("seen", "$schema_version", lambda row: row["schema_version"]), to=2))
 
     def test_without_steps_latest_is_the_floor(self) -> None:
         kind = note(floor=4)
