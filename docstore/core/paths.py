@@ -49,8 +49,8 @@ def parse_path(path: str) -> FieldPath:
             raise InvalidFieldPathError(path=path, reason="has a segment that begins with '$'")
         if segment.isdigit():
             raise InvalidFieldPathError(path=path, reason="has a segment of digits only; use ForEach for arrays")
-        if "\0" in segment:
-            raise InvalidFieldPathError(path=path, reason="has a null character")
+        if "\0" in segment or any("\ud800" <= character <= "\udfff" for character in segment):
+            raise InvalidFieldPathError(path=path, reason="has a character that no field name can have")
     if segments[0] == "_id":
         raise InvalidFieldPathError(path=path, reason="names the _id, which no step may change")
     return segments
