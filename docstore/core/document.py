@@ -67,6 +67,12 @@ def set_origin_row(document: Document, row: bytes) -> None:
     object.__setattr__(document, ORIGIN, row)
 
 
+def misnomers(model: type[Document]) -> dict[str, str]:
+    """Return the names of fields under which nothing is stored (`id`), with the names that rows have instead."""
+    stored = {name: field.serialization_alias or name for name, field in model.model_fields.items()}
+    return {name: alias for name, alias in stored.items() if name not in stored.values()}
+
+
 _D = TypeVar("_D", bound=Document)
 
 

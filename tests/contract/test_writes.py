@@ -4,14 +4,16 @@ from typing import Any
 import pytest
 from bson.int64 import Int64
 from bson.objectid import ObjectId
+from pydantic import Field
 
-from docstore import Collection, Kind, Step, Store, UpdateResult, version_token
+from docstore import Collection, Document, Kind, Step, Store, UpdateResult, version_token
 from docstore.errors import (
     ConflictError,
     DocumentExistsError,
     DocumentNotFoundError,
     InvalidDocumentError,
     NewerVersionError,
+    QueryRefusedError,
     RetiredVersionError,
     UnguardedReplaceError,
     UnknownVersionError,
@@ -551,6 +553,30 @@ async def test_update_by_the_tag_is_refused(places: Collection[Place], rows: Any
     await rows.insert_one(stored(1))
     with pytest.raises(UpdateRefusedError):
         await places.update({"schema_version": 1}, {"$inc": {"visits": 1}})
+
+
+async def test_names_that_only_the_model_has_are_refused(any_database: Any) -> None:
+    class Aliased(Document):
+        label: str = Field("", alias="l")
+        l2: str = ""
+
+    kind = Kind("thing", collection="places", model=Aliased)
+    things = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    await things.insert(Aliased(id=1, l="a"))
+    for name in ("id", "label"):
+        queries: list[Any] = [
+            lambda name=name: things.find({name: 1}).to_list(),
+            lambda name=name: things.find(sort=[(name, 1)]).to_list(),
+            lambda name=name: things.find_one({"$or": [{"l2": 1}, {name: 1}]}),
+            lambda name=name: things.count({"$expr": {"$eq": [f"${name}", 1]}}),
+        ]
+        for query in queries:
+            with pytest.raises(QueryRefusedError, match=f"'{name}', which rows hold as"):
+                await query()
+        for where, operators in [({name: 1}, {"$set": {"l2": "b"}}), ({"_id": 1}, {"$set": {name: "b"}})]:
+            with pytest.raises(UpdateRefusedError, match=f"'{name}', which rows hold as"):
+                await things.update(where, operators, upsert=True)
+    assert await things.find({"_id": 1, "l": "a"}, sort=[("l2", 1)]).to_list() == [Aliased(id=1, l="a")]
 
 
 async def test_update_stores_models_as_documents(places: Collection[Place], rows: Any) -> None:
