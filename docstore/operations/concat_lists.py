@@ -29,7 +29,7 @@ from docstore.operations.remove_field import RemoveField
 _TEXTS: Final = frozenset({str})
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, init=False, eq=False)
 class ConcatLists(FieldOperation):
     """
     Join lists, and single values as lists of one, into one list.
