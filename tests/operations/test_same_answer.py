@@ -1,7 +1,8 @@
 """
 P10: a real server and Python give the same rows, byte for byte, for every operation and for random chains of them.
 
-A run is repeated with `DOCSTORE_TEST_SEED=...`, and made another with any other number.
+The documents are the same in every run. `DOCSTORE_TEST_SEED=random` makes others and says which; with that number they
+come again.
 """
 
 import os
