@@ -39,8 +39,10 @@ def parse_path(path: str) -> FieldPath:
     Raises:
         InvalidFieldPathError: The path cannot be addressed alike in Python and on the server; carries the path.
     """
-    if not isinstance(path, str) or not path:
-        raise InvalidFieldPathError(path=str(path), reason="is empty")
+    if not isinstance(path, str):
+        raise InvalidFieldPathError(path=str(path), reason=f"is a {type(path).__name__} and no text")
+    if not path:
+        raise InvalidFieldPathError(path=path, reason="is empty")
     segments = tuple(path.split("."))
     for segment in segments:
         if not segment:

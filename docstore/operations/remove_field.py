@@ -42,7 +42,7 @@ class RemoveField(FieldOperation):
     """
 
     path: str
-    default: Any = field(default=MISSING, kw_only=True)
+    default: Any = MISSING
     restore: Operation | None = field(default=None, kw_only=True)
     _place: Place = field(init=False, repr=False, compare=False)
 

@@ -22,7 +22,7 @@ def test_a_path_is_split_at_its_dots_and_joined_again(path: str) -> None:
     ("path", "reason"),
     [
         ("", "is empty"),
-        (None, "is empty"),
+        (None, "is a NoneType and no text"),
         ("a..b", "has an empty segment"),
         ("a.", "has an empty segment"),
         ("$a", "begins with '$'"),
