@@ -7,7 +7,7 @@ from typing import Any, Final
 from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.progress import Path, Phase
-from docstore.backfill.server_path import rewrite_on_server
+from docstore.backfill.server_path import ServerPath
 from docstore.core.chain import CompiledChain
 from docstore.core.coverage import Coverage
 from docstore.errors import DocstoreError, NotCompilableError, UnknownVersionError
@@ -54,7 +54,7 @@ async def _rewrite(context: RunContext, source: int | None, outcome: PassOutcome
     if chain is None:
         await client.rewrite()
     else:
-        await rewrite_on_server(context, rows, chain, client)
+        await ServerPath(context, rows, chain, client).rewrite()
     outcome.contested += client.contested
     outcome.untouched += client.untouched
 

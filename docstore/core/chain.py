@@ -3,11 +3,11 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from bson.errors import BSONError
 
-from docstore.core.bson_values import RawDocument, identical, type_name
+from docstore.core.bson_values import RawDocument, copied, identical, type_name
 from docstore.core.expressions import Expression, Ref, both, is_type, render
 from docstore.core.paths import FieldPath
 from docstore.core.program import MAX_DEPTH, conditions, depth, pipeline
@@ -211,7 +211,7 @@ class Chain:
 
     def _call(self, function: StepFunction, step: Step, row: RawDocument, produces: int) -> RawDocument:
         """Run a user's function and check what it gave back against the contract in `Step`."""
-        before = {key: _snapshot(value) for key, value in row.items()} if step.declared_writes is not None else row
+        before = copied(row) if step.declared_writes is not None else row
         row_id, tag = row.get("_id"), row.get(self.field)
         try:
             result = function(row)
@@ -243,9 +243,6 @@ class Chain:
                 raise _BrokenContract("it changed a path that its step does not declare in writes", path=changed)
 
 
-_CONTAINERS: Final = (dict, list)
-
-
 class _BrokenContract(Exception):  # noqa: N818 - never leaves this module
     def __init__(self, error: str, *, path: str | None = None) -> None:
         super().__init__(error)
@@ -257,17 +254,8 @@ def _refusal(refusal: OperationRefusedError) -> str:
     return f"{refusal.operation} found {refusal.found}, expected {refusal.expected}"
 
 
-def _snapshot(value: Any) -> Any:
-    """Copy the containers of a value; leaves are immutable and stay the same objects."""
-    if type(value) is dict:
-        return {key: _snapshot(item) if type(item) in _CONTAINERS else item for key, item in value.items()}
-    if type(value) is list:
-        return [_snapshot(item) if type(item) in _CONTAINERS else item for item in value]
-    return value
-
-
 def _unchanged(before: Any, after: Any) -> bool:
-    """Tell whether a value is still what its snapshot holds."""
+    """Tell whether a value is still what its copy holds."""
     if before is after:
         return True
     if type(before) is not type(after):

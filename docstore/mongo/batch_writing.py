@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bson.raw_bson import RawBSONDocument
 
-from docstore.core.bson_values import CODEC, RawDocument, decode, encode
+from docstore.core.bson_values import RawDocument, decode, encode
 from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
 from docstore.mongo.failures import translated
@@ -20,7 +20,6 @@ COMMAND_SIZE: Final = 15 * 1024 * 1024
 #: Codes that say "not here" or "not now": the same statement may succeed later.
 _LATER: Final = frozenset({6, 7, 24, 50, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 _DUPLICATE_KEY: Final = 11000
-_RAW: Final = CODEC.with_options(document_class=RawBSONDocument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ class BatchWriter:
         return Written(rewritten, refused)
 
     async def _write_together(self, rewrites: Sequence[Rewrite]) -> Written:
-        statements = [RawBSONDocument(rewrite.statement, _RAW) for rewrite in rewrites]
+        statements = [RawBSONDocument(rewrite.statement) for rewrite in rewrites]
         command = {"update": self._name, "updates": statements, "ordered": False, **self._concern}
         with translated():
             answer = await self._database.command(command)
