@@ -195,7 +195,8 @@ async def test_a_run_that_is_cancelled_is_carried_on_by_the_next(
     result = await backfill(database, counter_kind)
 
     assert 0 < left < ROWS
-    assert result.server + result.client == left
+    # The server may still have been busy with the last batches when the rows were counted.
+    assert 0 < result.server + result.client <= left
     assert {row["steps"] async for row in database["counters"].find()} == {2}
 
 
