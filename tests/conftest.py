@@ -5,9 +5,11 @@ A test that needs a mongod fails where none can be had; nothing is skipped.
 """
 
 import asyncio
+import os
+import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Final
 
 import hypothesis
 import pytest
@@ -17,6 +19,9 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore.embedded import EmbeddedServer
+
+#: Names the seed of the documents that tests make by chance.
+SEED: Final = "DOCSTORE_TEST_SEED"
 
 # A deadline measures the machine, not the code; what is slow meets the timeout of the test.
 hypothesis.settings.register_profile("docstore", deadline=None)
@@ -28,7 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Set here, so that the workers of pytest-xdist, which are started later, all have the same.
+    if os.environ.setdefault(SEED, "1") == "random":
+        os.environ[SEED] = str(secrets.randbelow(10**6))
     hypothesis.settings.load_profile("thorough" if config.getoption("--thorough") else "docstore")
+
+
+def pytest_report_header() -> str:
+    """
+    Say from which seed the random documents are made.
+    """
+    return f"{SEED}={os.environ[SEED]} (any number, or: random)"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

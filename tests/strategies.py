@@ -8,7 +8,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from docstore.core.bson_values import RawDocument, decode, encode
-from tests.operations.case import Case, disturbed
+from tests.operations.case import Case, odd_row
 from tests.operations.cases import CASES
 from tests.operations.values import anything, document
 
@@ -28,8 +28,7 @@ def rows_for(case: Case) -> st.SearchStrategy[RawDocument]:
 
     def made(seed: int) -> RawDocument:
         random = Random(seed)
-        row = case.expected(random)
-        return decode(encode(disturbed(random, case.operation, row) if random.random() < 0.5 else row))
+        return decode(encode(odd_row(random, case) if random.random() < 0.5 else case.expected(random)))
 
     return _SEEDS.map(made)
 

@@ -1,7 +1,8 @@
-"""Going on after the database was away for a moment: an election, a restart, a broken connection."""
+"""Waiting: for a database that is away for a moment (an election, a restart), and for tasks that have to end."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import stamina
 
@@ -32,3 +33,10 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
 
 def _is_for_later(error: Exception) -> bool:
     return reaction_to(error) is Reaction.RETRY
+
+
+async def cancelled(*tasks: asyncio.Task[Any]) -> None:
+    """Return when none of the tasks runs any more; what they raise is lost."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,7 +13,7 @@ from docstore.backfill import events
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter
 from docstore.backfill.putting_aside import PuttingAside
-from docstore.backfill.upgrading import Upgrader
+from docstore.backfill.upgrading import Upgraded, Upgrader
 from docstore.core.bson_values import comparison_key
 from docstore.core.kind import Kind
 from docstore.errors import DocumentError, NotQuarantinedError, VersionRangeError
@@ -130,12 +130,12 @@ class Retry:
         for first in range(0, len(ids), CHOSEN_AT_ONCE):
             rows = await self._read(ids[first : first + CHOSEN_AT_ONCE])
             for _ in range(TRIES):
-                upgraded = upgrader.upgrade(rows)
+                upgraded = _upgraded(upgrader, rows)
                 await aside.put([(_id(error), error) for error in upgraded.poison], version=version)
                 rows = await self._write(upgraded.rewrites, writer, aside, version)
                 if not rows:
                     break
-            self._contested += len(upgrader.upgrade(rows).rewrites)
+            self._contested += len(_upgraded(upgrader, rows).rewrites)
 
     async def _write(
         self, batch: Sequence[Rewrite], writer: BatchWriter, aside: PuttingAside, version: int | None
@@ -179,3 +179,9 @@ class Retry:
 
 def _id(error: DocumentError) -> Any:
     return getattr(error, "id", None)
+
+
+def _upgraded(upgrader: Upgrader, rows: Sequence[bytes]) -> Upgraded:
+    upgraded = Upgraded()
+    upgrader.upgrade(rows, upgraded)
+    return upgraded

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docstore.backfill.validation import Validation
-from docstore.core.bson_values import RawDocument, decode
+from docstore.core.bson_values import RawDocument, copied
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded, refused
-from docstore.errors import DocumentError, NewerVersionError
+from docstore.errors import DocumentError, NewerVersionError, UpgradeFailedError
 from docstore.mongo.batch_writing import BatchWriter, Rewrite
 
 
@@ -47,9 +47,8 @@ class Upgrader:
         self._reaches_model = target == kind.latest
         self._validation = validation
 
-    def upgrade(self, rows: Iterable[bytes]) -> Upgraded:
-        """Upgrade a page of rows."""
-        upgraded = Upgraded()
+    def upgrade(self, rows: Iterable[bytes], upgraded: Upgraded) -> None:
+        """Upgrade rows and add what became of them to *upgraded*."""
         for raw in rows:
             try:
                 rewrite = self._upgrade(raw)
@@ -63,33 +62,35 @@ class Upgrader:
                     upgraded.untouched += 1
                 else:
                     upgraded.rewrites.append(rewrite)
-        return upgraded
 
     def _upgrade(self, raw: bytes) -> Rewrite | None:
         kind, target = self._kind, self._target
         row = decoded(raw, kind)
-        version = kind.version(row)
-        untagged = row.get(kind.version_field) is None
-        if version > target or (version == target and not untagged):
-            return None
+        version = row.get(kind.version_field)
+        # Nearly all rows have an ordinary tag; the kind knows about the others.
+        if type(version) is not int or not kind.floor <= version < target:
+            untagged = version is None
+            version = kind.version(row)
+            if version > target or (version == target and not untagged):
+                return None
         way = self._ways.get(version) or self._way(version)
-        before = self._before(raw, row, way)
+        before = self._before(row, way)
+        row_id = row.get("_id")
         row = kind.chain.lift(row, version, target)
-        # Encoded before the model sees the row: its validators are the user's and may change what they are given.
-        rewrite = self._writer.prepare(raw, row, way.fields, before)
-        if self._reaches_model and (self._validation is None or self._validation.checks(row["_id"])):
+        try:
+            # Encoded before the model sees the row: its validators are the user's and may change what they are given.
+            rewrite = self._writer.prepare(raw, row, way.fields, before)
+        except Exception as error:
+            reason = f"its result cannot be stored: {type(error).__name__}"
+            raise UpgradeFailedError(kind=kind.name, id=row_id, version=version, step=target, error=reason) from error
+        if self._reaches_model and (self._validation is None or self._validation.checks(row_id)):
             self._check(row, version)
         return rewrite
 
-    def _before(self, raw: bytes, row: RawDocument, way: _Way) -> RawDocument:
+    def _before(self, row: RawDocument, way: _Way) -> RawDocument:
         """Return the fields that may change, out of reach of functions that change values in place."""
-        if way.fields is None:
-            return decode(raw) if way.runs_functions else dict(row)
-        part = {name: row[name] for name in way.fields if name in row}
-        if way.runs_functions and any(isinstance(value, list | dict) for value in part.values()):
-            stored = decode(raw)
-            return {name: stored[name] for name in part}
-        return part
+        before = dict(row) if way.fields is None else {name: row[name] for name in way.fields if name in row}
+        return copied(before) if way.runs_functions else before
 
     def _check(self, row: RawDocument, version: int) -> None:
         kind = self._kind

@@ -77,7 +77,13 @@ class Where:
         )
 
     def settings(self) -> Settings:
-        """Return the settings: what was typed, then the environment, then `pyproject.toml`."""
+        """
+        Return the settings: what was typed, then the environment, then `pyproject.toml`.
+
+        Raises:
+            pydantic.ValidationError: A setting is of the wrong type.
+            tomllib.TOMLDecodeError: `pyproject.toml` cannot be read.
+        """
         typed: dict[str, str | SecretStr] = {}
         if self.uri:
             typed["uri"] = SecretStr(self.uri)
@@ -85,4 +91,4 @@ class Where:
             typed["database"] = self.database
         if self.upgraders:
             typed["upgraders"] = self.upgraders
-        return Settings.model_validate({}) if not typed else Settings(**typed)  # type: ignore[arg-type]
+        return Settings(**typed)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -118,3 +119,5 @@ def _settings(where: Where) -> Settings:
     except ValidationError as error:
         names = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
         raise usage_fault(f"wrong setting: {names} must be text", "see `docstore --help`") from None
+    except tomllib.TOMLDecodeError as error:
+        raise usage_fault(f"pyproject.toml cannot be read: {error}", "mend it, or work from another folder") from error

@@ -85,6 +85,9 @@ def type_name(value: Any) -> str:
 #: Two values of the same one of these types are the same BSON where Python calls them equal. Floats are not: -0.0.
 _EQUAL_IS_IDENTICAL: Final = frozenset({str, bool, int, Int64, ObjectId, type(None)})
 
+#: The types of nearly all values that are no containers: a quick look at every value before a call for the others.
+_LEAVES: Final = frozenset({*_EQUAL_IS_IDENTICAL, float, datetime.datetime})
+
 
 def encode(document: Mapping[str, Any]) -> bytes:
     """Encode a document as docstore stores it."""
@@ -94,6 +97,19 @@ def encode(document: Mapping[str, Any]) -> bytes:
 def decode(data: bytes) -> RawDocument:
     """Decode one document as docstore reads it."""
     return bson.decode(data, codec_options=CODEC)
+
+
+def copied(document: Mapping[str, Any]) -> RawDocument:
+    """Return a document whose containers are new at every depth; leaves are immutable and stay the same objects."""
+    return {name: value if type(value) in _LEAVES else _copied(value) for name, value in document.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return copied(value)
+    if isinstance(value, list):
+        return [item if type(item) in _LEAVES else _copied(item) for item in value]
+    return value
 
 
 def identical(first: Any, second: Any) -> bool:

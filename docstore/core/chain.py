@@ -3,9 +3,11 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from docstore.core.bson_values import RawDocument, identical, type_name
+from bson.errors import BSONError
+
+from docstore.core.bson_values import RawDocument, copied, identical, type_name
 from docstore.core.expressions import Expression, Ref, both, is_type, render
 from docstore.core.paths import FieldPath
 from docstore.core.program import MAX_DEPTH, conditions, depth, pipeline
@@ -25,9 +27,10 @@ class CompiledChain:
     """
     The way from one version to another as the server runs it.
 
-    *pipeline* consists of `$set` and `$unset` stages and begins with the tag. *condition* is an aggregation
-    expression over the stored row: where it is true, the pipeline gives what Python gives (P10). It includes that
-    the tag is a number (or not there, for untagged rows), because an equality match on the tag also accepts arrays.
+    *pipeline* consists of `$set` and `$unset` stages and begins with the tag; where a field comes back that an earlier
+    stage removed, a `$replaceWith` stands between them (see `compaction`). *condition* is an aggregation expression
+    over the stored row: where it is true, the pipeline gives what Python gives (P10). It includes that the tag is a
+    number (or not there, for untagged rows), because an equality match on the tag also accepts arrays.
     """
 
     source: int | None
@@ -63,8 +66,10 @@ class Chain:
         Raises:
             UpgradeFailedError: A step refused the row, raised, or broke its contract; carries step and field path.
         """
-        # The tag's place in the row is fixed before anything else happens, as the server's pipeline does it.
-        row[self.field] = version
+        # A function may change the row before it fails.
+        row_id = row.get("_id")
+        # The tag is set before anything else happens, as the server's pipeline does it.
+        row[self.field] = to
         at = version
         try:
             for step in self.between(version, to):
@@ -78,7 +83,7 @@ class Chain:
         except OperationRefusedError as refusal:
             raise UpgradeFailedError(
                 kind=self.kind,
-                id=row.get("_id"),
+                id=row_id,
                 version=version,
                 step=at,
                 error=_refusal(refusal),
@@ -87,7 +92,7 @@ class Chain:
         except _BrokenContract as broken:
             raise UpgradeFailedError(
                 kind=self.kind,
-                id=row.get("_id"),
+                id=row_id,
                 version=version,
                 step=at,
                 error=broken.error,
@@ -104,7 +109,8 @@ class Chain:
             DowngradeFailedError: A step refused the row, raised, or broke its contract; carries step and field path.
             NotInvertibleError: A step on the way has no way back; carries kind and version.
         """
-        row[self.field] = version
+        row_id = row.get("_id")
+        row[self.field] = to
         at = version
         try:
             for step in reversed(self.between(to, version)):
@@ -120,7 +126,7 @@ class Chain:
         except OperationRefusedError as refusal:
             raise DowngradeFailedError(
                 kind=self.kind,
-                id=row.get("_id"),
+                id=row_id,
                 version=version,
                 step=at,
                 error=_refusal(refusal),
@@ -129,7 +135,7 @@ class Chain:
         except _BrokenContract as broken:
             raise DowngradeFailedError(
                 kind=self.kind,
-                id=row.get("_id"),
+                id=row_id,
                 version=version,
                 step=at,
                 error=broken.error,
@@ -205,7 +211,7 @@ class Chain:
 
     def _call(self, function: StepFunction, step: Step, row: RawDocument, produces: int) -> RawDocument:
         """Run a user's function and check what it gave back against the contract in `Step`."""
-        before = {key: _snapshot(value) for key, value in row.items()} if step.declared_writes is not None else row
+        before = copied(row) if step.declared_writes is not None else row
         row_id, tag = row.get("_id"), row.get(self.field)
         try:
             result = function(row)
@@ -213,7 +219,7 @@ class Chain:
             raise _BrokenContract(f"it raised {type(error).__name__}") from error
         if not isinstance(result, dict):
             raise _BrokenContract(f"it returned {type_name(result)} and no dict")
-        if "_id" not in result or not identical(result["_id"], row_id):
+        if "_id" not in result or not _same(result["_id"], row_id):
             raise _BrokenContract("it changed the _id", path="_id")
         found = result.get(self.field, tag)
         if type(found) is not int or found not in (tag, produces):
@@ -237,9 +243,6 @@ class Chain:
                 raise _BrokenContract("it changed a path that its step does not declare in writes", path=changed)
 
 
-_CONTAINERS: Final = (dict, list)
-
-
 class _BrokenContract(Exception):  # noqa: N818 - never leaves this module
     def __init__(self, error: str, *, path: str | None = None) -> None:
         super().__init__(error)
@@ -251,26 +254,25 @@ def _refusal(refusal: OperationRefusedError) -> str:
     return f"{refusal.operation} found {refusal.found}, expected {refusal.expected}"
 
 
-def _snapshot(value: Any) -> Any:
-    """Copy the containers of a value; leaves are immutable and stay the same objects."""
-    if type(value) is dict:
-        return {key: _snapshot(item) if type(item) in _CONTAINERS else item for key, item in value.items()}
-    if type(value) is list:
-        return [_snapshot(item) if type(item) in _CONTAINERS else item for item in value]
-    return value
-
-
 def _unchanged(before: Any, after: Any) -> bool:
-    """Tell whether a value is still what its snapshot holds."""
+    """Tell whether a value is still what its copy holds."""
     if before is after:
         return True
     if type(before) is not type(after):
-        return identical(before, after)
+        return _same(before, after)
     if type(before) is list and len(before) == len(after):
         return all(map(operator.is_, before, after)) or all(map(_unchanged, before, after))
     if type(before) is dict and list(before) == list(after):
         return all(map(_unchanged, before.values(), after.values()))
-    return identical(before, after)
+    return _same(before, after)
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Tell whether two values are the same BSON; a value that BSON cannot hold is not what was stored."""
+    try:
+        return identical(before, after)
+    except (BSONError, OverflowError, TypeError, ValueError):
+        return False
 
 
 def _first_change(

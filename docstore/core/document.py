@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from bson.objectid import ObjectId
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_serializer
 
 
 def _stored_name(field: str) -> str:
@@ -35,6 +35,11 @@ class Document(BaseModel):
 
     id: Any = Field(default_factory=ObjectId)
 
+    @field_serializer("id", mode="wrap", when_used="json")
+    def _id_for_json(self, value: Any, handler: SerializerFunctionWrapHandler) -> Any:
+        # JSON has no ObjectId, and an API that returns documents should not need to know.
+        return str(value) if isinstance(value, ObjectId) else handler(value)
+
     def __copy__(self) -> Self:
         return _carry_origin(self, super().__copy__())
 
@@ -60,6 +65,12 @@ def get_origin_row(document: Document) -> bytes | None:
 def set_origin_row(document: Document, row: bytes) -> None:
     """Remember the BSON of the row that a document was read from."""
     object.__setattr__(document, ORIGIN, row)
+
+
+def misnomers(model: type[Document]) -> dict[str, str]:
+    """Return the names of fields under which nothing is stored (`id`), with the names that rows have instead."""
+    stored = {name: field.serialization_alias or name for name, field in model.model_fields.items()}
+    return {name: alias for name, alias in stored.items() if name not in stored.values()}
 
 
 _D = TypeVar("_D", bound=Document)

@@ -1,9 +1,11 @@
 """A kind: a family of documents with one version line, in one collection."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from docstore.core.bson_values import RawDocument
+from pydantic import AliasChoices, AliasPath
+
+from docstore.core.bson_values import RawDocument, copied
 from docstore.core.chain import Chain, CompiledChain
 from docstore.core.document import Document
 from docstore.core.paths import FieldPath
@@ -68,14 +70,21 @@ class Kind(Generic[D]):
         self.baseline = baseline
         self.detect = detect
         self.floor = baseline if floor is None else floor
-        located = [(step, f"the step at position {place}") for place, step in enumerate(steps, start=1)]
         faults = _settings_faults(self)
+        located: list[tuple[Step, str]] = []
+        for place, step in enumerate(steps, start=1):
+            if isinstance(step, Step):
+                located.append((step, f"the step at position {place}"))
+            else:
+                reason = f"was given a {type(step).__name__} for a Step (at position {place})"
+                faults.append(StepContentError(reason=reason, kind=name))
         if package is not None:
             found, file_faults = load_steps(package, kind=name)
             located += found
             faults += file_faults
         faults += _tag_faults(name, version_field, located)
-        ordered, chain_faults = _ordered(located, kind=name, floor=self.floor, complete=not faults)
+        lowest = self.floor if type(self.floor) is int else 0
+        ordered, chain_faults = _ordered(located, kind=name, floor=lowest, complete=not faults)
         faults += chain_faults
         if faults:
             raise KindDefinitionError(f"kind {name!r} cannot be used", faults, kind=name)
@@ -158,12 +167,12 @@ class Kind(Generic[D]):
 
     def _owned(self, raw: Mapping[str, Any], low: int, high: int) -> RawDocument:
         # Operations replace nested values, functions may change them in place.
-        return _copied(dict(raw)) if self.chain.runs_functions(low, high) else dict(raw)
+        return copied(raw) if self.chain.runs_functions(low, high) else dict(raw)
 
     def _target(self, to: int | None) -> int:
         if to is None:
             return self.latest
-        if not self.floor <= to <= self.latest:
+        if type(to) is not int or not self.floor <= to <= self.latest:
             raise self._range_error(to)
         return to
 
@@ -180,17 +189,51 @@ def _settings_faults(kind: Kind[Any]) -> list[DefinitionError]:
     def fault(reason: str) -> None:
         faults.append(StepContentError(reason=reason, kind=kind.name))
 
+    if not isinstance(kind.name, str) or not kind.name:
+        fault("needs a name")
+    if not _is_collection_name(kind.collection):
+        fault(f"cannot be stored in {kind.collection!r}, which is no name for a collection")
     if not (isinstance(kind.model, type) and issubclass(kind.model, Document)):
         fault("cannot be read into its model, which is no docstore.Document")
-    elif kind.version_field in kind.model.model_fields:
+    elif kind.version_field in _names_in_rows(kind.model):
         fault(f"would write the tag {kind.version_field!r} over a field of the model")
-    if kind.version_field in {"", "_id"} or "." in kind.version_field or kind.version_field.startswith("$"):
+    if not _is_plain_field(kind.version_field):
         fault(f"cannot be tagged in {kind.version_field!r}: the tag is a plain top-level field")
-    if kind.baseline < 1:
-        fault(f"cannot begin at version {kind.baseline}: versions are positive")
-    if kind.floor < kind.baseline:
-        fault(f"has its floor {kind.floor} below its baseline {kind.baseline}")
+    if kind.detect is not None and not callable(kind.detect):
+        fault(f"was given a {type(kind.detect).__name__} as detect, which is no function")
+    for reason in _beginning_faults(kind.baseline, kind.floor):
+        fault(reason)
     return faults
+
+
+def _beginning_faults(baseline: Any, floor: Any) -> list[str]:
+    if type(baseline) is not int or type(floor) is not int:
+        return [f"cannot begin at version {baseline!r} or {floor!r}: versions are whole numbers"]
+    reasons = [f"cannot begin at version {baseline}: versions are positive"] if baseline < 1 else []
+    return reasons + ([f"has its floor {floor} below its baseline {baseline}"] if floor < baseline else [])
+
+
+def _is_collection_name(name: Any) -> bool:
+    if not isinstance(name, str) or not name or name.startswith((".", "system.")):
+        return False
+    return not name.endswith(".") and not any(part in name for part in ("$", "\0", ".."))
+
+
+def _is_plain_field(name: Any) -> bool:
+    if not isinstance(name, str) or name in {"", "_id"} or name.startswith("$"):
+        return False
+    return "." not in name and "\0" not in name
+
+
+def _names_in_rows(model: type[Document]) -> set[str]:
+    """Return every top-level name under which a model reads or stores one of its fields."""
+    names = set(model.model_fields)
+    for field in model.model_fields.values():
+        read = field.validation_alias
+        choices = read.choices if isinstance(read, AliasChoices) else [read]
+        names |= {str(choice.path[0]) if isinstance(choice, AliasPath) else str(choice) for choice in choices if choice}
+        names |= {field.serialization_alias} if field.serialization_alias else set()
+    return names
 
 
 def _tag_faults(kind: str, field: str, located: Sequence[tuple[Step, str]]) -> list[DefinitionError]:
@@ -199,8 +242,12 @@ def _tag_faults(kind: str, field: str, located: Sequence[tuple[Step, str]]) -> l
             reason=f"touches the tag {field!r}, which docstore writes ({where})", kind=kind, version=step.to
         )
         for step, where in located
-        if any(path[0] == field for path in step.writes or ())
+        if any(path[:1] == (field,) for path in {*(step.writes or ()), *_reads(step)})
     ]
+
+
+def _reads(step: Step) -> Iterator[FieldPath]:
+    return (path for operation in step.operations for path in operation.reads)
 
 
 def _ordered(
@@ -230,11 +277,3 @@ def _ordered(
     if missing and complete:
         faults.append(VersionGapError(kind=kind, missing=missing))
     return [by_version[version][0] for version in sorted(by_version)], faults
-
-
-def _copied(value: Any) -> Any:
-    if type(value) is dict:
-        return {key: _copied(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_copied(item) for item in value]
-    return value

@@ -1,10 +1,12 @@
 """What an operation is: one declarative piece of a step that can be applied, inverted and compiled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from docstore.core.bson_values import RawDocument
+from bson.errors import BSONError
+
+from docstore.core.bson_values import RawDocument, identical
 from docstore.core.expressions import Expression, references
 from docstore.core.paths import FieldPath
 
@@ -109,9 +111,14 @@ class Operation(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FieldOperation:
-    """What all operations share: their paths as plain attributes, and `apply` in terms of `change`."""
+    """
+    What all operations share: their paths as plain attributes, `apply` in terms of `change`, and comparison.
+
+    Two operations are equal if they are of one class and were given the same values, of the same BSON types: Python's
+    `==` would call `AddField("a", 1)` and `AddField("a", True)` equal.
+    """
 
     reads: frozenset[FieldPath] = field(init=False, repr=False, compare=False)
     writes: frozenset[FieldPath] = field(init=False, repr=False, compare=False)
@@ -133,3 +140,23 @@ class FieldOperation:
     def compile(self) -> Program:
         """See `Operation.compile`."""
         raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(alike(getattr(self, one.name), getattr(other, one.name)) for one in fields(self) if one.compare)
+
+    def __hash__(self) -> int:
+        return hash((type(self), repr(self)))
+
+
+def alike(first: object, second: object) -> bool:
+    """Tell whether two arguments of operations are the same: values by their BSON, anything else by `==`."""
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return len(first) == len(second) and all(map(alike, first, second))
+    if isinstance(first, type) or isinstance(second, type):
+        return first is second
+    try:
+        return identical(first, second)
+    except (BSONError, OverflowError):
+        return first == second

@@ -39,8 +39,10 @@ def parse_path(path: str) -> FieldPath:
     Raises:
         InvalidFieldPathError: The path cannot be addressed alike in Python and on the server; carries the path.
     """
-    if not isinstance(path, str) or not path:
-        raise InvalidFieldPathError(path=str(path), reason="is empty")
+    if not isinstance(path, str):
+        raise InvalidFieldPathError(path=str(path), reason=f"is a {type(path).__name__} and no text")
+    if not path:
+        raise InvalidFieldPathError(path=path, reason="is empty")
     segments = tuple(path.split("."))
     for segment in segments:
         if not segment:
@@ -49,8 +51,8 @@ def parse_path(path: str) -> FieldPath:
             raise InvalidFieldPathError(path=path, reason="has a segment that begins with '$'")
         if segment.isdigit():
             raise InvalidFieldPathError(path=path, reason="has a segment of digits only; use ForEach for arrays")
-        if "\0" in segment:
-            raise InvalidFieldPathError(path=path, reason="has a null character")
+        if "\0" in segment or any("\ud800" <= character <= "\udfff" for character in segment):
+            raise InvalidFieldPathError(path=path, reason="has a character that no field name can have")
     if segments[0] == "_id":
         raise InvalidFieldPathError(path=path, reason="names the _id, which no step may change")
     return segments

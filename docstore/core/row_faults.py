@@ -6,9 +6,9 @@ import bson
 from bson.errors import BSONError
 from pydantic import ValidationError
 
-from docstore.core.bson_values import CODEC, RawDocument, decode
+from docstore.core.bson_values import CODEC, RawDocument, decode, encode
 from docstore.core.kind import Kind
-from docstore.errors import InvalidDocumentError
+from docstore.errors import InvalidDocumentError, UpgradeFailedError
 
 _LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
 
@@ -26,6 +26,29 @@ def decoded(raw: bytes, kind: Kind[Any]) -> RawDocument:
         raise InvalidDocumentError(
             kind=kind.name, id=id_of(raw), version=0, problems=["the stored bytes are no valid BSON"]
         ) from error
+
+
+def upgraded(raw: bytes, kind: Kind[Any]) -> RawDocument:
+    """
+    Return one stored row at latest, tagged, as something that can be stored.
+
+    Raises:
+        UpgradeFailedError: A step failed, or what a function returned has no place in BSON.
+        DocumentError: The row cannot be read; see `Kind.version`.
+    """
+    row = decoded(raw, kind)
+    version = kind.version(row)
+    result = kind.upgrade(row)
+    if kind.chain.runs_functions(version, kind.latest):
+        try:
+            encode(result)
+        except Exception as error:  # noqa: BLE001 - a function may return anything
+            # The cause would show the row's values in every traceback.
+            reason = f"its result cannot be stored: {type(error).__name__}"
+            raise UpgradeFailedError(
+                kind=kind.name, id=row.get("_id"), version=version, step=kind.latest, error=reason
+            ) from None
+    return result
 
 
 def refused(error: Exception, *, kind: Kind[Any], row: RawDocument, version: int) -> InvalidDocumentError:

@@ -101,10 +101,14 @@ def decide(
 
 
 def old_versions(kind: Kind[Any]) -> list[StoredVersion]:
-    """Return every version below latest at which a row may be stored that this code can read."""
+    """
+    Return every version at which a row may be stored that this code can read and that still lacks the latest tag.
+
+    Rows without a tag are among them although they may have the latest shape.
+    """
     tagged: list[StoredVersion] = list(range(kind.floor, kind.latest))
-    untagged_may_be_old = kind.detect is not None or kind.floor <= kind.baseline < kind.latest
-    return [None, *tagged] if tagged and untagged_may_be_old else tagged
+    untagged_can_be_read = kind.detect is not None or kind.floor <= kind.baseline
+    return [None, *tagged] if untagged_can_be_read else tagged
 
 
 def start(kind: Kind[Any], version: StoredVersion) -> int:

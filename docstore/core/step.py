@@ -32,7 +32,8 @@ class Step:
         summary: One sentence for people.
 
     Raises:
-        StepContentError: Operations and functions were given together, or neither, or an impossible version.
+        StepContentError: Operations and functions were given together, or neither, or an impossible version, or
+            something of the wrong type.
         InvalidFieldPathError: *writes* holds an impossible path.
     """
 
@@ -52,11 +53,16 @@ class Step:
         if not operations and upgrade is None:
             raise StepContentError(reason="holds neither operations nor an upgrade function", version=to)
         for operation in operations:
-            if not isinstance(operation, Operation):
+            if isinstance(operation, type) or not isinstance(operation, Operation):
                 found = getattr(operation, "__name__", type(operation).__name__)
                 raise StepContentError(
                     reason=f"was given {found!r}, which is no operation; functions go to upgrade=", version=to
                 )
+        for function in (upgrade, downgrade):
+            if function is not None and not callable(function):
+                raise StepContentError(reason=f"was given a {type(function).__name__} for a function", version=to)
+        if isinstance(writes, str):
+            raise StepContentError(reason="declares writes as one text; it takes a list of paths", version=to)
         if writes is not None and operations:
             raise StepContentError(reason="declares writes, which operations tell by themselves", version=to)
         self.operations: tuple[Operation, ...] = operations

@@ -21,13 +21,20 @@ def load_steps(package: str, *, kind: str) -> tuple[list[tuple[Step, str]], list
     `v` and a digit and is not named so is a fault, others are left alone.
 
     Returns:
-        The steps, and every fault that was found: a file that cannot be imported (with the line at fault), that
-        holds no step, or whose name does not fit.
+        The steps, and every fault that was found: a package or a file that cannot be imported (with the line at
+        fault), a file that holds no step, or whose name does not fit.
     """
     steps: list[tuple[Step, str]] = []
     faults: list[DefinitionError] = []
-    root = importlib.import_module(package)
-    for info in sorted(pkgutil.iter_modules(root.__path__), key=lambda module: module.name):
+    try:
+        root = importlib.import_module(package)
+    except Exception as error:  # noqa: BLE001 - whatever the package raises is a fault of its own
+        return steps, [_fault(error, kind=kind, file=f"{package.replace('.', '/')}/__init__.py")]
+    folders = getattr(root, "__path__", None)
+    if folders is None:
+        reason = f"{package!r} is a module and no package with one file per step"
+        return steps, [StepFileError(kind=kind, file=f"{package.replace('.', '/')}.py", line=None, reason=reason)]
+    for info in sorted(pkgutil.iter_modules(folders), key=lambda module: module.name):
         if not re.match(r"[vV]\d", info.name):
             continue
         file = f"{package.replace('.', '/')}/{info.name}.py"
@@ -63,11 +70,10 @@ def _fault(error: Exception, *, kind: str, file: str) -> StepFileError:
     if isinstance(error, _NoStepError):
         return StepFileError(kind=kind, file=file, line=None, reason=str(error))
     line = None
-    stem = file.rsplit("/", 1)[-1]
     for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename.endswith(stem):
+        if frame.filename.endswith(file):
             line = frame.lineno
-    if isinstance(error, SyntaxError) and error.filename is not None and error.filename.endswith(stem):
+    if isinstance(error, SyntaxError) and error.filename is not None and error.filename.endswith(file):
         line = error.lineno
     fault = StepFileError(kind=kind, file=file, line=line, reason=f"{type(error).__name__}: {error}")
     fault.__cause__ = error

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from docstore.core.bson_values import RawDocument, type_name
+from docstore.core.bson_values import RawDocument, copied, type_name
 from docstore.errors import UnknownVersionError
 
 #: Tells the version of an untagged row from its shape.
@@ -47,7 +47,8 @@ def read_version(document: Mapping[str, Any], *, kind: str, field: str, baseline
     if detect is None:
         return baseline
     try:
-        detected = detect(dict(document))
+        # A copy: what detect() does to it must not reach the row.
+        detected = detect(copied(document))
     except Exception as error:
         # It is this row that cannot be read; the others can.
         raise UnknownVersionError(

@@ -113,6 +113,8 @@ class Screen:
         Print commands to copy, each with what it is good for.
         """
         table = Table.grid(padding=(0, 3))
+        table.add_column(no_wrap=True)
+        table.add_column()
         for command, purpose in lines:
             table.add_row(Text(command, "bold"), Text(f"# {purpose}", "dim"))
         self._console.print(Padding(table, INDENT, expand=False))

@@ -15,6 +15,7 @@ from docstore.demo.screen import Screen
 from docstore.demo.stage import Stage
 from docstore.demo.traffic import Traffic, increments, prove
 from docstore.errors import NewerVersionError
+from upgraders.city import City
 
 CHAPTERS = 6
 
@@ -39,7 +40,7 @@ class Story:
 
     stage: Stage
     screen: Screen
-    kind: Kind[Any]
+    kind: Kind[City]
     #: The rows of version 1 that are loaded.
     places: Sequence[RawDocument]
 
@@ -57,8 +58,7 @@ class Story:
         Raises:
             DemoFailedError: A claim does not hold.
         """
-        store = Store(self.stage.database, kinds=[self.kind], service="demo")
-        async with store:
+        async with Store(self.stage.database, kinds=[self.kind], service="demo") as store:
             cities = store.collection(self.kind)
             await self.load()
             await self.read(cities)
@@ -77,7 +77,7 @@ class Story:
         )
         await store_rows(self.rows, self.places, self.kind, self.screen)
 
-    async def read(self, cities: Collection[Any]) -> None:
+    async def read(self, cities: Collection[City]) -> None:
         """
         Show a row as stored and as read, and a query over all shapes.
         """
@@ -86,7 +86,7 @@ class Story:
         city = await cities.get(SHOWN)
         self.screen.side_by_side(
             (f"stored, version {stored[self.kind.version_field]}", {name: repr(stored[name]) for name in stored}),
-            (f"await cities.get({SHOWN})", {name: repr(getattr(city, name)) for name in type(city).model_fields}),
+            (f"await cities.get({SHOWN})", {name: repr(value) for name, value in city}),
         )
         query = {"country.code": COUNTRY}
         expected = sum(place["countrycode"] == COUNTRY for place in self.places)
@@ -94,7 +94,7 @@ class Story:
         self.screen.gap()
         self.check(
             found == expected,
-            f"cities.find({query}) finds all {expected:,}; the bare driver, same filter, finds {bare:,}.",
+            f"cities.find({query}) finds all {expected:,}; the bare driver's find sees {bare:,}.",
         )
 
     async def count(self) -> None:
@@ -125,7 +125,7 @@ class Story:
         self.check(
             proof.holds,
             f"{proof.acknowledged:,} increments acknowledged, {proof.stored:,} stored; "
-            f"of {proof.rows:,} rows, {proof.differing:,} differ from their own count.",
+            f"{proof.differing:,} of {proof.rows:,} rows differ from their own count.",
         )
         conflicts = first.conflicts + second.conflicts
         self.screen.proved(f"{conflicts:,} times a row had changed before its rewrite arrived, and was read again.")
@@ -138,7 +138,7 @@ class Story:
         coverage = await self._coverage()
         self.check(coverage == 1.0, f"All {len(self.places):,} rows stand at version {self.kind.latest}.")
 
-    async def refuse(self, cities: Collection[Any]) -> None:
+    async def refuse(self, cities: Collection[City]) -> None:
         """
         Meet a row of a release that is not deployed here yet.
         """

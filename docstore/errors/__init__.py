@@ -41,6 +41,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── UnguardedReplaceError
     │   ├── UpdateRefusedError
     │   ├── QueryRefusedError
+    │   ├── CursorBrokenError
     │   └── StaleQueryError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
@@ -94,6 +95,7 @@ from docstore.errors.other import (
 )
 from docstore.errors.store import (
     ConflictError,
+    CursorBrokenError,
     DocumentExistsError,
     DocumentNotFoundError,
     InvalidUriError,
@@ -112,6 +114,7 @@ __all__ = [
     "BackfillRefusedError",
     "CollectionSharedError",
     "ConflictError",
+    "CursorBrokenError",
     "DefinitionError",
     "DocstoreError",
     "DocumentError",

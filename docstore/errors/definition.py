@@ -53,15 +53,17 @@ class StepFileError(DefinitionError):
 
 
 class StepContentError(DefinitionError):
-    """A step holds neither operations nor an upgrade function, or both, or a number that cannot be."""
+    """A step, or what a kind says of itself, cannot work: it holds too little, too much, or what cannot be."""
 
     def __init__(self, *, reason: str, kind: str | None = None, version: int | None = None) -> None:
         self.kind = kind
         self.version = version
         self.reason = reason
-        where = "a step" if version is None else f"the step to version {version}"
         whose = "" if kind is None else f" of kind {kind!r}"
-        super().__init__(f"{where}{whose} {reason}")
+        step = f"the step to version {version}{whose}"
+        # Without a version it may be no step that is at fault, but what the kind says of itself.
+        whole = "a step" if kind is None else f"kind {kind!r}"
+        super().__init__(f"{whole if version is None else step} {reason}")
 
 
 class InvalidFieldPathError(DefinitionError):

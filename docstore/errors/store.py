@@ -122,6 +122,17 @@ class QueryRefusedError(StoreError):
         super().__init__(f"the query of {kind} is refused: {reason}", advice=advice)
 
 
+class CursorBrokenError(StoreError):
+    """A cursor was used again after a fetch of it had failed or been cancelled; rows may be left unread."""
+
+    def __init__(self, *, kind: str) -> None:
+        self.kind = kind
+        super().__init__(
+            f"a cursor of {kind} was broken off by an earlier fault, so nobody knows whether rows are left",
+            advice="run the query again",
+        )
+
+
 class StaleQueryError(StoreError):
     """
     A query names paths that a step changes while old rows are stored, and those rows cannot be brought along.

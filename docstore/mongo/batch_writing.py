@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bson.raw_bson import RawBSONDocument
 
-from docstore.core.bson_values import CODEC, RawDocument, decode, encode
+from docstore.core.bson_values import RawDocument, decode, encode
 from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
 from docstore.mongo.failures import LATER, translated
@@ -18,7 +18,6 @@ from docstore.mongo.writing import open_row_writer
 COMMAND_SIZE: Final = 15 * 1024 * 1024
 
 _DUPLICATE_KEY: Final = 11000
-_RAW: Final = CODEC.with_options(document_class=RawBSONDocument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ class BatchWriter:
         return Written(rewritten, refused)
 
     async def _write_together(self, rewrites: Sequence[Rewrite]) -> Written:
-        statements = [RawBSONDocument(rewrite.statement, _RAW) for rewrite in rewrites]
+        statements = [RawBSONDocument(rewrite.statement) for rewrite in rewrites]
         command = {"update": self._name, "updates": statements, "ordered": False, **self._concern}
         with translated():
             answer = await self._database.command(command)

@@ -93,4 +93,4 @@ def _without_credentials(uri: str, *, instead: str = "***@") -> str:
     # From the scheme to the last "@": a password that was not encoded may hold any of ":/@?".
     before, at, rest = uri.rpartition("@")
     scheme, separator, _ = before.partition("://")
-    return f"{scheme}{separator}{instead}{rest}" if at else uri
+    return f"{scheme if separator else ''}{separator}{instead}{rest}" if at else uri

@@ -18,6 +18,7 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WriteConcernError,
     WTimeoutError,
 )
 
@@ -38,6 +39,8 @@ _TOO_LARGE: Final = frozenset({146, 292, 10334, 17280, 17419})
 _FOR_GOOD: Final = frozenset({13, 18, 20, 59, 72, 73, 115, 166, 8000})
 
 _TRANSIENT: Final = "TransientTransactionError"
+#: DocumentValidationFailure, ConversionFailure, DuplicateKey: their texts or details hold values of the row at fault.
+_QUOTING_ROWS: Final = frozenset({121, 241, 11000})
 _PASSWORD = re.compile(r"(?P<before>://[^:@/]*:)[^@]*(?=@)")
 
 
@@ -49,7 +52,9 @@ def without_password(uri: str) -> str:
 @contextmanager
 def translated() -> Iterator[None]:
     """
-    Turn any driver error raised within into `StoreUnavailableError` or `StoreRejectedError`, chained.
+    Turn any driver error raised within into `StoreUnavailableError` or `StoreRejectedError`.
+
+    The driver's error is chained unless it quotes rows: the cause of an error is part of every traceback.
 
     One that ends a transaction becomes `TransactionInterruptedError`, which the driver's `with_transaction` retries.
 
@@ -59,10 +64,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise translate(error) from error
+        raise translate(error) from (None if _quotes_rows(error) else error)
     except BSONError as error:
-        # What does not go into BSON, or not into one message: found before anything was sent.
-        raise StoreRejectedError(reason=type(error).__name__) from error
+        # What does not go into BSON, or not into one message: found before anything was sent. It quotes the value.
+        raise StoreRejectedError(reason=type(error).__name__) from None
 
 
 def translate(error: PyMongoError) -> StoreError:
@@ -82,13 +87,20 @@ def translate(error: PyMongoError) -> StoreError:
         errors: list[dict[str, Any]] = list(details.get("writeErrors", []))
         first = errors[0] if errors else {}
         return StoreRejectedError(reason="a bulk write failed in part", code=first.get("code"))
-    if isinstance(error, OperationFailure) and error.code in LATER:
-        return StoreUnavailableError(reason=_name(error))
     if isinstance(error, OperationFailure):
-        return StoreRejectedError(reason=_name(error), code=error.code)
+        return _translate_answer(error)
     if isinstance(error, ConfigurationError):
         return StoreRejectedError(reason=without_password(str(error)))
     return StoreRejectedError(reason=type(error).__name__)
+
+
+def _translate_answer(error: OperationFailure) -> StoreError:
+    if isinstance(error, WriteConcernError):
+        # The write took effect on the primary, and nobody knows for how long.
+        return StoreUnavailableError(reason="the write concern was not met")
+    if error.code in LATER:
+        return StoreUnavailableError(reason=_name(error))
+    return StoreRejectedError(reason=_name(error), code=error.code)
 
 
 class Reaction(Enum):
@@ -135,6 +147,10 @@ class TransactionInterruptedError(StoreUnavailableError, PyMongoError):
     def __init__(self, *, reason: str) -> None:
         StoreUnavailableError.__init__(self, reason=reason)
         self._error_labels = {_TRANSIENT}
+
+
+def _quotes_rows(error: PyMongoError) -> bool:
+    return isinstance(error, BulkWriteError) or (isinstance(error, OperationFailure) and error.code in _QUOTING_ROWS)
 
 
 def _first_sentence(text: str) -> str:

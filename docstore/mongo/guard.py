@@ -11,13 +11,11 @@ from typing import Any, Final
 
 from bson.raw_bson import RawBSONDocument
 
-from docstore.core.bson_values import CODEC, RawDocument, decode
+from docstore.core.bson_values import RawDocument, decode
 from docstore.core.delta import delta
 
 #: Compares strings byte by byte, whatever the collection's own collation says.
 SIMPLE_COLLATION: Final[dict[str, Any]] = {"locale": "simple"}
-
-_RAW: Final = CODEC.with_options(document_class=RawBSONDocument)
 
 
 def guarded_update(
@@ -46,7 +44,8 @@ def guarded_update(
 
 def guard(raw: bytes, id: Any) -> dict[str, Any]:
     """Return the filter that matches the row with this id as long as it is exactly *raw*."""
-    stored = RawBSONDocument(raw, _RAW)
+    # Encoded as it is, so it needs no codec options.
+    stored = RawBSONDocument(raw)
     return {"_id": {"$eq": id}, "$expr": {"$eq": ["$$ROOT", {"$literal": stored}]}}
 
 

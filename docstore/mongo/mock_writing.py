@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from docstore.core.bson_values import CODEC, RawDocument, encode
 from docstore.mongo.driver import AnyDatabase, AnySession, open_collection
 from docstore.mongo.failures import translated
-from docstore.mongo.row_writer import DuplicateRowError, Inserted, UpdateResult
+from docstore.mongo.row_writer import DuplicateRowError, Inserted, Rewritten, UpdateResult
 from docstore.mongo.tag_filters import joined, tagged
 
 # The mock refuses native UUIDs, and keeps a `Binary` as it is.
@@ -56,9 +56,15 @@ class MockRowWriter:
             return None
         return await self._replace({"_id": row_id}, after, session)
 
-    async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> int:
+    async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> Rewritten:
         """Rewrite several rows, each by itself and only if it is still what it was; return how many were."""
-        return sum([await self.rewrite(raw, after, session=None) is not None for raw, after in pairs])
+        rewritten = refused = 0
+        for raw, after in pairs:
+            try:
+                rewritten += await self.rewrite(raw, after, session=None) is not None
+            except DuplicateRowError:
+                refused += 1
+        return Rewritten(rewritten, refused)
 
     async def overwrite(
         self, id: Any, row: RawDocument, *, field: str, versions: Sequence[int], session: AnySession | None
@@ -91,8 +97,8 @@ class MockRowWriter:
                     session=session,
                     **options,
                 )
-            except DuplicateKeyError as error:
-                raise DuplicateRowError(None) from error
+            except DuplicateKeyError:
+                raise DuplicateRowError(None) from None
         matched = 0 if result.upserted_id is not None else result.matched_count
         return UpdateResult(matched, result.modified_count, result.upserted_id)
 
@@ -124,8 +130,8 @@ class MockRowWriter:
         with translated():
             try:
                 result = await self._rows.replace_one(filter, _plain(encode(row)), session=session)
-            except DuplicateKeyError as error:
-                raise DuplicateRowError(None) from error
+            except DuplicateKeyError:
+                raise DuplicateRowError(None) from None
         return await self.current(row["_id"], session=session) if result.matched_count else None
 
 

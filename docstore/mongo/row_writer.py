@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from docstore.core.bson_values import RawDocument
+from docstore.errors import StoreError
 from docstore.mongo.driver import AnySession
 
 
 class DuplicateRowError(Exception):
-    """A unique index has such a row already; a signal between this package and its callers, who name the document."""
+    """
+    A unique index has such a row already; a signal between this package and its callers, who name the document.
+
+    The driver's error is not its cause: that one holds the values.
+    """
 
     def __init__(self, index: str | None) -> None:
         self.index = index
@@ -35,6 +40,18 @@ class Inserted:
     stored: frozenset[int]
     #: The positions at fault, and the index that has such a row already where the server names it.
     duplicates: Mapping[int, str | None]
+    #: What the database said of a row that it refused for another reason, if there was one.
+    refusal: StoreError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What a rewrite of several rows did; those in neither number were changed or deleted meanwhile."""
+
+    #: Rows that are now as they were to be.
+    rewritten: int
+    #: Rows that the database refused.
+    refused: int = 0
 
 
 class RowWriter(Protocol):
@@ -65,7 +82,7 @@ class RowWriter(Protocol):
         """
         ...
 
-    async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> int:
+    async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> Rewritten:
         """Rewrite several rows, each by itself and only if it is still what it was; return how many were."""
         ...
 

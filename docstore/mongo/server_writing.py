@@ -17,7 +17,7 @@ from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase, AnySession, open_collection, settled
 from docstore.mongo.failures import translate, translated
 from docstore.mongo.guard import SIMPLE_COLLATION, guard, guarded_update, row_update
-from docstore.mongo.row_writer import DuplicateRowError, Inserted, UpdateResult
+from docstore.mongo.row_writer import DuplicateRowError, Inserted, Rewritten, UpdateResult
 from docstore.mongo.tag_filters import joined, tagged
 
 _DUPLICATE_KEY: Final = 11000
@@ -91,14 +91,14 @@ class ServerRowWriter:
                 # The row and what is written to it do not fit into one command.
                 return await self._rewrite_in_transaction(raw, row_id, update, session)
             except DuplicateKeyError as error:
-                raise DuplicateRowError(_index(error.details)) from error
+                raise DuplicateRowError(_index(error.details)) from None
         return _bytes(stored)
 
-    async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> int:
+    async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> Rewritten:
         """Rewrite several rows, each by itself and only if it is still what it was; return how many were."""
         collation = await self._own_collation()
         statements: list[dict[str, Any]] = []
-        rewritten = 0
+        rewritten = refused = 0
         for raw, after in pairs:
             statement = guarded_update(raw, after, collation=collation is not _Collation.SIMPLE)
             if statement is None:
@@ -113,7 +113,8 @@ class ServerRowWriter:
                     {"update": self._name, "updates": statements, "ordered": False}, codec_options=CODEC
                 )
             rewritten += answer["n"]
-        return rewritten
+            refused = len(answer.get("writeErrors", ()))
+        return Rewritten(rewritten, refused)
 
     async def overwrite(
         self, id: Any, row: RawDocument, *, field: str, versions: Sequence[int], session: AnySession | None
@@ -130,7 +131,7 @@ class ServerRowWriter:
                     session=session,
                 )
             except DuplicateKeyError as error:
-                raise DuplicateRowError(_index(error.details)) from error
+                raise DuplicateRowError(_index(error.details)) from None
         return _bytes(stored)
 
     async def update(
@@ -157,7 +158,7 @@ class ServerRowWriter:
                     session=session,
                 )
             except DuplicateKeyError as error:
-                raise DuplicateRowError(_index(error.details)) from error
+                raise DuplicateRowError(_index(error.details)) from None
         return UpdateResult(result.matched_count, result.modified_count, result.upserted_id)
 
     async def outside(
@@ -210,7 +211,7 @@ class ServerRowWriter:
                         read_preference=ReadPreference.PRIMARY,
                     )
             except DuplicateKeyError as error:
-                raise DuplicateRowError(_index(error.details)) from error
+                raise DuplicateRowError(_index(error.details)) from None
         return stored
 
     async def _own_collation(self) -> _Collation:
@@ -246,9 +247,9 @@ def _partly(error: BulkWriteError, everything: frozenset[int], *, ordered: bool)
     if not faults:
         # Only the write concern failed: the rows are there, and nobody knows for how long.
         raise StoreUnavailableError(reason="the write concern was not met") from error
-    if any(fault.get("code") != _DUPLICATE_KEY for fault in faults):
-        raise translate(error) from error
-    positions = {int(fault["index"]): _index(fault) for fault in faults}
+    positions = {int(fault["index"]) for fault in faults}
     first = min(positions)
-    stored = {place for place in everything if place < first} if ordered else everything - positions.keys()
-    return Inserted(stored=frozenset(stored), duplicates=positions)
+    stored = {place for place in everything if place < first} if ordered else everything - positions
+    duplicates = {int(fault["index"]): _index(fault) for fault in faults if fault.get("code") == _DUPLICATE_KEY}
+    refusal = translate(error) if len(duplicates) < len(positions) else None
+    return Inserted(stored=frozenset(stored), duplicates=duplicates, refusal=refusal)

@@ -1,30 +1,47 @@
 """The index on (tag, _id) that makes coverage and backfill cheap."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pymongo import ASCENDING
 from pymongo.collation import Collation
+from pymongo.errors import OperationFailure
 
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection, settled
 from docstore.mongo.failures import translated
 
 #: What makes an index on the right keys useless for counting every row.
 _PARTIAL: Final = ("partialFilterExpression", "sparse", "hidden", "collation")
+#: NamespaceNotFound: nothing was ever stored.
+_NO_COLLECTION: Final = 26
 
 
 async def find_tag_index(database: AnyDatabase, collection: str, field: str) -> str | None:
     """
     Return the name of the index on exactly (*field*, `_id`) that holds every row, or None.
 
-    An index with a collation does not count: it holds collation keys instead of text ids.
+    An index with a collation does not count: it holds collation keys instead of text ids. Nor does one that is still
+    being built, by another process for example: no query can use it.
     """
-    rows = open_collection(database, collection)
     with translated():
-        async for index in await settled(rows.list_indexes()):
+        for index in await _finished_indexes(database, collection):
             keys = list(index["key"].items())
             if keys == [(field, ASCENDING), ("_id", ASCENDING)] and not any(name in index for name in _PARTIAL):
                 return str(index["name"])
     return None
+
+
+async def _finished_indexes(database: AnyDatabase, collection: str) -> list[Mapping[str, Any]]:
+    if driver_of(database) is Driver.MOCK:
+        return [index async for index in await settled(open_collection(database, collection).list_indexes())]
+    try:
+        # Without the option, indexes that are being built look like the others. There are 64 at most: one answer.
+        answer = await database.command({"listIndexes": collection, "includeBuildUUIDs": True})
+    except OperationFailure as error:
+        if error.code == _NO_COLLECTION:
+            return []
+        raise
+    return [index for index in answer["cursor"]["firstBatch"] if "buildUUID" not in index]
 
 
 async def build_tag_index(database: AnyDatabase, collection: str, field: str) -> str:

@@ -14,7 +14,7 @@ from docstore.operations.place import Place, place
 from docstore.operations.remove_field import RemoveField
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AddField(FieldOperation):
     """
     Add a field where it is missing.

@@ -9,6 +9,7 @@ from typing import Any
 import bson.errors
 
 from docstore.core.bson_values import decode, encode
+from docstore.core.operation import Operation
 from docstore.core.paths import FieldPath, dotted, overlap, parse_path
 from docstore.errors import InvalidOperationError
 
@@ -103,6 +104,13 @@ def require_choice(operation: str, name: str, value: object, choices: Sequence[s
     if not (isinstance(value, str) and value in choices):
         allowed = " or ".join([*map(repr, choices), *([also] if also else [])])
         raise InvalidOperationError(operation=operation, reason=f"takes {allowed} as {name}")
+
+
+def is_operation(value: object) -> bool:
+    """
+    Tell whether an argument is an operation, and not the class of one.
+    """
+    return isinstance(value, Operation) and not isinstance(value, type)
 
 
 def stored_value(operation: str, what: str, value: Any) -> Any:

@@ -15,7 +15,7 @@ from docstore.core.operation import Assign, FieldOperation, Operation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.core.user_expressions import as_value, parse_expression
 from docstore.errors import InvalidOperationError, NotInvertibleError
-from docstore.operations.arguments import assign
+from docstore.operations.arguments import assign, is_operation
 from docstore.operations.place import Place, place
 from docstore.operations.remove_field import RemoveField
 
@@ -23,7 +23,7 @@ from docstore.operations.remove_field import RemoveField
 _PLAIN: Final = frozenset({str, float, bool, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Compute(FieldOperation):
     """
     Compute a field: by an aggregation expression on the server, by a function in Python, with the same answer.
@@ -71,7 +71,7 @@ class Compute(FieldOperation):
         path = parse_path(self.path)
         if not callable(self.python):
             raise InvalidOperationError(operation="Compute", reason="needs a function as python")
-        if self.inverse is not None and not isinstance(self.inverse, Operation):
+        if self.inverse is not None and not is_operation(self.inverse):
             raise InvalidOperationError(operation="Compute", reason="needs an operation as inverse")
         try:
             parsed = parse_expression(self.expression)

@@ -2,34 +2,20 @@
 Join lists and single values into one list.
 """
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
 
-from docstore.core.bson_values import RawDocument, comparison_key
-from docstore.core.expressions import (
-    Expression,
-    Literal,
-    Ref,
-    absent,
-    is_type,
-    present,
-    readable,
-    set_where,
-    writable,
-)
+from docstore.core.bson_values import RawDocument
+from docstore.core.expressions import absent, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
-from docstore.core.paths import MISSING, FieldPath, parse_path
+from docstore.core.paths import MISSING, parse_path
 from docstore.errors import NotInvertibleError
 from docstore.operations.arguments import assign, fresh, parse_paths, require_apart
-from docstore.operations.place import LISTS, Place, place
+from docstore.operations.elements import first_of_equals, first_of_equals_on_server, joined, joined_on_server
+from docstore.operations.place import Place, place
 from docstore.operations.remove_field import RemoveField
 
-#: Lists of nothing but texts are common, and quick to join.
-_TEXTS: Final = frozenset({str})
 
-
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, init=False, eq=False)
 class ConcatLists(FieldOperation):
     """
     Join lists, and single values as lists of one, into one list.
@@ -88,19 +74,12 @@ class ConcatLists(FieldOperation):
             return
         if not self._replaces:
             self._into.require_absent(document)
-        joined: list[Any] = []
-        for value in found:
-            if isinstance(value, LISTS):
-                joined.extend(value)
-            elif value is not None:
-                joined.append(value)
+        elements = joined(found)
         for dropped in self._dropped:
             dropped.drop(document)
-        if set(map(type, joined)) <= _TEXTS:
-            self._into.put(document, list(dict.fromkeys(joined)) if self.unique else joined)
-            return
-        elements = _first_of_equals(joined) if self.unique else joined
-        self._into.put(document, [fresh(element) for element in elements] if self.keep else elements)
+        if self.unique:
+            elements = first_of_equals(elements)
+        self._into.put(document, fresh(elements) if self.keep else elements)
 
     def invert(self) -> RemoveField:
         """
@@ -117,30 +96,12 @@ class ConcatLists(FieldOperation):
         Set the list where there is a source, unset the sources.
         """
         into, paths = self._into.path, [place.path for place in self._sources]
-        joined: Expression = {"$concatArrays": [_as_list(path) for path in paths]}
+        elements = joined_on_server(paths)
         if self.unique:
-            joined = _unique_elements(joined)
+            elements = first_of_equals_on_server(elements)
         requires = [*readable(*paths), *writable(into)]
         if not self._replaces:
             requires.append(absent(into))
-        action = Assign((set_where(into, joined, {"$or": [present(path) for path in paths]}),))
+        action = Assign((set_where(into, elements, {"$or": [present(path) for path in paths]}),))
         removed = tuple(place.path for place in self._dropped)
         return Program(tuple(requires), (action, Remove(removed)) if removed else (action,))
-
-
-def _first_of_equals(values: Sequence[Any]) -> list[Any]:
-    kept: dict[Hashable, Any] = {}
-    for value in values:
-        kept.setdefault(comparison_key(value), value)
-    return list(kept.values())
-
-
-def _as_list(path: FieldPath) -> Expression:
-    single = {"$cond": [is_type(Ref(path), "missing", "null"), Literal([]), [Ref(path)]]}
-    return {"$cond": [{"$isArray": [Ref(path)]}, Ref(path), single]}
-
-
-def _unique_elements(elements: Expression) -> Expression:
-    seen = {"$in": ["$$this", "$$value"]}
-    grown = {"$concatArrays": ["$$value", ["$$this"]]}
-    return {"$reduce": {"input": elements, "initialValue": Literal([]), "in": {"$cond": [seen, "$$value", grown]}}}

@@ -17,7 +17,7 @@ from docstore.operations.server_conversions import SERVER_CONVERSIONS
 from docstore.operations.value import Value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ConvertType(FieldOperation):
     """
     Convert a field to another type, without losing anything.

@@ -13,7 +13,7 @@ from docstore.operations.place import Place, place
 from docstore.operations.remove_field import RemoveField
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CopyField(FieldOperation):
     """
     Copy a field to another place and leave the original.

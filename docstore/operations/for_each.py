@@ -11,13 +11,13 @@ from docstore.core.operation import Assign, FieldOperation, Operation, Program
 from docstore.core.paths import MISSING, parse_path
 from docstore.core.program import conditions, transformed
 from docstore.errors import InvalidOperationError, OperationRefusedError
-from docstore.operations.arguments import assign
+from docstore.operations.arguments import assign, is_operation
 from docstore.operations.place import LISTS, Place, fields_of, place
 
 _ITEM: Final = "dsItem"
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True, init=False, eq=False)
 class ForEach(FieldOperation):
     """
     Apply operations to every element of a list of documents.
@@ -47,7 +47,7 @@ class ForEach(FieldOperation):
         path = parse_path(list_path)
         if not operations:
             raise InvalidOperationError(operation="ForEach", reason="was given no operations")
-        if not all(isinstance(operation, Operation) for operation in operations):
+        if not all(map(is_operation, operations)):
             raise InvalidOperationError(operation="ForEach", reason="takes operations only")
         assign(self, list_path=list_path, operations=operations, _place=place("ForEach", path))
         assign(self, reads=frozenset({path}), writes=frozenset({path}))

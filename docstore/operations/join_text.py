@@ -14,7 +14,7 @@ from docstore.operations.place import Place, place
 from docstore.operations.split_text import SplitText
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class JoinText(FieldOperation):
     """
     Join texts into one field.

@@ -20,7 +20,7 @@ from docstore.operations.value import Value
 _EXACT: Final = frozenset({str, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MapValues(FieldOperation):
     """
     Replace values by a table.

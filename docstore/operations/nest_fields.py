@@ -14,7 +14,7 @@ from docstore.operations.place import Place, fields_of, place
 from docstore.operations.unnest_fields import UnnestFields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NestFields(FieldOperation):
     """
     Gather fields into a sub-document, under their own names or new ones.

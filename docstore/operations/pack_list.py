@@ -14,7 +14,7 @@ from docstore.operations.place import Place, place
 from docstore.operations.unpack_list import UnpackList
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PackList(FieldOperation):
     """
     Gather fields into one list, each at its position.

@@ -10,11 +10,11 @@ from docstore.core.expressions import readable
 from docstore.core.operation import FieldOperation, Operation, Program, Remove
 from docstore.core.paths import MISSING, parse_path
 from docstore.errors import InvalidOperationError, NotInvertibleError
-from docstore.operations.arguments import assign, stored_value
+from docstore.operations.arguments import assign, is_operation, stored_value
 from docstore.operations.place import Place, place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RemoveField(FieldOperation):
     """
     Remove a field, whatever it holds.
@@ -42,7 +42,7 @@ class RemoveField(FieldOperation):
     """
 
     path: str
-    default: Any = field(default=MISSING, kw_only=True)
+    default: Any = MISSING
     restore: Operation | None = field(default=None, kw_only=True)
     _place: Place = field(init=False, repr=False, compare=False)
 
@@ -58,7 +58,7 @@ class RemoveField(FieldOperation):
     def _check_restore(self, restore: Operation) -> None:
         if self.default is not MISSING:
             raise InvalidOperationError(operation="RemoveField", reason="takes default or restore, not both")
-        if not isinstance(restore, Operation) or restore.writes != {parse_path(self.path)}:
+        if not is_operation(restore) or restore.writes != {parse_path(self.path)}:
             raise InvalidOperationError(
                 operation="RemoveField", reason=f"needs an operation that writes {self.path!r} alone as restore"
             )

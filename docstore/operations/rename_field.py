@@ -12,7 +12,7 @@ from docstore.operations.arguments import assign, require_apart
 from docstore.operations.place import Place, place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RenameField(FieldOperation):
     """
     Give a field another name, or another place in or out of sub-documents.

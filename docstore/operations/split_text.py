@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from docstore.operations.join_text import JoinText
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SplitText(FieldOperation):
     """
     Split a text into several fields. What is left over goes to the last, separators included.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from docstore.operations.nest_fields import NestFields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UnnestFields(FieldOperation):
     """
     Bring fields of a sub-document out of it, and remove the sub-document once it is empty.

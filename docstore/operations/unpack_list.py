@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from docstore.operations.pack_list import PackList
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UnpackList(FieldOperation):
     """
     Bring the elements of a list into fields, by position.

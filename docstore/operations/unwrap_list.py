@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from docstore.operations.wrap_in_list import WrapInList
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UnwrapList(FieldOperation):
     """
     Put a list's first element in its place.

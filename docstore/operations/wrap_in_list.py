@@ -13,7 +13,7 @@ from docstore.operations.place import LISTS, Place, place
 from docstore.operations.unwrap_list import UnwrapList
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class WrapInList(FieldOperation):
     """
     Make a value the only element of a list.

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from docstore.core.document import Document, set_origin_row
 from docstore.core.kind import Kind
-from docstore.errors import DocumentExistsError, DocumentNotFoundError
+from docstore.errors import DocumentExistsError, DocumentNotFoundError, StoreError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.row_writer import UpdateResult
 from docstore.mongo.writing import open_row_writer
@@ -73,6 +73,7 @@ class Collection(CollectionReads[D]):
 
         Raises:
             DocumentExistsError: For the first that exists already; its notes tell how many were stored.
+            StoreRejectedError: The database refused one for another reason; its notes tell the same.
             InvalidDocumentError, UnstorableValueError: One could not be read back; nothing was written.
         """
         rows = [self._composer.new(document) for document in documents]
@@ -81,9 +82,11 @@ class Collection(CollectionReads[D]):
         outcome = await self._writer.insert(rows, ordered=ordered, session=session)
         for place in outcome.stored:
             set_origin_row(documents[place], rows[place])
-        if outcome.duplicates:
+        error: StoreError | None = outcome.refusal
+        if error is None and outcome.duplicates:
             first = min(outcome.duplicates)
             error = DocumentExistsError(kind=self.kind.name, id=documents[first].id, index=outcome.duplicates[first])
+        if error is not None:
             if len(rows) > 1:
                 error.add_note(f"{len(outcome.stored)} of {len(rows)} documents were stored")
             raise error
@@ -112,7 +115,8 @@ class Collection(CollectionReads[D]):
             session: The session to write in.
 
         Raises:
-            ConflictError: The row changed or went since it was read; nothing was written.
+            ConflictError: The row changed or went since it was read; nothing was written. That docstore itself has
+                merely rewritten it to the latest version is no change.
             UnguardedReplaceError: The document was never read, and neither *if_token* nor *unguarded* was given.
             DocumentNotFoundError: With *unguarded*: there is no row with this id.
             DocumentExistsError: Another row has the same unique key.

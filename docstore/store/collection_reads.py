@@ -12,7 +12,7 @@ from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import RowWriter
 from docstore.store.cursor import Cursor, OnError
-from docstore.store.encoding import storable
+from docstore.store.encoding import sendable
 from docstore.store.query import Queries
 from docstore.store.rows import RowReader
 from docstore.store.write_back import WriteBack
@@ -179,7 +179,7 @@ class CollectionReads(Generic[D]):
         return self._offering_queries if session is None else self._queries
 
     def _filter(self, filter: _Filter) -> dict[str, Any]:
-        return {path: storable(value, kind=self.kind.name, path=path) for path, value in (filter or {}).items()}
+        return {path: sendable(value, kind=self.kind.name, path=path) for path, value in (filter or {}).items()}
 
     def _value(self, id: Any) -> Any:
-        return storable(id, kind=self.kind.name, path="_id")
+        return sendable(id, kind=self.kind.name, path="_id")

@@ -10,8 +10,8 @@ from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.merge import merge
 from docstore.core.paths import MISSING
-from docstore.core.row_faults import decoded
-from docstore.errors import InvalidDocumentError, ModelFieldError, UpdateRefusedError
+from docstore.core.row_faults import upgraded
+from docstore.errors import DocumentError, InvalidDocumentError, ModelFieldError, UpdateRefusedError
 from docstore.store.encoding import dumped, encoded, storable
 from docstore.store.rows import RowReader
 
@@ -48,6 +48,15 @@ class RowComposer(Generic[D]):
         """Return a document's `_id` as it is stored."""
         return storable(document.id, kind=self._kind.name, path="_id")
 
+    def same(self, first: bytes, second: bytes) -> bool:
+        """Tell whether two stored rows are one and the same at the latest shape; unreadable ones never are."""
+        try:
+            one = upgraded(first, self._kind)
+            other = upgraded(second, self._kind)
+        except DocumentError:
+            return False
+        return one.keys() == other.keys() and all(identical(value, other[name]) for name, value in one.items())
+
     def upgraded(self, raw: bytes) -> RawDocument:
         """
         Return a stored row at the latest shape, as the model takes it.
@@ -56,7 +65,7 @@ class RowComposer(Generic[D]):
             DocumentError: The row cannot be read; see `RowReader.read`.
         """
         self._reader.read(raw)
-        return self._kind.upgrade(decoded(raw, self._kind))
+        return upgraded(raw, self._kind)
 
     def changed(self, document: D, raw: bytes) -> RawDocument:
         """
@@ -73,7 +82,7 @@ class RowComposer(Generic[D]):
         now = self._settled(document)
         if not identical(before["_id"], now["_id"]):
             raise UpdateRefusedError(kind=kind.name, reason="the document's id was changed")
-        stored = kind.upgrade(decoded(raw, kind))
+        stored = upgraded(raw, kind)
         if identical(before, now):
             return stored
         merged = merge(stored, before, now)

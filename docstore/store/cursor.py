@@ -1,5 +1,6 @@
 """The rows that a query yields, as documents at the latest shape."""
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -7,7 +8,7 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 import structlog
 
-from docstore.errors import DocumentError
+from docstore.errors import CursorBrokenError, DocumentError
 
 T = TypeVar("T")
 
@@ -40,6 +41,8 @@ class Cursor(Generic[T]):
     where the first one stopped. `async with` or `close` give the server's cursor back early; a cursor that was read
     to its end, or stopped by an error, is closed.
 
+    Where a fetch failed or was cancelled, every further call raises `CursorBrokenError`: nobody knows what is left.
+
     A row that cannot be read (`DocumentError`) is raised where it stands, after every row before it was yielded, and
     ends the iteration. With `on_error="skip"` it is left out, logged without its values, and listed in `skipped`.
     """
@@ -59,6 +62,7 @@ class Cursor(Generic[T]):
         self._batches: AsyncGenerator[bytes, None] = open_batches(report)
         self._rows: Iterator[T] = iter(())
         self._skipped: list[SkippedRow] = []
+        self._broken = False
 
     @property
     def skipped(self) -> tuple[SkippedRow, ...]:
@@ -96,8 +100,9 @@ class Cursor(Generic[T]):
             return documents
         try:
             documents.extend(self._rows)
-            async for batch in self._batches:
-                documents.extend(self._read_batch(batch, self._report))
+            with contextlib.suppress(StopAsyncIteration):
+                while True:
+                    documents.extend(self._read_batch(await self._next_batch(), self._report))
         except DocumentError:
             await self.close()
             raise
@@ -117,9 +122,20 @@ class Cursor(Generic[T]):
         await self.close()
 
     async def _fetch(self) -> None:
+        self._rows = self._read_batch(await self._next_batch(), self._report)
+
+    async def _next_batch(self) -> bytes:
         """Read the next batch; `StopAsyncIteration` passes through at the end."""
-        batch = await anext(self._batches)
-        self._rows = self._read_batch(batch, self._report)
+        if self._broken:
+            raise CursorBrokenError(kind=self._kind)
+        try:
+            return await anext(self._batches)
+        except StopAsyncIteration:
+            raise
+        except BaseException:
+            # Whatever broke off the generator, a cancellation too, it now looks like one that came to its end.
+            self._broken = True
+            raise
 
     def _skip(self, error: DocumentError) -> None:
         row = SkippedRow(id=getattr(error, "id", None), error=type(error).__name__)

@@ -97,6 +97,19 @@ def storable(value: Any, *, kind: str, path: str) -> Any:
     return _converted(value, kind=kind, path=path)
 
 
+def sendable(value: Any, *, kind: str, path: str) -> Any:
+    """
+    Return a part of a question (an id, a filter's condition, an operator's argument) as BSON can hold it.
+
+    Raises:
+        UnstorableValueError: It cannot; carries the path and the type of what was found there.
+    """
+    result = storable(value, kind=kind, path=path)
+    if type(result) is not ObjectId:
+        encoded({path: result}, kind=kind)
+    return result
+
+
 def encoded(row: Mapping[str, Any], *, kind: str) -> bytes:
     """
     Encode a row as it is stored.
@@ -107,9 +120,10 @@ def encoded(row: Mapping[str, Any], *, kind: str) -> bytes:
     """
     try:
         return encode(row)
-    except (BSONError, ValueError, OverflowError) as error:
+    except (BSONError, ValueError, OverflowError):
         path, value = _culprit(row)
-        raise UnstorableValueError(kind=kind, path=path, found=type(value).__name__) from error
+        # The cause would show the value in every traceback.
+        raise UnstorableValueError(kind=kind, path=path, found=type(value).__name__) from None
 
 
 def _converted(value: Any, *, kind: str, path: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel
 
-from docstore.core.document import Document
+from docstore.core.document import Document, misnomers
 from docstore.core.kind import Kind
 from docstore.core.query import read_query
 from docstore.errors import QueryRefusedError
@@ -35,7 +35,8 @@ class Queries(Generic[D]):
     above latest, rows below the floor, and rows whose tag is no version. Reading one that matches raises its error.
 
     Every method raises:
-        QueryRefusedError: The filter or a sort key names the tag, which is docstore's.
+        QueryRefusedError: The filter or a sort key names the tag, which is docstore's, or a field by a name that it
+            has in the model only (`id` for `_id`).
         StaleQueryError: The query needs older rows that cannot be brought along: functions write these paths, an
             operator such as `$text` cannot follow an upgrade, too many rows need Python, the server is a standalone.
             Carries paths, versions, the number of rows and the reason.
@@ -45,6 +46,7 @@ class Queries(Generic[D]):
     def __init__(self, database: AnyDatabase, kind: Kind[D], reader: RowReader[D]) -> None:
         self._kind = kind
         self._reader = reader
+        self._misnomers = misnomers(kind.model)
         self._source = RowSource(database, kind.collection)
         self._stale = (
             StaleQueriesInMemory(self._source, kind)
@@ -206,4 +208,11 @@ class Queries(Generic[D]):
                 reason=f"it names the tag {self._kind.version_field!r}",
                 advice="every row is found at the latest shape; how many are stored at which version is coverage",
             )
+        for name, stored in self._misnomers.items():
+            if query.paths.names(name):
+                raise QueryRefusedError(
+                    kind=self._kind.name,
+                    reason=f"it names {name!r}, which rows hold as {stored!r}",
+                    advice="filters and sort keys name fields as they are stored",
+                )
         return query

@@ -33,14 +33,14 @@ class Replacements(Generic[D]):
         raw = get_origin_row(document)
         if raw is None:
             raise UnguardedReplaceError(kind=self._kind.name, id=document.id)
-        if not await self._store_changes(document, raw, session):
-            raise ConflictError(kind=self._kind.name, id=document.id)
+        await self._replace_row(document, raw, session)
 
     async def replace_matching(self, document: D, token: str, session: AnySession | None) -> None:
         """Store in what a document differs from the row with this token."""
         raw = await self._writer.current(self._composer.id_of(document), session=session)
-        if raw is None or not fits(token, raw) or not await self._store_changes(document, raw, session):
+        if raw is None or not fits(token, raw):
             raise ConflictError(kind=self._kind.name, id=document.id)
+        await self._replace_row(document, raw, session)
 
     async def overwrite(self, document: D, session: AnySession | None) -> None:
         """Store the whole document over whatever row is there, unless that is one that this code cannot read."""
@@ -77,6 +77,18 @@ class Replacements(Generic[D]):
                 return document
             await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=id, tries=TRIES)
+
+    async def _replace_row(self, document: D, raw: bytes, session: AnySession | None) -> None:
+        """Store in what a document differs from the row *raw*, also if that was merely rewritten meanwhile."""
+        for tries in range(1, TRIES + 1):
+            if await self._store_changes(document, raw, session):
+                return
+            now = await self._writer.current(self._composer.id_of(document), session=session)
+            # A rewrite by the backfill or by write-back changes the row's version, and nothing that anybody wrote.
+            if now is None or not self._composer.same(raw, now):
+                raise ConflictError(kind=self._kind.name, id=document.id, tries=tries)
+            raw = now
+        raise ConflictError(kind=self._kind.name, id=document.id, tries=TRIES)
 
     async def _store_changes(self, document: D, raw: bytes, session: AnySession | None) -> bool:
         """Write what turns the row *raw* into the document; tell whether the row was still there."""

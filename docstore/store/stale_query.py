@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.kind import Kind
 from docstore.core.query import QueryPaths, shown, untouched_part
-from docstore.core.row_faults import decoded
+from docstore.core.row_faults import upgraded
 from docstore.core.stale_query import (
     AS_STORED_AGAIN,
     NO_ROW,
@@ -256,7 +256,7 @@ class StaleQueries:
 
     def _upgraded_document(self, raw: bytes, report: Report | None) -> RawDocument | None:
         try:
-            document = lifted(self._kind, raw)
+            document = upgraded(raw, self._kind)
         except DocumentError as error:
             if report is None:
                 raise
@@ -290,9 +290,3 @@ def stale(kind: Kind[Any], decision: Decision, rows: int, reason: str) -> StaleQ
     versions = sorted({start(kind, version) for version in decision.versions})
     paths = shown(decision.touched)
     return StaleQueryError(kind=kind.name, paths=paths, versions=versions, rows=rows, reason=reason)
-
-
-def lifted(kind: Kind[Any], raw: bytes) -> RawDocument:
-    """Return a stored row at latest, or raise the `DocumentError` that says why it cannot be."""
-    row = decoded(raw, kind)
-    return kind.chain.lift(row, kind.version(row), kind.latest)

@@ -6,7 +6,7 @@ from typing import Any
 
 from docstore.core.bson_values import RawDocument, decode
 from docstore.core.kind import Kind
-from docstore.core.row_faults import decoded
+from docstore.core.row_faults import decoded, upgraded
 from docstore.core.stale_query import Way, decide, old_versions, stands_at
 from docstore.errors import DocumentError
 from docstore.mongo.driver import AnySession
@@ -14,7 +14,7 @@ from docstore.mongo.reading import Batches, RowSource
 from docstore.mongo.scratch import query_in_memory
 from docstore.mongo.stored_versions import stored_versions
 from docstore.store.cursor import Report
-from docstore.store.stale_query import Query, lifted, stale
+from docstore.store.stale_query import Query, stale
 
 
 class StaleQueriesInMemory:
@@ -58,7 +58,7 @@ class StaleQueriesInMemory:
         rows: list[tuple[RawDocument, bytes]] = []
         for raw, matters in zip(raws, mattering, strict=True):
             try:
-                rows.append((lifted(self._kind, raw) if matters else decode(raw), raw))
+                rows.append((upgraded(raw, self._kind) if matters else decode(raw), raw))
             except DocumentError as error:
                 if report is None:
                     raise

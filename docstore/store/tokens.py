@@ -36,4 +36,4 @@ def row_token(row: bytes) -> str:
 
 def fits(token: str, row: bytes) -> bool:
     """Tell whether a token is that of a stored row; a malformed one is of none."""
-    return hmac.compare_digest(token.encode(), row_token(row).encode())
+    return hmac.compare_digest(token.encode(errors="replace"), row_token(row).encode())

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.document import Document
+from docstore.core.document import Document, misnomers
 from docstore.core.kind import Kind
 from docstore.core.query import read_query
 from docstore.core.row_faults import decoded
@@ -12,7 +12,7 @@ from docstore.errors import ConflictError, DocumentExistsError, UpdateRefusedErr
 from docstore.mongo.driver import AnySession
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter, UpdateResult
 from docstore.store.composing import RowComposer
-from docstore.store.encoding import storable
+from docstore.store.encoding import sendable
 from docstore.store.pauses import TRIES, Pause
 from docstore.store.query import Queries
 
@@ -53,6 +53,7 @@ class Updates(Generic[D]):
         kind = self._kind
         checked = _checked(kind, filter, operators)
         with_tag = _with_tag(kind, checked) if upsert else checked
+        picked = None if array_filters is None else sendable(array_filters, kind=kind.name, path="array_filters")
 
         async def write(where: Mapping[str, Any], *, insert: bool) -> UpdateResult:
             return await self._writer.update(
@@ -62,7 +63,7 @@ class Updates(Generic[D]):
                 version=kind.latest,
                 many=many,
                 upsert=insert,
-                array_filters=array_filters,
+                array_filters=picked,
                 session=session,
             )
 
@@ -138,8 +139,14 @@ def _checked(kind: Kind[Any], filter: Mapping[str, Any], operators: Mapping[str,
     def refuse(reason: str) -> UpdateRefusedError:
         return UpdateRefusedError(kind=kind.name, reason=reason)
 
-    if read_query(filter).names(kind.version_field):
+    elsewhere = misnomers(kind.model)
+    looked_at = read_query(filter)
+    if looked_at.names(kind.version_field):
         raise refuse(f"its filter names the tag {kind.version_field!r}; rows are found at the latest shape")
+    misnamed = [name for name in elsewhere if looked_at.names(name)]
+    if misnamed:
+        name = misnamed[0]
+        raise refuse(f"its filter names {name!r}, which rows hold as {elsewhere[name]!r}")
     if not isinstance(operators, Mapping) or not operators:
         raise refuse("it needs update operators, such as {'$set': {...}}")
     for operator, fields in operators.items():
@@ -147,13 +154,23 @@ def _checked(kind: Kind[Any], filter: Mapping[str, Any], operators: Mapping[str,
             raise refuse("it is a whole document: use replace() or modify()")
         if not isinstance(fields, Mapping):
             raise refuse(f"{operator} needs a document of paths")
-        paths = [*fields, *(fields.values() if operator == "$rename" else ())]
-        touched = {str(path).split(".", 1)[0] for path in paths}
-        if kind.version_field in touched:
-            raise refuse(f"{operator} touches the tag {kind.version_field!r}, which docstore writes")
-        if "_id" in touched and operator != "$setOnInsert":
-            raise refuse(f"{operator} touches the _id, which never changes")
+        reason = _touches(kind, operator, fields, elsewhere)
+        if reason is not None:
+            raise refuse(f"{operator} {reason}")
     return {
-        operator: {path: storable(value, kind=kind.name, path=path) for path, value in fields.items()}
+        operator: {path: sendable(value, kind=kind.name, path=path) for path, value in fields.items()}
         for operator, fields in operators.items()
     }
+
+
+def _touches(kind: Kind[Any], operator: str, fields: Mapping[str, Any], elsewhere: Mapping[str, str]) -> str | None:
+    """Return what an operator touches and must not, or None."""
+    paths = [*fields, *(fields.values() if operator == "$rename" else ())]
+    touched = {str(path).split(".", 1)[0] for path in paths}
+    if kind.version_field in touched:
+        return f"touches the tag {kind.version_field!r}, which docstore writes"
+    if "_id" in touched and operator != "$setOnInsert":
+        return "touches the _id, which never changes"
+    for name in sorted(touched & elsewhere.keys()):
+        return f"names {name!r}, which rows hold as {elsewhere[name]!r}"
+    return None

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import structlog
 
-from docstore.core.bson_values import RawDocument, decode
 from docstore.core.kind import Kind
-from docstore.mongo.row_writer import RowWriter
+from docstore.core.row_faults import upgraded
+from docstore.errors import DocumentError
+from docstore.mongo.row_writer import Rewritten, RowWriter
 
 #: How many rows may wait. What comes on top is dropped: the row stays old, and the next read offers it again.
 CAPACITY: Final = 1024
@@ -30,7 +31,7 @@ class WriteBackStatistics:
     conflicts: int
     #: Rows not even tried: the queue was full, or the store was closed.
     dropped: int
-    #: Rows whose write failed, because the database refused it or was not reachable.
+    #: Rows whose write failed, because the database refused it (a unique index has such a row) or was not reachable.
     failed: int
     #: Rows in the queue, or being written.
     waiting: int
@@ -133,12 +134,23 @@ class WriteBack:
         return None
 
     async def _write(self, batch: list[_Offer]) -> None:
-        writer = batch[0].writer
-        pairs: list[tuple[bytes, RawDocument]] = [(offer.raw, offer.kind.upgrade(decode(offer.raw))) for offer in batch]
+        kind, writer = batch[0].kind, batch[0].writer
+        pairs = []
+        failed = 0
+        for offer in batch:
+            try:
+                pairs.append((offer.raw, upgraded(offer.raw, kind)))
+            except DocumentError:
+                # The model takes more than BSON holds; the other rows are written all the same.
+                failed += 1
         if len(pairs) == 1:
             # By itself a row may be of any size.
-            rewritten = int(await writer.rewrite(*pairs[0], session=None) is not None)
+            outcome = Rewritten(int(await writer.rewrite(*pairs[0], session=None) is not None))
         else:
-            rewritten = await writer.rewrite_many(pairs)
-        self._stored += rewritten
-        self._conflicts += len(batch) - rewritten
+            outcome = await writer.rewrite_many(pairs)
+        failed += outcome.refused
+        if failed:
+            _log.warning("write_back_refused", kind=kind.name, rows=failed)
+        self._failed += failed
+        self._stored += outcome.rewritten
+        self._conflicts += len(batch) - failed - outcome.rewritten

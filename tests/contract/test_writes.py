@@ -1,16 +1,19 @@
+import traceback
 from typing import Any
 
 import pytest
 from bson.int64 import Int64
 from bson.objectid import ObjectId
+from pydantic import Field
 
-from docstore import Collection, Store, UpdateResult, version_token
+from docstore import Collection, Document, Kind, Step, Store, UpdateResult, version_token
 from docstore.errors import (
     ConflictError,
     DocumentExistsError,
     DocumentNotFoundError,
     InvalidDocumentError,
     NewerVersionError,
+    QueryRefusedError,
     RetiredVersionError,
     UnguardedReplaceError,
     UnknownVersionError,
@@ -164,6 +167,29 @@ async def test_replace_after_another_writer_raises_and_writes_nothing(places: Co
         await places.replace(place)
     assert caught.value.id == 1
     assert await rows.find_one({"_id": 1}) == stored(2, foreign=1)
+
+
+async def test_replace_after_a_mere_rewrite_to_the_latest_version_is_no_conflict(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_one(stored(1, unknown=1))
+    place, other = await places.get(1), await places.get(1)
+    await places.modify(1, lambda same: same)
+    place.visits = 5
+    await places.replace(place)
+    assert await rows.find_one({"_id": 1}) == stored(3, unknown=1, visits=5)
+    with pytest.raises(ConflictError):
+        await places.replace(visited(other))
+
+
+async def test_replace_after_another_writer_that_put_an_equal_value_of_another_type_raises(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_one(stored(1, more="a"))
+    place = await places.get(1)
+    await rows.replace_one({"_id": 1}, stored(3, more=["a"]))
+    with pytest.raises(ConflictError):
+        await places.replace(visited(place))
 
 
 async def test_replace_of_a_row_that_went_raises_and_does_not_bring_it_back(
@@ -422,6 +448,26 @@ async def test_update_with_upsert_finds_the_old_row(places: Collection[Place], r
     assert await rows.find_one({"_id": 1}) == stored(3, visits=1)
 
 
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("tag", [{}, {"schema_version": None}])
+@pytest.mark.parametrize("detect", [None, lambda _: 1])
+async def test_update_of_an_untagged_row_that_has_the_latest_shape_already_tags_and_updates_it(
+    any_database: Any,
+    rows: Any,
+    many: bool,  # noqa: FBT001
+    tag: dict[str, Any],
+    detect: Any,
+) -> None:
+    kind = Kind("place", collection="places", model=Place, detect=detect)
+    places = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    await rows.insert_one({"_id": 1, "name": "Oslo", "visits": 1, **tag})
+    by_name = {"name": "Oslo"}
+    assert (await places.update(by_name, {"$inc": {"visits": 1}}, many=many)).matched == 1
+    assert (await places.update(by_name, {"$inc": {"visits": 1}}, many=many, upsert=True)).upserted_id is None
+    found = [row async for row in rows.find({})]
+    assert found == [{"_id": 1, "name": "Oslo", "visits": 3, "schema_version": 1}]
+
+
 async def test_update_with_upsert_of_a_key_that_another_row_has_raises(places: Collection[Place], rows: Any) -> None:
     await rows.insert_one(stored(3))
     with pytest.raises(DocumentExistsError):
@@ -509,10 +555,83 @@ async def test_update_by_the_tag_is_refused(places: Collection[Place], rows: Any
         await places.update({"schema_version": 1}, {"$inc": {"visits": 1}})
 
 
+async def test_names_that_only_the_model_has_are_refused(any_database: Any) -> None:
+    class Aliased(Document):
+        label: str = Field("", alias="l")
+        l2: str = ""
+
+    kind = Kind("thing", collection="places", model=Aliased)
+    things = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    await things.insert(Aliased(id=1, l="a"))
+    for name in ("id", "label"):
+        queries: list[Any] = [
+            lambda name=name: things.find({name: 1}).to_list(),
+            lambda name=name: things.find(sort=[(name, 1)]).to_list(),
+            lambda name=name: things.find_one({"$or": [{"l2": 1}, {name: 1}]}),
+            lambda name=name: things.count({"$expr": {"$eq": [f"${name}", 1]}}),
+        ]
+        for query in queries:
+            with pytest.raises(QueryRefusedError, match=f"'{name}', which rows hold as"):
+                await query()
+        for where, operators in [({name: 1}, {"$set": {"l2": "b"}}), ({"_id": 1}, {"$set": {name: "b"}})]:
+            with pytest.raises(UpdateRefusedError, match=f"'{name}', which rows hold as"):
+                await things.update(where, operators, upsert=True)
+    assert await things.find({"_id": 1, "l": "a"}, sort=[("l2", 1)]).to_list() == [Aliased(id=1, l="a")]
+
+
 async def test_update_stores_models_as_documents(places: Collection[Place], rows: Any) -> None:
     await rows.insert_one(stored(3))
     await places.update({"_id": 1}, {"$set": {"at": Point(x=1, y=2)}, "$push": {"parts": Point(x=3, y=4)}})
     assert await rows.find_one({"_id": 1}) == stored(3, at={"x": 1.0, "y": 2.0}, parts=[{"x": 3.0, "y": 4.0}])
+
+
+# --- what has no place in BSON ------------------------------------------------------------------------------------
+
+UNSTORABLE = [2**70, "\ud800hunter2", {"a\0b": 1}, object()]
+
+
+@pytest.mark.parametrize("value", UNSTORABLE)
+async def test_a_question_that_has_no_place_in_bson_is_named_by_path_and_not_by_value(
+    places: Collection[Place], value: Any
+) -> None:
+    attempts: list[Any] = [
+        lambda: places.get(value),
+        lambda: places.delete(value),
+        lambda: places.modify(value, visited),
+        lambda: places.count({"name": value}),
+        lambda: places.find({"name": {"$in": [value]}}).to_list(),
+        lambda: places.find_one({"$or": [{"name": value}]}),
+        lambda: places.update({"name": value}, {"$inc": {"visits": 1}}),
+        lambda: places.update({"_id": 1}, {"$set": {"name": value}}),
+        lambda: places.update({"_id": 1}, {"$set": {"tags.$[t]": "a"}}, array_filters=[{"t": value}]),
+    ]
+    for attempt in attempts:
+        with pytest.raises(UnstorableValueError) as caught:
+            await attempt()
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_an_upgrader_whose_result_has_no_place_in_bson_fails_its_row(any_database: Any, rows: Any) -> None:
+    def upgrade(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "slug": row["name"], "seen": {row["name"]}}
+
+    kind = Kind("place", collection="places", model=Place, steps=[Step(upgrade=upgrade, writes=["seen", "slug"], to=2)])
+    places = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    before = {"_id": 1, "name": "hunter2", "schema_version": 1}
+    await rows.insert_one(before)
+    place = await places.get(1)
+    place.visits = 1
+    attempts = [
+        places.modify(1, visited),
+        places.replace(place),
+        places.update({"_id": 1}, {"$inc": {"visits": 1}}),
+    ]
+    for attempt in attempts:
+        with pytest.raises(UpgradeFailedError) as caught:
+            await attempt
+        assert (caught.value.id, caught.value.version, caught.value.step) == (1, 1, 2)
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert await rows.find_one({"_id": 1}) == before
 
 
 # --- delete -------------------------------------------------------------------------------------------------------

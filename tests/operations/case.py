@@ -27,11 +27,13 @@ class Case:
         operation: The operation.
         expected: Makes documents whose types are those that the operation expects.
         before: Makes documents for which the inverse is exact; None if the operation has none.
+        odd: Makes documents on the edges of what the operation takes; by default expected ones, disturbed.
     """
 
     operation: Operation
     expected: Maker
     before: Maker | None
+    odd: Maker | None = None
 
     @property
     def name(self) -> str:
@@ -70,7 +72,16 @@ def maybe(random: Random, value: Any, share: float = 0.7) -> Any:
     return value if random.random() < share else ...
 
 
-def disturbed(random: Random, operation: Operation, given: RawDocument) -> RawDocument:
+def odd_row(random: Random, case: Case) -> RawDocument:
+    """
+    Return a document that the operation may not expect.
+    """
+    if case.odd is not None and random.random() < 0.7:
+        return case.odd(random)
+    return _disturbed(random, case.operation, case.expected(random))
+
+
+def _disturbed(random: Random, operation: Operation, given: RawDocument) -> RawDocument:
     """
     Return a document in which something at or above the operation's paths is not as it should be.
     """

@@ -1,202 +1,272 @@
 """
-Rows in quarantine: listed, shown and tried again, on a real server.
+Rows that cannot be upgraded: left as they are, put aside by record, and no obstacle to the others (P5).
 """
 
+import datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from bson import ObjectId
-from pymongo import MongoClient
+from bson.decimal128 import Decimal128
+from bson.raw_bson import RawBSONDocument
+from pymongo.asynchronous.database import AsyncDatabase
 
-from docstore import Kind, Step, commands
-from docstore.errors import NotQuarantinedError, VersionRangeError
-from tests.kinds import Place, add_slug, place_kind, stored
+from docstore import Document, Kind, Step
+from docstore import operations as ops
+from docstore.commands import backfill, coverage
+from docstore.core.bson_values import CODEC, encode
+from tests.kinds import place_kind, stored
 
-Database = Any
+SECRET = "hunter2"  # noqa: S105 - stands for any value of a row
 
 
-def strict_slug(row: dict[str, Any]) -> dict[str, Any]:
-    if row["name"] == "odd":
-        raise ValueError(f"secret {row['name']}")
-    return add_slug(row)
+class Note(Document):
+    text: str
+    count: int = 0
 
 
-def broken_kind() -> Kind[Place]:
-    """
-    The kind whose last step fails on rows that are called odd.
-    """
-    steps = [*place_kind().steps[:1], Step(upgrade=strict_slug, writes=["slug"], to=3)]
-    return Kind("place", collection="places", model=Place, steps=steps)
+def kind_with(upgrade: Callable[[dict[str, Any]], Any]) -> Kind[Note]:
+    return Kind("note", collection="notes", model=Note, steps=[Step(upgrade=upgrade, to=2)])
 
 
-async def put_aside(database: Database, *rows: dict[str, Any]) -> None:
-    await database.places.insert_many(rows)
-    await commands.backfill(database, broken_kind())
+async def records(database: Any) -> list[dict[str, Any]]:
+    return [row async for row in database["docstore_quarantine"].find(sort=[("_id", 1)])]
 
 
-async def records(database: Database) -> int:
-    number: int = await database.docstore_quarantine.count_documents({})
-    return number
+async def raw_rows(database: Any, collection: str) -> list[bytes]:
+    rows = database.get_collection(collection, codec_options=CODEC.with_options(document_class=RawBSONDocument))
+    return [bytes(row.raw) async for row in rows.find(sort=[("_id", 1)])]
 
 
-async def test_list_names_step_and_error_of_a_row_and_none_of_its_values(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"), stored(2, 8))
+def raises(row: dict[str, Any]) -> dict[str, Any]:
+    raise ValueError(row["text"])
 
-    (row,) = await commands.quarantine_list(database, broken_kind())
 
-    assert (row.id, row.version, row.target, row.step, row.tries) == (7, 2, 3, 3, 1)
-    assert row.error == "UpgradeFailedError"
-    assert row.first_seen <= row.last_seen
-    assert "odd" not in row.model_dump_json()
+def returns_nothing(row: dict[str, Any]) -> None:
+    row.clear()
 
 
-async def test_show_gives_the_document_only_when_it_is_asked_for(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"))
+def changes_id(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "_id": 99}
 
-    bare = await commands.quarantine_show(database, broken_kind(), 7)
-    full = await commands.quarantine_show(database, broken_kind(), 7, document=True)
 
-    assert bare.document is None
-    assert full.document == stored(2, 7, "odd")
+def sets_the_tag(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "schema_version": 7}
 
 
-async def test_show_of_a_row_that_is_not_in_quarantine_is_refused(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"), stored(2, 8))
+def forgets_the_text(row: dict[str, Any]) -> dict[str, Any]:
+    return {"_id": row["_id"]}
 
-    with pytest.raises(NotQuarantinedError) as caught:
-        await commands.quarantine_show(database, broken_kind(), 8)
 
-    assert caught.value.id == 8
+def cannot_be_encoded(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "text": {1, 2}}
 
 
-async def test_retry_with_a_mended_step_brings_the_row_up_and_removes_its_record(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"))
+@pytest.mark.parametrize(
+    ("upgrade", "expected"),
+    [
+        (raises, {"error": "UpgradeFailedError", "step": 2, "path": None, "reason": "it raised ValueError"}),
+        (returns_nothing, {"error": "UpgradeFailedError", "step": 2, "path": None}),
+        (changes_id, {"error": "UpgradeFailedError", "step": 2, "path": "_id"}),
+        (sets_the_tag, {"error": "UpgradeFailedError", "step": 2, "path": "schema_version"}),
+        (forgets_the_text, {"error": "InvalidDocumentError", "step": None, "path": "text", "reason": "missing @ text"}),
+        (cannot_be_encoded, {"error": "UpgradeFailedError", "step": 2}),
+    ],
+)
+async def test_a_row_that_a_step_or_the_model_fails_on_is_put_aside(
+    database: AsyncDatabase[dict[str, Any]], upgrade: Callable[[dict[str, Any]], Any], expected: dict[str, Any]
+) -> None:
+    def sometimes(row: dict[str, Any]) -> Any:
+        return upgrade(row) if row["text"] == SECRET else row
 
-    result = await commands.quarantine_retry(database, place_kind(), [7])
+    await database["notes"].insert_many(
+        [{"_id": number, "schema_version": 1, "text": SECRET if number == 1 else "x"} for number in range(4)]
+    )
+    before = await raw_rows(database, "notes")
 
-    assert (result.tried, result.succeeded, result.failed) == (1, 1, 0)
-    assert await database.places.find_one({"_id": 7}) == stored(3, 7, "odd")
-    assert await records(database) == 0
+    result = await backfill(database, kind_with(sometimes))
 
+    (record,) = await records(database)
+    assert (result.client, result.quarantined, result.remaining) == (3, 1, 1)
+    assert not result.complete
+    assert {name: record[name] for name in expected} == expected
+    assert record["_id"] == {"kind": "note", "id": 1}
+    assert (record["row_id"], record["version"], record["target"], record["tries"]) == (1, 1, 2, 1)
+    assert (await raw_rows(database, "notes"))[1] == before[1]
+    assert SECRET not in str(record)
 
-async def test_retry_with_the_same_step_counts_a_try_and_leaves_the_row(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"))
 
-    result = await commands.quarantine_retry(database, broken_kind())
+async def test_an_operation_that_refuses_names_the_field(database: AsyncDatabase[dict[str, Any]]) -> None:
+    kind = Kind("note", collection="notes", model=Note, steps=[Step(ops.RenameField("body", "text"), to=2)])
+    await database["notes"].insert_many(
+        [{"_id": 1, "schema_version": 1, "body": SECRET, "text": SECRET}, {"_id": 2, "schema_version": 1, "body": "x"}]
+    )
 
-    (row,) = await commands.quarantine_list(database, broken_kind())
-    assert (result.succeeded, result.failed, row.tries, row.version) == (0, 1, 2, 2)
-    assert await database.places.find_one({"_id": 7}) == stored(2, 7, "odd")
+    result = await backfill(database, kind)
 
+    (record,) = await records(database)
+    assert (result.server, result.quarantined) == (1, 1)
+    assert (record["error"], record["step"], record["path"]) == ("UpgradeFailedError", 2, "text")
+    assert SECRET not in str(record)
+
+
+async def test_the_text_of_an_error_is_kept_only_when_asked_for(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await database["notes"].insert_one({"_id": 1, "schema_version": 1, "text": SECRET})
 
-async def test_retry_of_chosen_ids_leaves_the_others(database: Database) -> None:
-    odd = ObjectId()
-    await put_aside(database, stored(2, 7, "odd"), stored(2, odd, "odd"), stored(1, "x", "odd"))
+    await backfill(database, kind_with(raises))
+    (without,) = await records(database)
+    await backfill(database, kind_with(raises), record_error_text=True)
+    (with_text,) = await records(database)
+    await backfill(database, kind_with(raises))
+    (again,) = await records(database)
 
-    result = await commands.quarantine_retry(database, place_kind(), [odd, "x"])
+    assert without["text"] is None
+    assert with_text["text"] == f"ValueError: {SECRET}"
+    assert again["text"] is None
 
-    assert result.succeeded == 2
-    assert [row.id for row in await commands.quarantine_list(database, place_kind())] == [7]
 
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [
+        ("1", "string"),
+        (0, "int"),
+        (-3, "int"),
+        (1.5, "double"),
+        (Decimal128("1"), "decimal"),
+        ([1], "array"),
+        ([1, 2], "array"),
+        ([], "array"),
+        ([None], "array"),
+        ({"a": 1}, "object"),
+        (True, "bool"),
+    ],
+)
+async def test_a_tag_that_nobody_can_read_is_put_aside(
+    database: AsyncDatabase[dict[str, Any]], tag: Any, found: str
+) -> None:
+    odd = {"_id": 2, "schema_version": tag, "name": SECRET}
+    await database["places"].insert_many([stored(1, 1), odd, stored(1, 3)])
 
-async def test_retry_of_a_row_without_a_tag_brings_it_up(database: Database) -> None:
-    await put_aside(database, stored(None, 7, "odd"))
+    result = await backfill(database, place_kind(), to=2)
 
-    result = await commands.quarantine_retry(database, place_kind(), [7])
+    (record,) = await records(database)
+    assert (result.quarantined, result.remaining) == (1, 1)
+    assert result.server + result.client == 2
+    assert (record["error"], record["version"], record["path"]) == ("UnknownVersionError", None, "schema_version")
+    assert found in record["reason"]
+    assert (await raw_rows(database, "places"))[1] == encode(odd)
 
-    assert result.succeeded == 1
-    assert (await database.places.find_one({"_id": 7}))["schema_version"] == 3
-    assert await records(database) == 0
 
+async def test_a_row_below_the_floor_is_put_aside(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await database["places"].insert_many([stored(1, 1), stored(2, 2), {"_id": 3, "title": "untagged, so at version 1"}])
 
-async def test_retry_of_an_id_without_a_record_tries_nothing(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"))
+    result = await backfill(database, place_kind(floor=2))
 
-    with pytest.raises(NotQuarantinedError):
-        await commands.quarantine_retry(database, place_kind(), [7, 99])
+    assert (result.client, result.quarantined, result.remaining) == (1, 2, 2)
+    assert [(record["error"], record["version"]) for record in await records(database)] == [
+        ("RetiredVersionError", 1),
+        ("RetiredVersionError", 1),
+    ]
 
-    assert await database.places.find_one({"_id": 7}) == stored(2, 7, "odd")
 
+async def test_a_row_that_a_unique_index_refuses_is_put_aside(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await database["places"].create_index("slug", unique=True, partialFilterExpression={"slug": {"$exists": True}})
+    await database["places"].insert_many([stored(3, 1), stored(2, 2), stored(2, 3, "Rome")])
 
-async def test_retry_by_code_without_the_target_is_refused(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"))
+    result = await backfill(database, place_kind())
 
-    with pytest.raises(VersionRangeError):
-        await commands.quarantine_retry(database, place_kind(latest=2))
+    (record,) = await records(database)
+    assert (result.client, result.quarantined, result.remaining) == (1, 1, 1)
+    assert (record["row_id"], record["version"], record["error"]) == (2, 2, "StoreRejectedError")
+    assert "11000" in record["reason"]
+    assert "oslo" not in str(record).lower()
 
 
-async def test_a_row_that_was_brought_up_by_hand_is_listed_and_counted_no_more(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"), stored(2, 8, "odd"))
-    await database.places.replace_one({"_id": 7}, stored(3, 7, "even"))
-    await database.places.delete_one({"_id": 8})
+async def test_a_row_that_a_validator_refuses_is_put_aside(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await database.create_collection("notes")
+    await database["notes"].insert_many(
+        [{"_id": number, "schema_version": 1, "body": "x" * number} for number in (1, 5)]
+    )
+    await database.command("collMod", "notes", validator={"text": {"$ne": "xxxxx"}})
+    kind = Kind("note", collection="notes", model=Note, steps=[Step(ops.RenameField("body", "text"), to=2)])
 
-    listed = await commands.quarantine_list(database, broken_kind())
-    (covered,) = await commands.coverage(database, [broken_kind()])
+    result = await backfill(database, kind)
 
-    assert list(listed) == []
-    assert covered.report.quarantined == 0
-    assert covered.report.retirable_below == 3
+    (record,) = await records(database)
+    assert (result.remaining, result.quarantined) == (1, 1)
+    assert (record["row_id"], record["error"]) == (5, "StoreRejectedError")
 
 
-async def test_a_row_that_was_mended_by_hand_leaves_quarantine_with_the_next_backfill(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"))
-    await database.places.update_one({"_id": 7}, {"$set": {"name": "even"}})
+async def test_a_row_that_would_be_too_large_is_put_aside(database: AsyncDatabase[dict[str, Any]]) -> None:
+    def double(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "again": row["text"]}
 
-    result = await commands.backfill(database, broken_kind())
+    await database["notes"].insert_many(
+        [{"_id": 1, "schema_version": 1, "text": "x" * 9_000_000}, {"_id": 2, "schema_version": 1, "text": "x"}]
+    )
 
-    assert result.complete
-    assert await records(database) == 0
+    result = await backfill(database, kind_with(double))
 
+    (record,) = await records(database)
+    assert (result.client, result.remaining) == (1, 1)
+    assert (record["row_id"], record["error"]) == (1, "StoreRejectedError")
 
-async def test_error_text_is_listed_only_when_it_was_recorded(database: Database) -> None:
-    await put_aside(database, stored(2, 7, "odd"))
-    (without,) = await commands.quarantine_list(database, broken_kind())
 
-    await commands.quarantine_retry(database, broken_kind(), record_error_text=True)
-    (kept,) = await commands.quarantine_list(database, broken_kind())
+async def test_a_row_whose_bytes_are_no_bson_is_put_aside(database: AsyncDatabase[dict[str, Any]]) -> None:
+    broken = encode({"_id": 1, "schema_version": 2, "name": "Oslo"}).replace(b"Oslo", b"Os\xff\xfe")
+    await database["places"].insert_many([RawBSONDocument(broken), stored(2, 2)])
 
-    assert without.text is None
-    assert kept.text == "ValueError: secret odd"
+    result = await backfill(database, place_kind())
 
+    (record,) = await records(database)
+    assert (result.client, result.remaining) == (1, 1)
+    assert (record["row_id"], record["error"]) == (1, "InvalidDocumentError")
 
-async def test_retry_does_not_lose_what_others_write_meanwhile(database: Database, mongod_uri: str) -> None:
-    await put_aside(database, stored(2, 7, "odd"))
-    tries: list[int] = []
-    with MongoClient[dict[str, Any]](mongod_uri) as other:
 
-        def upgrade(row: dict[str, Any]) -> dict[str, Any]:
-            # Between reading and writing, twice.
-            tries.append(row["visits"])
-            if len(tries) <= 2:
-                other[database.name].places.update_one({"_id": 7}, {"$inc": {"visits": 1}})
-            return add_slug(row)
+async def test_a_record_goes_when_its_row_was_mended_or_deleted(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await database["notes"].insert_many([{"_id": number, "schema_version": 1} for number in range(4)])
+    first = await backfill(database, kind_with(lambda row: row))
+    await database["notes"].update_one({"_id": 1}, {"$set": {"text": "mended"}})
+    await database["notes"].update_one({"_id": 2}, {"$set": {"text": "by hand", "schema_version": 2}})
+    await database["notes"].delete_one({"_id": 3})
 
-        await database.places.update_one({"_id": 7}, {"$set": {"visits": 0}})
-        kind = Kind(
-            "place", collection="places", model=Place, steps=[*place_kind().steps[:1], Step(upgrade=upgrade, to=3)]
-        )
-        result = await commands.quarantine_retry(database, kind)
+    second = await backfill(database, kind_with(lambda row: row))
 
-    row = await database.places.find_one({"_id": 7})
-    assert tries == [0, 1, 2]
-    assert (result.succeeded, row["visits"], row["schema_version"]) == (1, 2, 3)
+    (record,) = await records(database)
+    assert (first.quarantined, second.quarantined) == (4, 1)
+    assert (record["row_id"], record["tries"]) == (0, 2)
+    (covered,) = await coverage(database, [kind_with(lambda row: row)])
+    assert covered.report.quarantined == 1
 
 
-async def test_list_and_retry_work_on_motor(motor_database: Database) -> None:
-    await put_aside(motor_database, stored(2, 7, "odd"))
+async def test_a_record_knows_when_the_row_first_and_last_failed(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await database["notes"].insert_many([{"_id": 1, "schema_version": 1}, {"_id": 2, "schema_version": 1, "text": "x"}])
+    days = [datetime.datetime(2026, 1, day) for day in (1, 2)]  # noqa: DTZ001 - stored dates are naive UTC
+    for day in days:
+        await backfill(database, kind_with(lambda row: row), now=lambda day=day: day.replace(tzinfo=datetime.UTC))  # type: ignore[misc]
 
-    listed = await commands.quarantine_list(motor_database, place_kind())
-    result = await commands.quarantine_retry(motor_database, place_kind())
+    (record,) = await records(database)
+    assert [record["first_seen"], record["last_seen"]] == days
+    # The first run made two passes, and met the row in each.
+    assert record["tries"] == 2
 
-    assert [row.id for row in listed] == [7]
-    assert result.succeeded == 1
 
+async def test_records_of_kinds_do_not_mix(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await database["notes"].insert_one({"_id": 1, "schema_version": 1})
+    await database["places"].insert_one({"_id": 1, "schema_version": "x"})
+    await backfill(database, kind_with(lambda row: row))
+    await backfill(database, place_kind())
 
-async def test_list_and_retry_work_on_the_mock(mock_database: Database) -> None:
-    await put_aside(mock_database, stored(2, 7, "odd"))
+    reports = [result.report for result in await coverage(database, [kind_with(lambda row: row), place_kind()])]
 
-    listed = await commands.quarantine_list(mock_database, place_kind())
-    result = await commands.quarantine_retry(mock_database, place_kind())
+    assert [report.quarantined for report in reports] == [1, 1]
+    assert [record["kind"] for record in await records(database)] == ["note", "place"]
 
-    assert [row.id for row in listed] == [7]
-    assert result.succeeded == 1
+
+async def test_many_rows_are_put_aside(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await database["places"].insert_many([{"schema_version": "x"} for _ in range(1200)])
+
+    result = await backfill(database, place_kind())
+
+    assert (result.quarantined, result.remaining, result.passes) == (1200, 1200, 1)
+    assert await database["docstore_quarantine"].count_documents({}) == 1200

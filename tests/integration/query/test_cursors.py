@@ -2,6 +2,7 @@
 How a cursor goes through its rows, and what it asks of the server for them.
 """
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,7 +15,13 @@ from structlog.testing import capture_logs
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
-from docstore.errors import InvalidDocumentError, NewerVersionError, StoreRejectedError, StoreUnavailableError
+from docstore.errors import (
+    CursorBrokenError,
+    InvalidDocumentError,
+    NewerVersionError,
+    StoreRejectedError,
+    StoreUnavailableError,
+)
 from docstore.store.query import Queries
 from docstore.store.rows import RowReader
 
@@ -218,3 +225,24 @@ async def test_a_filter_that_the_server_refuses_is_one_error_of_docstores(server
         await queries.find(filter).to_list()
     with pytest.raises(StoreRejectedError):
         await queries.count(filter)
+
+
+async def test_a_cursor_whose_fetch_was_cancelled_does_not_look_like_one_at_its_end(
+    database: AsyncDatabase[Row],
+) -> None:
+    await database.pages.insert_many([{"_id": number, "schema_version": 2, "title": "t"} for number in range(300)])
+    cursor = Queries(database, page, RowReader(page)).find()
+    first = await anext(cursor)
+    for _ in range(100):
+        await anext(cursor)
+    fetch = asyncio.create_task(cursor.to_list())
+    await asyncio.sleep(0)
+    fetch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetch
+    for again in (cursor.to_list, cursor.__anext__):
+        with pytest.raises(CursorBrokenError) as caught:
+            await again()
+        assert caught.value.kind == "page"
+    await cursor.close()
+    assert first.id == 0

@@ -4,15 +4,24 @@ Update operators that the mock cannot do, unique indexes, and what a server that
 
 import asyncio
 import gc
+import traceback
 from typing import Any
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
+from pymongo.write_concern import WriteConcern
 
 from docstore import Collection, Store
-from docstore.errors import DocumentExistsError, DocumentNotFoundError, StoreRejectedError, StoreUnavailableError
+from docstore.errors import (
+    DocumentExistsError,
+    DocumentNotFoundError,
+    StoreRejectedError,
+    StoreUnavailableError,
+    UnguardedReplaceError,
+)
 from docstore.mongo.driver import settled
+from docstore.mongo.row_writer import Rewritten
 from docstore.mongo.server_writing import ServerRowWriter, _Collation
 from tests.kinds import Place, place_kind, stored
 
@@ -46,7 +55,7 @@ async def test_a_unique_index_is_named_and_no_value_is_shown(places: Collection[
         with pytest.raises(DocumentExistsError) as caught:
             await attempt
         assert caught.value.index == "one_slug"
-        assert "oslo" not in str(caught.value)
+        assert "oslo" not in "".join(traceback.format_exception(caught.value))
     assert await rows.count_documents({"slug": "oslo"}) == 1
 
 
@@ -56,6 +65,56 @@ async def test_an_operator_that_the_server_refuses_is_told_without_values(places
         await places.update({"_id": 1}, {"$inc": {"name": 1}})
     assert caught.value.code == 14
     assert "Oslo" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_of_rows_that_the_server_refuses_no_value_is_shown_and_the_stored_ones_are_remembered(
+    places: Collection[Place],
+    rows: Any,
+    server_database: Any,
+    ordered: bool,  # noqa: FBT001
+) -> None:
+    await server_database.create_collection("places", validator={"visits": {"$lt": 100}})
+    many = [
+        Place(id=1, name="Oslo"),
+        Place(id=2, name="hunter2", visits=1234567),
+        Place(id=1, name="hunter2"),
+        Place(id=3, name="Bergen"),
+    ]
+    with pytest.raises(StoreRejectedError) as caught:
+        await places.insert_many(many, ordered=ordered)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert caught.value.code == 121
+    assert "hunter2" not in shown
+    assert "1234567" not in shown
+    expected = {1} if ordered else {1, 3}
+    assert {row["_id"] async for row in rows.find({})} == expected
+    assert f"{len(expected)} of 4 documents were stored" in shown
+    for place in (many[0], many[3]):
+        if place.id in expected:
+            place.visits += 1
+            await places.replace(place)
+    with pytest.raises(UnguardedReplaceError):
+        await places.replace(many[1])
+
+
+async def test_a_write_concern_that_cannot_be_met_leaves_open_what_became_of_the_write(
+    server_database: Any, rows: Any
+) -> None:
+    kind = place_kind()
+    impatient = server_database.with_options(write_concern=WriteConcern(w=5))
+    places = Store(impatient, kinds=[kind], service="tests").collection(kind)
+    await rows.insert_one(stored(3, 1))
+    attempts = [
+        places.insert(Place(id=2, name="x")),
+        places.insert_many([Place(id=3, name="x"), Place(id=4, name="x")]),
+        places.modify(1, lambda place: place.model_copy(update={"visits": 1})),
+        places.update({"_id": 1}, {"$inc": {"visits": 1}}),
+        places.delete(1),
+    ]
+    for attempt in attempts:
+        with pytest.raises(StoreUnavailableError):
+            await attempt
 
 
 async def test_a_row_that_would_be_too_large_is_refused(places: Collection[Place]) -> None:
@@ -87,7 +146,7 @@ async def test_where_the_options_may_not_be_asked_for_strings_are_compared_byte_
     assert raw is not None
     await rows.update_one({"_id": "a"}, {"$set": {"name": "OSLO"}})
     assert await writer.rewrite(raw, stored(3, "a", "oslo", visits=1), session=None) is None
-    assert await writer.rewrite_many([(raw, stored(3, "a", "oslo", visits=1))]) == 0
+    assert await writer.rewrite_many([(raw, stored(3, "a", "oslo", visits=1))]) == Rewritten(0)
     assert (await rows.find_one({"_id": "a"}))["name"] == "OSLO"
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from docstore import Store
+from docstore import Kind, Step, Store
 from docstore.core.bson_values import RawDocument, encode
 from docstore.errors import InvalidDocumentError, NewerVersionError, StoreUnavailableError, UpgradeFailedError
+from docstore.mongo.row_writer import Rewritten
 from docstore.mongo.server_writing import ServerRowWriter
 from docstore.store.write_back import BATCH_ROWS, WriteBack, WriteBackStatistics
-from tests.kinds import place_kind, stored
+from tests.kinds import Place, place_kind, stored
 
 
 async def everything(rows: Any) -> list[dict[str, Any]]:
@@ -29,6 +30,17 @@ async def test_rows_that_were_read_are_stored_at_the_latest_version(server_datab
         await places.find_one({"_id": 2})
     assert await everything(rows) == [stored(3, 1), stored(3, 2, extra=1), stored(3, 3), stored(3, 4)]
     assert store.write_back_statistics() == WriteBackStatistics(stored=3, conflicts=0, dropped=0, failed=0, waiting=0)
+
+
+async def test_a_document_whose_row_was_written_back_can_still_be_replaced(server_database: Any, rows: Any) -> None:
+    await rows.insert_one(stored(1))
+    kind = place_kind()
+    async with Store(server_database, kinds=[kind], service="tests", write_back=True) as store:
+        place = await store.collection(kind).get(1)
+    assert await everything(rows) == [stored(3)]
+    place.visits = 5
+    await store.collection(kind).replace(place)
+    assert await everything(rows) == [stored(3, visits=5)]
 
 
 async def test_rows_that_cannot_be_read_stay_as_they_are(server_database: Any, rows: Any) -> None:
@@ -55,9 +67,9 @@ async def test_without_write_back_reads_write_nothing(server_database: Any, rows
 async def test_a_row_that_changed_meanwhile_is_left_to_whoever_changed_it(server_database: Any, rows: Any) -> None:
     await rows.insert_many([stored(1, 1), stored(1, 2)])
     kind, writer, queue = place_kind(), ServerRowWriter(server_database, "places"), WriteBack()
+    await rows.update_one({"_id": 1}, {"$inc": {"visits": 1}})
     queue.offer(kind, writer, encode(stored(1, 1)))
     queue.offer(kind, writer, encode(stored(1, 2)))
-    await rows.update_one({"_id": 1}, {"$inc": {"visits": 1}})
     await queue.drain()
     assert await everything(rows) == [stored(1, 1, visits=1), stored(3, 2)]
     assert queue.statistics() == WriteBackStatistics(stored=1, conflicts=1, dropped=0, failed=0, waiting=0)
@@ -93,12 +105,34 @@ async def test_rows_of_any_size_are_written(server_database: Any, rows: Any) -> 
     assert [row["schema_version"] for row in await everything(rows)] == [3, 3, 3, 3]
 
 
+async def test_rows_that_the_database_refuses_are_failed_and_no_conflicts(server_database: Any, rows: Any) -> None:
+    await rows.create_index("slug", unique=True, partialFilterExpression={"slug": {"$exists": True}})
+    await rows.insert_many([stored(1, 1, "Oslo"), stored(1, 2, "oslo"), stored(1, 3, "Bergen")])
+    kind = place_kind()
+    async with Store(server_database, kinds=[kind], service="tests", write_back=True) as store:
+        assert len(await store.collection(kind).find().to_list()) == 3
+    assert store.write_back_statistics() == WriteBackStatistics(stored=2, conflicts=0, dropped=0, failed=1, waiting=0)
+    assert [row["schema_version"] for row in await everything(rows)] == [3, 1, 3]
+
+
+async def test_a_row_that_cannot_be_stored_holds_up_no_other(server_database: Any, rows: Any) -> None:
+    def upgrade(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "seen": {1} if row["_id"] == 2 else [1]}
+
+    kind = Kind("place", collection="places", model=Place, steps=[Step(upgrade=upgrade, to=2)])
+    await rows.insert_many([{"_id": number, "name": "Oslo"} for number in range(5)])
+    async with Store(server_database, kinds=[kind], service="tests", write_back=True) as store:
+        assert len(await store.collection(kind).find().to_list()) == 5
+    assert store.write_back_statistics() == WriteBackStatistics(stored=4, conflicts=0, dropped=0, failed=1, waiting=0)
+    assert [row.get("schema_version") for row in await everything(rows)] == [2, 2, None, 2, 2]
+
+
 class Unreachable(ServerRowWriter):
     async def rewrite(self, raw: bytes, after: RawDocument, *, session: Any) -> bytes | None:
         del raw, after, session
         raise StoreUnavailableError(reason="gone")
 
-    async def rewrite_many(self, pairs: Any) -> int:
+    async def rewrite_many(self, pairs: Any) -> Rewritten:
         del pairs
         raise StoreUnavailableError(reason="gone")
 

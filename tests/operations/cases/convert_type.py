@@ -48,9 +48,31 @@ def _flag(random: Random) -> Any:
     return random.choice([True, False, 0, 1, "true", "false", 0.0, 1.0, Int64(1), Decimal128("1.0")])
 
 
+def _odd(random: Random) -> Any:
+    edges: tuple[Any, ...] = random.choice((INTEGERS, DOUBLES, DECIMALS, TEXTS, MOMENTS))
+    return random.choice([random.choice(edges), random.choice(edges), number(random), _written(random)])
+
+
+def _written(random: Random) -> str:
+    """
+    Return a text that is nearly a number, a moment or an id.
+    """
+    text = str(random.choice([_whole, _real, _moment, _object_id, _flag])(random))
+    place = random.randrange(len(text) + 1)
+    return (
+        text[:place]
+        + random.choice(["", "", "0", "9", "-", "+", ".", "e", "e5", "Z", " ", "\n", "x", "T", ":"])
+        + text[place:]
+    )
+
+
 def _textual(random: Random) -> Any:
     makers: list[Make] = [_whole, _real, _flag, _object_id, lambda random: random.choice(TEXTS)]
     return random.choice(makers)(random)
+
+
+def _odd_field(path: str) -> Maker:
+    return lambda random: shaped(random, **{path: _odd(random)})
 
 
 def _field(path: str, make: Any) -> Maker:
@@ -72,9 +94,12 @@ MAKERS: dict[type, Any] = {
 }
 
 CASES = (
-    *(Case(ops.ConvertType("value", to), _field("value", make), None) for to, make in MAKERS.items()),
     *(
-        Case(ops.ConvertType("x.y", to, on_error=ops.Value("$bad")), _field("x__y", make), None)
+        Case(ops.ConvertType("value", to), _field("value", make), None, _odd_field("value"))
+        for to, make in MAKERS.items()
+    ),
+    *(
+        Case(ops.ConvertType("x.y", to, on_error=ops.Value("$bad")), _field("x__y", make), None, _odd_field("x__y"))
         for to, make in MAKERS.items()
     ),
     Case(
@@ -103,14 +128,6 @@ CASES = (
         _field("id", lambda random: str(ObjectId(random.randbytes(12)))),
     ),
 )
-
-
-def odd(random: Random) -> Any:
-    """
-    Return a value on an edge of some conversion.
-    """
-    edges: tuple[Any, ...] = random.choice((INTEGERS, DOUBLES, DECIMALS, TEXTS, MOMENTS))
-    return random.choice([random.choice(edges), number(random), scalar(random)])
 
 
 def arbitrary(random: Random, paths: list[str]) -> ops.ConvertType:

@@ -16,7 +16,7 @@ PAIRS: list[tuple[Any, Any]] = [
     (None, 0),
     (float("nan"), None),
     ([1, 2], {"$x": 1}),
-    ({"a": 1}, [None]),
+    ({"a": 1, "b": 2}, [None]),
 ]
 SAME_AS_OLD: list[Any] = [
     1,
@@ -28,7 +28,19 @@ SAME_AS_OLD: list[Any] = [
     None,
     float("nan"),
     [1, 2.0],
-    {"a": Int64(1)},
+    {"a": Int64(1), "b": 2.0},
+]
+LIKE_OLD: list[Any] = [
+    {"b": 2, "a": 1},
+    {"a": 1},
+    {"a": 1, "b": 2, "c": 3},
+    [2, 1],
+    [[1, 2]],
+    "1",
+    "A",
+    0,
+    False,
+    Decimal128("sNaN"),
 ]
 OLD: list[Any] = [old for old, _ in PAIRS]
 
@@ -42,6 +54,7 @@ CASES = (
         ops.MapValues("x.status", PAIRS),
         lambda random: shaped(random, x=maybe(random, {}), x__status=maybe(random, random.choice(SAME_AS_OLD))),
         lambda random: shaped(random, x=maybe(random, {}), x__status=maybe(random, random.choice(OLD))),
+        lambda random: shaped(random, x__status=random.choice([*SAME_AS_OLD, *LIKE_OLD])),
     ),
     Case(
         ops.MapValues("status", PAIRS, other="keep"),

@@ -56,10 +56,27 @@ def test_delta_of_a_nested_document_in_another_order_sets_it_as_a_whole() -> Non
     assert list(operators["$set"]["a"]) == ["c", "b"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"m": 1}, {"m": 1, "z": 2, "c": 3}),
+        ({"m": 1}, {"c": 3, "m": 1}),
+        ({"m": 1, "c": 3}, {"c": 4, "m": 1}),
+    ],
+)
+def test_delta_whose_paths_would_leave_another_order_sets_the_document_as_a_whole(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    operators = delta({"a": before}, {"a": after})
+    assert operators is not None
+    assert identical(operators, {"$set": {"a": after}})
+
+
 def test_delta_of_an_array_sets_it_as_a_whole() -> None:
     assert delta({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == {"$set": {"a": [1, {"b": 3}]}}
 
 
+@pytest.mark.timeout(600)
 @given(changed_rows(NAMES))
 def test_delta_never_names_a_path_twice_or_one_within_another(rows: tuple[dict[str, Any], dict[str, Any]]) -> None:
     operators = delta(*rows) or {}

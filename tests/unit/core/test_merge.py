@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 from bson.int64 import Int64
 from hypothesis import given
 
@@ -63,6 +64,7 @@ def test_merge_follows_a_new_order_of_fields() -> None:
     assert list(merged["m"]) == ["b", "a", "u"]
 
 
+@pytest.mark.timeout(600)
 @given(changed_rows(NAMES))
 def test_merge_gives_the_new_document_where_the_model_knows_everything(
     rows: tuple[dict[str, Any], dict[str, Any]],
@@ -73,6 +75,7 @@ def test_merge_gives_the_new_document_where_the_model_knows_everything(
     assert all(identical(merged[name], now[name]) for name in now)
 
 
+@pytest.mark.timeout(600)
 @given(changed_rows(["a", "b"]), documents(["u", "v"], values))
 def test_merge_keeps_what_the_model_does_not_know(
     rows: tuple[dict[str, Any], dict[str, Any]], unknown: dict[str, Any]

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from docstore import Document, version_token
+from docstore.core.bson_values import encode
 from docstore.core.document import set_origin_row
 from docstore.errors import UnguardedReplaceError
 from docstore.store.tokens import fits, row_token
@@ -23,6 +24,11 @@ def test_a_token_fits_its_row_only() -> None:
     assert not fits(row_token(b"row"), b"row2")
     for malformed in ("", "1.", "ø", '"' + row_token(b"row") + '"'):
         assert not fits(malformed, b"row")
+
+
+@pytest.mark.parametrize("token", ["", "1.", "\udcff", "é", '"1.x"'])
+def test_a_malformed_token_fits_no_row(token: str) -> None:
+    assert not fits(token, encode({"_id": 1}))
 
 
 def test_a_document_that_was_never_read_has_no_token() -> None:
