@@ -168,7 +168,7 @@ class Batches:
         Return how many batches of a run are not finished.
         """
         with translated():
-            return int(await self._batches.count_documents({"_id.run": run, "open": True}, hint=_INDEX))
+            return int(await self._batches.count_documents({"_id.run": run, "open": True}))
 
     async def any_leased(self, run: str) -> bool:
         """
