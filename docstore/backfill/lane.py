@@ -15,10 +15,13 @@ from docstore.backfill.concluding import Conclusion
 from docstore.backfill.context import RunContext
 from docstore.backfill.failing import Failing
 from docstore.backfill.leasing import Held, LeaseLostError
+from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.pacing import Pacing
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.range_work import RangeWork, compiled
+from docstore.backfill.throttling import Throttling
+from docstore.backfill.tracing import batch_span
 from docstore.backfill.verifying import Verifier
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import BatchRecord, BatchState, RunRecord, Tally
@@ -44,6 +47,8 @@ class Lane:
         context: What the parts of a run need to know.
         pacing: How large batches are; shared by the lanes of a worker.
         verifier: Holds the server path against Python; shared by the lanes of a worker.
+        throttling: Says when a batch may begin; shared by all lanes of a worker.
+        metrics: Counts what batches come to, if anybody wants it.
         look: Told how the run stands.
         over: Set when this worker has nothing more to do on the run.
         lease: For how long a batch is claimed, in seconds.
@@ -58,6 +63,8 @@ class Lane:
         pacing: Pacing,
         verifier: Verifier,
         *,
+        throttling: Throttling,
+        metrics: WorkerMetrics | None,
         look: Callable[[RunRecord | None], None],
         over: asyncio.Event,
         lease: float,
@@ -73,6 +80,8 @@ class Lane:
         self._claims = Claims(runs, batches, context)
         self._conclusion = Conclusion(runs, batches, context, by=by)
         self._verifier = verifier
+        self._throttling = throttling
+        self._metrics = metrics
         self._failing = Failing(runs, batches, by=by)
         self._paths: dict[int | None, Path] = {}
         #: Whether a batch is being worked on.
@@ -91,6 +100,7 @@ class Lane:
         try:
             while not self._is_over:
                 await self._wait(self._pacing.wait(time.monotonic()))
+                await self._throttling.before_batch(lambda: self._is_over)
                 held = await (following or self._claim(run_id))
                 following = None
                 if held is None:
@@ -99,7 +109,7 @@ class Lane:
                     idle = min(idle * 2, _LONGEST_IDLE)
                     continue
                 idle = _IDLE
-                if held.batch.task == "rows" and not self._pacing.limited and not self._is_over:
+                if held.batch.task == "rows" and self._may_claim_ahead:
                     following = self._claim(run_id)
                 await self._work_on(held)
         finally:
@@ -109,6 +119,10 @@ class Lane:
     @property
     def _is_over(self) -> bool:
         return self._over.is_set() or self._context.stop.is_set()
+
+    @property
+    def _may_claim_ahead(self) -> bool:
+        return not self._pacing.limited and self._throttling.hold is None and not self._is_over
 
     def _claim(self, run_id: str) -> "asyncio.Task[Held | None]":
         return asyncio.create_task(self._claimed(run_id))
@@ -175,7 +189,7 @@ class Lane:
         work = RangeWork(replace(self._context, meter=Meter(whole=self._context.meter)), batch, self._verifier)
         begun = time.monotonic()
         try:
-            await held.do(work.rewrite())
+            await self._rewrite_held(held, work)
         except LeaseLostError:
             events.lease_lost(run=batch.run, batch=batch.seq)
         except asyncio.CancelledError:
@@ -191,6 +205,24 @@ class Lane:
                 await self._give_back(batch, work.tally, now - begun)
             else:
                 await self._finish(batch, work.tally, now - begun)
+
+    async def _rewrite_held(self, held: Held, work: RangeWork) -> None:
+        """
+        Rewrite the rows of a batch, and tell everybody who watches what it came to.
+        """
+        kind = self._context.kind.name
+        begun = time.monotonic()
+        try:
+            with batch_span(kind, held.batch, target=self._context.target, path=work.path) as span:
+                try:
+                    await held.do(work.rewrite())
+                finally:
+                    span.came_to(work.tally)
+        finally:
+            seconds = time.monotonic() - begun
+            self._throttling.after_batch(seconds=seconds)
+            if self._metrics is not None:
+                self._metrics.batch(kind, work.path, work.tally, seconds=seconds)
 
     async def _fail(self, batch: BatchRecord, error: Exception, work: RangeWork | None, seconds: float) -> None:
         tally = Tally() if work is None else work.tally

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from docstore.backfill import events
+from docstore.backfill.concluding import OLD_WRITERS
 from docstore.backfill.joining import begin, context_of
 from docstore.backfill.lane import Lane
+from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.pacing import Pacing
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Phase
+from docstore.backfill.throttling import Throttling
 from docstore.backfill.verifying import Verifier
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
@@ -27,6 +30,9 @@ from docstore.mongo.runs import Runs
 
 #: How often a worker says that it is there, and looks whether the run may go on, in seconds.
 BEAT: Final = 1.0
+#: The reason of a hold that the throttle asks for, and for how many seconds it is put on at a time.
+THROTTLED: Final = "throttled"
+_HOLD: Final = 5 * BEAT
 #: How long a worker that is to end tries to say so, in seconds.
 _LAST_WORDS: Final = 1.0
 
@@ -66,6 +72,8 @@ class RunWork:
         lease: For how long a batch is claimed, in seconds.
         concurrency: How many batches to work on at the same time.
         wait_for_writers: Stay while the run waits for writers of old rows to go.
+        throttling: Says when a batch may begin; without one only the batches' own time holds back.
+        metrics: Counts what batches come to, if anybody wants it.
     """
 
     def __init__(
@@ -80,6 +88,8 @@ class RunWork:
         lease: float,
         concurrency: int = 1,
         wait_for_writers: bool = True,
+        throttling: Throttling | None = None,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._database = database
         self._kind = kind
@@ -93,7 +103,11 @@ class RunWork:
         self._runs = Runs(database)
         self._batches = Batches(database, owner=who.id, lease=lease)
         self._pacing = Pacing()
+        self._throttling = throttling or Throttling()
+        self._metrics = metrics
         self._lanes: list[Lane] = []
+        #: Whether this worker put the run on hold.
+        self._holds = False
         #: Set once this worker has nothing more to do on the run, whatever the reason.
         self._over = asyncio.Event()
 
@@ -160,6 +174,8 @@ class RunWork:
                     context,
                     self._pacing,
                     verifier,
+                    throttling=self._throttling,
+                    metrics=self._metrics,
                     look=self._look,
                     over=self._over,
                     lease=self._lease,
@@ -184,15 +200,34 @@ class RunWork:
     async def _keep_beating(self, run_id: str) -> None:
         while True:
             with suppress(StoreUnavailableError):
-                self._look(await self._beat(run_id, ""))
+                run = await self._beat(run_id, "")
+                self._look(run)
+                await self._tell_hold(run)
             await asyncio.sleep(BEAT)
+
+    async def _tell_hold(self, run: RunRecord | None) -> None:
+        """
+        Put the run on hold as long as the throttle lets no batch begin, for everybody to see and to keep to.
+        """
+        hold = self._throttling.hold
+        if run is None or (run.held is not None and run.held.reason != THROTTLED):
+            return
+        if hold is not None and hold.stopped:
+            await self._runs.hold(run.id, THROTTLED, hold.reason, seconds=_HOLD)
+            self._holds = True
+        elif self._holds:
+            await self._runs.release(run.id, THROTTLED)
+            self._holds = False
 
     def _look(self, run: RunRecord | None) -> None:
         """
         Have the lanes end where there is nothing to do for this worker any more.
         """
-        if run is None or run.state not in CLAIMABLE or (run.held is not None and not self._wait_for_writers):
+        waits_for_writers = run is not None and run.held is not None and run.held.reason == OLD_WRITERS
+        if run is None or run.state not in CLAIMABLE or (waits_for_writers and not self._wait_for_writers):
             self._over.set()
+        if run is not None and run.remaining is not None and self._metrics is not None:
+            self._metrics.remaining(run.kind, run.remaining)
 
     async def _beat(self, run_id: str, note: str) -> RunRecord | None:
         run = await self._runs.beat(

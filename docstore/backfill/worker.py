@@ -9,8 +9,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from docstore.backfill import events
+from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.progress import Meter
 from docstore.backfill.run_work import RunWork, Who
+from docstore.backfill.throttling import Throttling
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE
@@ -38,6 +40,8 @@ class Worker:
         now: The clock that quarantine records are dated with.
         lease: How long others wait before they take over a batch of a worker that vanished, in seconds.
         concurrency: How many batches of each run to work on at the same time.
+        throttling: Says when a batch may begin; without one only the batches' own time holds back.
+        metrics: Counts what batches come to, if anybody wants it.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class Worker:
         now: Callable[[], datetime.datetime],
         lease: float = LEASE,
         concurrency: int = 1,
+        throttling: Throttling | None = None,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._database = database
         self._kinds = kinds
@@ -58,6 +64,8 @@ class Worker:
         self._now = now
         self._lease = lease
         self._concurrency = concurrency
+        self._throttling = throttling or Throttling()
+        self._metrics = metrics
         self._runs = Runs(database)
         self._at_work: dict[str, asyncio.Task[None]] = {}
         #: Runs that are left alone until then (by the event loop's clock).
@@ -125,6 +133,8 @@ class Worker:
             now=self._now,
             lease=self._lease,
             concurrency=self._concurrency,
+            throttling=self._throttling,
+            metrics=self._metrics,
         )
 
     async def _wait(self, seconds: float) -> None:

@@ -68,9 +68,9 @@ async def test_hold_seconds_and_lag_are_those_of_the_throttling() -> None:
     throttling = Throttling([Lag()])
     metrics.watch(throttling)
     before = await asyncio.to_thread(scraped, metrics)
-    await throttling.before_batch(asyncio.Event())
+    await throttling.before_batch(lambda: False)
     throttling.after_batch(seconds=0.02)
-    await throttling.before_batch(asyncio.Event())
+    await throttling.before_batch(lambda: False)
 
     lines = await asyncio.to_thread(scraped, metrics)
 
