@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -110,3 +111,5 @@ def command_line(
         yield CommandLine(client[database_name], package, run)
         for name in client[database_name].list_collection_names():
             client[database_name].drop_collection(name)
+    # The command line has told structlog to write to what pytest closes now.
+    structlog.reset_defaults()
