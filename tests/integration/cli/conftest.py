@@ -25,6 +25,7 @@ from docstore import operations as ops
 class Place(Document):
     name: str
     slug: str = ""
+    visits: int = 0
 
 
 def add_slug(row):
