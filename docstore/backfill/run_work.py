@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from docstore.backfill import events
 from docstore.backfill.concluding import OLD_WRITERS
 from docstore.backfill.joining import begin, context_of
 from docstore.backfill.lane import Lane
@@ -122,7 +121,7 @@ class RunWork:
         run = await self._runs.get(run_id)
         if run is None or run.state not in CLAIMABLE:
             return run
-        note = self._obstacle(run)
+        note = self.obstacle(run)
         joined = await self._beat(run_id, note)
         if note or joined is None or not self._is_in(joined):
             return joined
@@ -144,13 +143,20 @@ class RunWork:
         moved = await self._runs.move(run_id, run.state, SETTLED[run.state], by=self._who.name)
         return moved or await self._runs.get(run_id)
 
-    def _obstacle(self, run: RunRecord) -> str:
+    async def tell(self, run_id: str, note: str) -> None:
+        """
+        Have the run's record show that this worker is there, and why it does not work on the run.
+        """
+        await self._beat(run_id, note)
+
+    def obstacle(self, run: RunRecord) -> str:
+        """
+        Return why this worker cannot work on a run at all; empty if it can.
+        """
         differing = differences(fingerprints(self._kind, min(run.target, self._kind.latest)), run.fingerprints)
         if not differing:
             return ""
-        note = f"its code differs from that of the run: {', '.join(map(_named, differing))}"
-        events.run_not_joined(kind=run.kind, run=run.id, reason=note)
-        return note
+        return f"its code differs from that of the run: {', '.join(map(_named, differing))}"
 
     def _is_in(self, run: RunRecord) -> bool:
         return any(entry.id == self._who.id for entry in run.workers)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from docstore.backfill import events
+from docstore.backfill.failing import described
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.progress import Meter
 from docstore.backfill.run_work import RunWork, Who
@@ -24,6 +25,8 @@ from docstore.mongo.runs import Runs
 LEASE: Final = 30.0
 #: How often to look for open runs, in seconds.
 POLL: Final = 1.0
+#: How long a run is left alone after this worker could not go on with it, in seconds.
+REST: Final = 2.0
 #: How long batches in flight may take to be finished or given back when the worker is to stop, in seconds.
 GRACE: Final = 3.0
 
@@ -70,8 +73,8 @@ class Worker:
         self._at_work: dict[str, asyncio.Task[None]] = {}
         #: Runs that are left alone until then (by the event loop's clock).
         self._resting: dict[str, float] = {}
-        #: Runs whose code is not this worker's.
-        self._barred: set[str] = set()
+        #: Why this worker cannot work on a run, by run; its code does not change while it runs.
+        self._obstacles: dict[str, str] = {}
 
     async def work(self, *, drain: bool) -> None:
         """
@@ -107,21 +110,34 @@ class Worker:
                 continue
             if run.state not in CLAIMABLE:
                 await self._work_on(kind).settle(run.id)
-            elif run.id not in self._barred:
+            elif note := self._obstacle(kind, run):
+                await self._work_on(kind).tell(run.id, note)
+            else:
                 able += 1
                 if self._resting.get(run.id, 0.0) <= asyncio.get_running_loop().time():
                     self._at_work[run.id] = asyncio.create_task(self._share(kind, run))
         return able
 
+    def _obstacle(self, kind: Kind[Any], run: RunRecord) -> str:
+        """
+        Return why this worker cannot work on a run, and log it the first time.
+        """
+        if run.id not in self._obstacles:
+            self._obstacles[run.id] = note = self._work_on(kind).obstacle(run)
+            if note:
+                events.run_not_joined(kind=run.kind, run=run.id, reason=note)
+        return self._obstacles[run.id]
+
     async def _share(self, kind: Kind[Any], run: RunRecord) -> None:
         try:
-            after = await self._work_on(kind).work(run.id)
-            if after is not None and any(entry.id == self._who.id and entry.note for entry in after.workers):
-                self._barred.add(run.id)
-        except StoreError as error:
-            events.run_left(kind=run.kind, run=run.id, reason=str(error))
+            await self._work_on(kind).work(run.id)
+        except Exception as error:  # noqa: BLE001 - the other runs go on, and this one is looked at again
+            reason = described(error)
+            events.run_left(kind=run.kind, run=run.id, reason=reason)
+            with suppress(StoreError):
+                await self._work_on(kind).tell(run.id, f"it had to stop: {reason}")
         # Also where there was no place for this worker: it looks again later.
-        self._resting[run.id] = asyncio.get_running_loop().time() + POLL
+        self._resting[run.id] = asyncio.get_running_loop().time() + REST
 
     def _work_on(self, kind: Kind[Any]) -> RunWork:
         return RunWork(

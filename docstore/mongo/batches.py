@@ -128,12 +128,12 @@ class Batches:
 
         Args:
             batch: The batch.
-            tally: What was done of it.
+            tally: What was done of it. Rows that are still old do not count: whoever has it next meets them again.
             seconds: How long that took.
             error: Why it could not be finished.
             wait: How long nobody should try again, in seconds.
         """
-        fields = {**_added(tally, seconds), "state": BatchState.WAITING, "until": later(wait)}
+        fields = {**_added(_rewritten(tally), seconds), "state": BatchState.WAITING, "until": later(wait)}
         if error is not None:
             fields |= {"error": literal(error), "tries": {"$add": ["$tries", 1]}}
         return await self._change(batch, fields)
@@ -161,7 +161,7 @@ class Batches:
                 split_at=BEGINNING,
             )
             await self._insert(fresh, source=0, leased=False)
-        return await self.finish(batch, BatchState.SPLIT, tally=tally, seconds=seconds, error=error)
+        return await self.finish(batch, BatchState.SPLIT, tally=_rewritten(tally), seconds=seconds, error=error)
 
     async def count_open(self, run: str) -> int:
         """
@@ -259,6 +259,10 @@ class Batches:
 
     def _held(self, batch: BatchRecord) -> Stored:
         return {"_id": batch.key, "state": BatchState.LEASED, "owner": self._owner, "token": batch.token}
+
+
+def _rewritten(tally: Tally) -> Tally:
+    return Tally(server=tally.server, client=tally.client, conflicts=tally.conflicts)
 
 
 def _added(tally: Tally, seconds: float) -> Stored:
