@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.adopting import Adoption, AdoptResult
 from docstore.backfill.dry_run import DryRun
 from docstore.backfill.dry_run_result import DryRunResult
 from docstore.backfill.in_this_process import work_until_ended
@@ -352,6 +353,39 @@ async def backfill_dry_run(
     coverage = await counted(database, kind, now)
     refuse_target(kind, coverage, target)
     return await DryRun(database, kind, target=target, sample=sample, validates=validate).run(coverage)
+
+
+async def adopt(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    stop: asyncio.Event | None = None,
+    throttled: bool = True,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> AdoptResult:
+    """
+    Tag every row that has no tag, with the kind's baseline or what its `detect` function says.
+
+    Nothing but the tag is written, each row atomically: no change of any other writer is lost. May be stopped, killed
+    and repeated at any time. Builds the (tag, `_id`) index if it is missing.
+
+    Args:
+        database: A Motor or PyMongo Async database (or the mock).
+        kind: Whose rows.
+        stop: Once it is set, the batch in flight is finished and the call ends.
+        throttled: Hold back when the server shows the load.
+        now: The clock.
+
+    Raises:
+        VersionRangeError: The kind's floor is above its baseline.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    throttling = Throttling(open_signals(database) if throttled else ())
+    try:
+        adoption = Adoption(database, kind, throttling=throttling, stop=stop or asyncio.Event(), now=now)
+        return await adoption.adopt()
+    finally:
+        await throttling.close()
 
 
 async def quarantine_list(
