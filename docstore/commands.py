@@ -20,6 +20,7 @@ from docstore.backfill.looking import counted, refuse_target
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.on_mock import backfill_on_mock
 from docstore.backfill.operating import LiveOption, Operating
+from docstore.backfill.patience import briefly
 from docstore.backfill.progress import BackfillResult, OnProgress
 from docstore.backfill.quarantined import QuarantinedRow, quarantined_row, quarantined_rows
 from docstore.backfill.retrying import Retry, RetryResult
@@ -311,7 +312,7 @@ async def work(
     try:
         await worker.work(drain=drain)
     finally:
-        await throttling.close()
+        await briefly(throttling.close())
 
 
 def this_process() -> Who:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from docstore.backfill.context import RunContext
-from docstore.backfill.patience import patiently
+from docstore.backfill.patience import cancelled, patiently
 from docstore.backfill.upgrading import Upgraded, Upgrader
 from docstore.core.id_range import BEGINNING
 from docstore.errors import DocstoreError
@@ -56,7 +56,7 @@ class ClientPath:
                 await in_flight.popleft()
         finally:
             # After a fault or a cancellation only; whatever the server still does, it does under the guard.
-            await _end(reading, *in_flight)
+            await cancelled(reading, *in_flight)
 
     def _read_ahead(self, after: Any, upto: Any) -> asyncio.Task[Page]:
         return asyncio.create_task(patiently(lambda: self._rows.read(after, upto, size=PAGE_SIZE)))
@@ -91,9 +91,3 @@ class ClientPath:
 
 def _id(error: DocstoreError) -> Any:
     return getattr(error, "id", None)
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

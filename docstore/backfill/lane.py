@@ -5,7 +5,6 @@ One batch after another: claimed, worked on under its lease, and recorded as wha
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -17,7 +16,7 @@ from docstore.backfill.failing import Failing
 from docstore.backfill.leasing import Held, LeaseLostError
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.pacing import Pacing
-from docstore.backfill.patience import patiently
+from docstore.backfill.patience import LAST_WORDS, briefly, patiently
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.range_work import RangeWork, compiled
 from docstore.backfill.throttling import Throttling
@@ -25,7 +24,6 @@ from docstore.backfill.tracing import batch_span
 from docstore.backfill.verifying import Verifier
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import BatchRecord, BatchState, RunRecord, Tally
-from docstore.errors import StoreError
 from docstore.mongo.batches import Batches
 from docstore.mongo.failures import Reaction
 from docstore.mongo.runs import Runs
@@ -33,8 +31,6 @@ from docstore.mongo.runs import Runs
 #: How long to wait where there is nothing to claim at the moment, in seconds; twice as long each further time.
 _IDLE: Final = 0.05
 _LONGEST_IDLE: Final = 1.0
-#: How long a worker that is to end tries to give its batch back, in seconds.
-_LAST_WORDS: Final = 1.0
 
 
 class Lane:
@@ -238,17 +234,15 @@ class Lane:
 
     async def _give_back(self, batch: BatchRecord, tally: Tally, seconds: float) -> None:
         # If the database is away too, the lease runs out by itself.
-        with suppress(StoreError, TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
-                await self._batches.give_back(batch, tally=tally, seconds=seconds)
+        await briefly(self._batches.give_back(batch, tally=tally, seconds=seconds))
 
     async def _let_go(self, claiming: "asyncio.Task[Held | None]") -> None:
         """
         Give back what is just being claimed.
         """
-        with suppress(StoreError, TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
-                held = await claiming
-                if held is not None:
-                    held.let_go()
-                    await self._batches.give_back(held.batch)
+        await asyncio.wait({claiming}, timeout=LAST_WORDS)
+        if not claiming.done():
+            claiming.cancel()
+        elif not claiming.cancelled() and claiming.exception() is None and (held := claiming.result()) is not None:
+            held.let_go()
+            await briefly(self._batches.give_back(held.batch))

@@ -14,7 +14,7 @@ from docstore.backfill.joining import begin, context_of
 from docstore.backfill.lane import Lane
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.pacing import Pacing
-from docstore.backfill.patience import patiently
+from docstore.backfill.patience import briefly, cancelled, is_cancelled, patiently
 from docstore.backfill.progress import Meter, Phase
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.verifying import Verifier
@@ -22,7 +22,7 @@ from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE, SETTLED
-from docstore.errors import StoreError, StoreUnavailableError
+from docstore.errors import StoreUnavailableError
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.runs import Runs
@@ -32,8 +32,6 @@ BEAT: Final = 1.0
 #: The reason of a hold that the throttle asks for, and for how many seconds it is put on at a time.
 THROTTLED: Final = "throttled"
 _HOLD: Final = 5 * BEAT
-#: How long a worker that is to end tries to say so, in seconds.
-_LAST_WORDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +126,8 @@ class RunWork:
         try:
             await self._joined(joined)
         finally:
-            with suppress(StoreError, TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS):
-                    await self._runs.leave(run_id, self._who.id)
-        return await self.settle(run_id)
+            await briefly(self._runs.leave(run_id, self._who.id))
+        return joined if self._stop.is_set() else await self.settle(run_id)
 
     async def settle(self, run_id: str) -> RunRecord | None:
         """
@@ -195,8 +191,7 @@ class RunWork:
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
         finally:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            await cancelled(beating)
 
     async def _begin(self, run: RunRecord) -> RunRecord | None:
         return await begin(
@@ -204,7 +199,7 @@ class RunWork:
         )
 
     async def _keep_beating(self, run_id: str) -> None:
-        while True:
+        while not is_cancelled():
             with suppress(StoreUnavailableError):
                 run = await self._beat(run_id, "")
                 self._look(run)

@@ -4,13 +4,14 @@ The worker: a process that looks for open runs and takes its share of each.
 
 import asyncio
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from docstore.backfill import events
 from docstore.backfill.failing import described
 from docstore.backfill.metrics import WorkerMetrics
+from docstore.backfill.patience import cancelled
 from docstore.backfill.progress import Meter
 from docstore.backfill.run_work import RunWork, Who
 from docstore.backfill.throttling import Throttling
@@ -28,7 +29,11 @@ POLL: Final = 1.0
 #: How long a run is left alone after this worker could not go on with it, in seconds.
 REST: Final = 2.0
 #: How long batches in flight may take to be finished or given back when the worker is to stop, in seconds.
-GRACE: Final = 3.0
+GRACE: Final = 1.5
+
+_CANCELLATIONS: Final = 3
+
+T = TypeVar("T")
 
 
 class Worker:
@@ -85,13 +90,13 @@ class Worker:
         try:
             while not self._stop.is_set():
                 try:
-                    open_runs = await self._look()
+                    able = await self._unless_stopped(self._look())
                 except StoreUnavailableError as error:
                     events.worker_waits(reason=error.reason)
                 else:
-                    if drain and not open_runs and not self._at_work:
+                    if drain and able == 0 and not self._at_work:
                         return
-                await self._wait(POLL)
+                await self._unless_stopped(asyncio.sleep(POLL))
         finally:
             await self._end()
 
@@ -153,15 +158,22 @@ class Worker:
             metrics=self._metrics,
         )
 
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
+    async def _unless_stopped(self, call: Coroutine[Any, Any, T]) -> T | None:
+        """
+        Make a call, but end it when the worker is to stop; a database that is away answers after seconds only.
+        """
+        calling, stopping = asyncio.create_task(call), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({calling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return calling.result() if calling.done() else None
+        finally:
+            calling.cancel()
+            stopping.cancel()
 
     async def _end(self) -> None:
         tasks = list(self._at_work.values())
         if tasks and self._stop.is_set():
             await asyncio.wait(tasks, timeout=GRACE)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Each may want to give back what it holds, and to say that this worker is gone.
+        for _ in range(_CANCELLATIONS):
+            await cancelled(*(task for task in tasks if not task.done()))
