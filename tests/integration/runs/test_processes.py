@@ -15,6 +15,7 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Kind, commands
+from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
 from docstore.embedded import EmbeddedServer
 from tests.integration.runs.conftest import Processes, old_rows, until, write_package
@@ -110,7 +111,8 @@ async def test_a_run_is_paused_resumed_and_cancelled_by_hand(
     database: Database, processes: Processes, counter: Kind[Any]
 ) -> None:
     await database["counters"].insert_many(old_rows(ROWS))
-    await commands.backfill_start(database, counter, by="a test")
+    # Slow enough to be there still when a command has started, on a busy machine too.
+    await commands.backfill_start(database, counter, options=RunOptions(rate=100), by="a test")
     processes.worker()
     await until(lambda: rows_done(database))
 
