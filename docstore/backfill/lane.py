@@ -22,8 +22,9 @@ from docstore.backfill.range_work import RangeWork, compiled
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.tracing import batch_span
 from docstore.backfill.verifying import Verifier
+from docstore.core.batch_record import BatchRecord, BatchState, Tally
 from docstore.core.id_range import BEGINNING
-from docstore.core.run_record import BatchRecord, BatchState, RunRecord, Tally
+from docstore.core.run_record import RunRecord
 from docstore.mongo.batches import Batches
 from docstore.mongo.failures import Reaction
 from docstore.mongo.runs import Runs

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from docstore.backfill.patience import cancelled, is_cancelled
-from docstore.core.run_record import BatchRecord
+from docstore.core.batch_record import BatchRecord
 from docstore.errors import StoreUnavailableError
 from docstore.mongo.batches import Batches
 

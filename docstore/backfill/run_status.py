@@ -7,7 +7,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from docstore.core.run_record import RunRecord, RunTotals, WorkerEntry
+from docstore.core.batch_record import RunTotals
+from docstore.core.run_record import RunRecord, WorkerEntry
 from docstore.core.run_state import CLAIMABLE, OPEN, RunState
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase

@@ -11,8 +11,9 @@ from bson.min_key import MinKey
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from docstore.core.batch_record import BatchRecord, BatchState, RunTotals, Tally, Task
 from docstore.core.id_range import BEGINNING, IdRange
-from docstore.core.run_record import RECORD_VERSION, BatchRecord, BatchState, RunRecord, RunTotals, Stored, Tally, Task
+from docstore.core.run_record import RECORD_VERSION, RunRecord, Stored
 from docstore.mongo.driver import AnyDatabase, settled
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import BATCHES, NOW, later, literal, open_records

@@ -17,9 +17,10 @@ from docstore.backfill.claiming import Claims
 from docstore.backfill.context import RunContext
 from docstore.backfill.progress import Meter
 from docstore.backfill.validation import Validation
+from docstore.core.batch_record import BatchRecord, BatchState, Tally
 from docstore.core.fingerprint import fingerprints
 from docstore.core.id_range import BEGINNING, IdRange
-from docstore.core.run_record import BatchRecord, BatchState, Cursor, RunOptions, RunRecord, Tally
+from docstore.core.run_record import Cursor, RunOptions, RunRecord
 from docstore.core.run_state import RunState
 from docstore.mongo.batches import Batches
 from docstore.mongo.runs import Runs

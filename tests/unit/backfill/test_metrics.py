@@ -11,7 +11,7 @@ import pytest
 from docstore.backfill.metrics import WorkerMetrics, served
 from docstore.backfill.progress import Path
 from docstore.backfill.throttling import Throttling
-from docstore.core.run_record import Tally
+from docstore.core.batch_record import Tally
 from docstore.core.throttle import Answer, Verdict
 
 
