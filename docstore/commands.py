@@ -12,17 +12,21 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.adopting import Adoption, AdoptResult
 from docstore.backfill.dry_run import DryRun
 from docstore.backfill.dry_run_result import DryRunResult
 from docstore.backfill.in_this_process import work_until_ended
 from docstore.backfill.looking import counted, refuse_target
+from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.on_mock import backfill_on_mock
 from docstore.backfill.operating import LiveOption, Operating
+from docstore.backfill.patience import briefly
 from docstore.backfill.progress import BackfillResult, OnProgress
 from docstore.backfill.quarantined import QuarantinedRow, quarantined_row, quarantined_rows
 from docstore.backfill.retrying import Retry, RetryResult
 from docstore.backfill.run_status import RunStatus, run_statuses
 from docstore.backfill.run_work import Who
+from docstore.backfill.throttling import Throttling
 from docstore.backfill.worker import LEASE, Worker
 from docstore.core.coverage import Coverage, coverage_of, rows_below
 from docstore.core.kind import Kind
@@ -31,6 +35,7 @@ from docstore.core.run_state import ENDED
 from docstore.errors import RunNotFoundError, VersionRangeError
 from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
+from docstore.mongo.signals import open_signals
 from docstore.mongo.tag_index import build_tag_index, find_tag_index
 
 
@@ -110,6 +115,7 @@ async def backfill(
     by: str | None = None,
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
+    throttled: bool = True,
     now: Callable[[], datetime.datetime] = utc_now,
 ) -> BackfillResult:
     """
@@ -133,6 +139,7 @@ async def backfill(
         by: Who asks, for the history; this process by default.
         on_progress: Told after every batch; should return at once.
         stop: Once it is set, batches in flight are finished and the call ends. The run stays open.
+        throttled: Hold back when the server shows the load.
         now: The clock.
 
     Raises:
@@ -157,7 +164,13 @@ async def backfill(
         )
     who = this_process()
     run = await Operating(database, by=by or who.name).start(kind, target, asked, now=now)
-    return await work_until_ended(database, kind, run, who=who, on_progress=on_progress, stop=stop, now=now)
+    throttling = Throttling(open_signals(database) if throttled else ())
+    try:
+        return await work_until_ended(
+            database, kind, run, who=who, on_progress=on_progress, stop=stop, now=now, throttling=throttling
+        )
+    finally:
+        await throttling.close()
 
 
 async def backfill_start(
@@ -266,6 +279,8 @@ async def work(
     concurrency: int = 1,
     lease: float = LEASE,
     stop: asyncio.Event | None = None,
+    throttled: bool = True,
+    metrics: WorkerMetrics | None = None,
 ) -> None:
     """
     Work on every open run of the kinds, together with any number of other processes.
@@ -277,7 +292,12 @@ async def work(
         concurrency: How many batches of each run to work on at the same time.
         lease: How long others wait before they take over a batch of a process that vanished, in seconds.
         stop: Once it is set, batches are finished or given back, and the call returns within a few seconds.
+        throttled: Hold back when the server shows the load.
+        metrics: Counts what is done.
     """
+    throttling = Throttling(open_signals(database) if throttled else ())
+    if metrics is not None:
+        metrics.watch(throttling)
     worker = Worker(
         database,
         {kind.name: kind for kind in kinds},
@@ -286,8 +306,13 @@ async def work(
         now=utc_now,
         lease=lease,
         concurrency=concurrency,
+        throttling=throttling,
+        metrics=metrics,
     )
-    await worker.work(drain=drain)
+    try:
+        await worker.work(drain=drain)
+    finally:
+        await briefly(throttling.close())
 
 
 def this_process() -> Who:
@@ -329,6 +354,39 @@ async def backfill_dry_run(
     coverage = await counted(database, kind, now)
     refuse_target(kind, coverage, target)
     return await DryRun(database, kind, target=target, sample=sample, validates=validate).run(coverage)
+
+
+async def adopt(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    stop: asyncio.Event | None = None,
+    throttled: bool = True,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> AdoptResult:
+    """
+    Tag every row that has no tag, with the kind's baseline or what its `detect` function says.
+
+    Nothing but the tag is written, each row atomically: no change of any other writer is lost. May be stopped, killed
+    and repeated at any time. Builds the (tag, `_id`) index if it is missing.
+
+    Args:
+        database: A Motor or PyMongo Async database (or the mock).
+        kind: Whose rows.
+        stop: Once it is set, the batch in flight is finished and the call ends.
+        throttled: Hold back when the server shows the load.
+        now: The clock.
+
+    Raises:
+        VersionRangeError: The kind's floor is above its baseline.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    throttling = Throttling(open_signals(database) if throttled else ())
+    try:
+        adoption = Adoption(database, kind, throttling=throttling, stop=stop or asyncio.Event(), now=now)
+        return await adoption.adopt()
+    finally:
+        await throttling.close()
 
 
 async def quarantine_list(

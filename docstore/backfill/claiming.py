@@ -5,8 +5,9 @@ Claiming the next batch of a run: one that waits, the next range of old rows, or
 from collections.abc import Callable
 
 from docstore.backfill.context import RunContext
+from docstore.core.batch_record import BatchRecord
 from docstore.core.id_range import BEGINNING, IdRange
-from docstore.core.run_record import BatchRecord, Cursor, RunRecord
+from docstore.core.run_record import Cursor, RunRecord
 from docstore.core.run_state import RunState
 from docstore.mongo.batches import Batches
 from docstore.mongo.runs import Runs

@@ -3,15 +3,20 @@ The end of a pass: an exact count, and what follows from it.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from docstore.backfill.client_path import PAGE_SIZE
 from docstore.backfill.context import RunContext
 from docstore.backfill.looking import count_aside, counted, old_versions, put_unreadable_aside, where_they_stand
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Phase
 from docstore.core.coverage import Coverage, rows_below
+from docstore.core.id_range import BEGINNING
+from docstore.core.kind import Kind
+from docstore.core.row_faults import decoded
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import OPEN, RunState
+from docstore.errors import DocumentError, NewerVersionError
 from docstore.mongo.batches import Batches
 from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.runs import Runs
@@ -57,7 +62,7 @@ class Conclusion:
         Count, and say in the run's record what follows.
         """
         self._context.meter.set(phase=Phase.COUNT)
-        left = await self._count(run_id, number_of_pass)
+        left = await self._count()
         run = await self._runs.get(run_id)
         if run is None or run.state not in OPEN or run.number_of_pass != number_of_pass:
             return
@@ -89,7 +94,7 @@ class Conclusion:
             unfinished=unfinished,
         )
 
-    async def _count(self, run_id: str, number_of_pass: int) -> _Left:
+    async def _count(self) -> _Left:
         context = self._context
         kind, database = context.kind, context.database
         quarantine = Quarantine(database, kind.name)
@@ -98,9 +103,32 @@ class Conclusion:
         if coverage.unreadable:
             await put_unreadable_aside(database, kind, context.aside)
             coverage = await counted(database, kind, context.now)
-        # Rows that `detect` found to need nothing are still without a tag, and the count cannot tell them apart.
-        made = await self._batches.totals(run_id, number_of_pass=number_of_pass)
-        rows = max(rows_below(kind, coverage, context.target) - made.tally.untouched, 0)
+        rows = rows_below(kind, coverage, context.target)
+        if kind.detect is not None and coverage.untagged:
+            # The count cannot tell where rows without a tag stand.
+            rows -= await self._untagged_above()
+        rows = max(rows, 0)
         # The first is of the same moment as the count, the second leaves out what failed above the target.
         aside = min(coverage.quarantined, await patiently(lambda: count_aside(database, kind, context.target)))
         return _Left(coverage=coverage, rows=rows, aside=min(aside, rows))
+
+    async def _untagged_above(self) -> int:
+        """
+        Return how many rows without a tag need nothing, as `detect` sees it; reads them all.
+        """
+        context, rows = self._context, self._context.old_rows(None)
+        after: Any = BEGINNING
+        number = 0
+        while (page := await patiently(lambda: rows.read(after, size=PAGE_SIZE))).rows:  # noqa: B023 - awaited here
+            number += sum(_stands_above(context.kind, raw, context.target) for raw in page.rows)
+            after = page.last
+        return number
+
+
+def _stands_above(kind: Kind[Any], raw: bytes, target: int) -> bool:
+    try:
+        return kind.version(decoded(raw, kind)) > target
+    except NewerVersionError:
+        return True
+    except DocumentError:
+        return False

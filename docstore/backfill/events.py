@@ -129,3 +129,10 @@ def run_left(*, kind: str, run: str, reason: str) -> None:
     A worker could not go on with a run; it looks again a little later.
     """
     _log.warning("run_left", kind=kind, run=run, reason=reason)
+
+
+def rows_adopted(*, kind: str, tagged: int, quarantined: int, remaining: int) -> None:
+    """
+    Rows without a tag have been tagged.
+    """
+    _log.info("rows_adopted", kind=kind, tagged=tagged, quarantined=quarantined, remaining=remaining)

@@ -8,8 +8,8 @@ from typing import Final
 
 from docstore.backfill import events
 from docstore.backfill.patience import patiently
+from docstore.core.batch_record import BatchRecord, BatchState, Tally
 from docstore.core.id_range import BEGINNING
-from docstore.core.run_record import BatchRecord, BatchState, Tally
 from docstore.core.run_state import OPEN, RunState
 from docstore.errors import DocstoreError, PathsDifferError
 from docstore.mongo.batches import Batches

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from docstore.backfill import events
+from docstore.backfill.concluding import OLD_WRITERS
 from docstore.backfill.looking import counted
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
 from docstore.backfill.run_work import BEAT, RunWork, Who
+from docstore.backfill.throttling import Throttling
 from docstore.backfill.worker import LEASE
 from docstore.core.coverage import rows_below
 from docstore.core.kind import Kind
@@ -31,6 +33,7 @@ async def work_until_ended(
     stop: asyncio.Event,
     now: Callable[[], datetime.datetime],
     lease: float = LEASE,
+    throttling: Throttling | None = None,
 ) -> BackfillResult:
     """
     Work on a run until it has ended, was paused, waits for writers of old rows to go, or *stop* is set.
@@ -42,11 +45,25 @@ async def work_until_ended(
         StoreRejectedError: It refuses what the run needs.
     """
     begun, meter = now(), Meter(on_progress)
-    work = RunWork(database, kind, who=who, meter=meter, stop=stop, now=now, lease=lease, wait_for_writers=False)
+    throttling = throttling or Throttling()
+    throttling.on_change = lambda hold: meter.hold("" if hold is None else hold.reason)
+    work = RunWork(
+        database,
+        kind,
+        who=who,
+        meter=meter,
+        stop=stop,
+        now=now,
+        lease=lease,
+        wait_for_writers=False,
+        throttling=throttling,
+    )
     after: RunRecord | None = run
     while after is not None and after.state not in ENDED and not stop.is_set():
         after = await work.work(run.id)
-        if after is None or after.state not in CLAIMABLE or after.held is not None or stop.is_set():
+        if after is None or after.state not in CLAIMABLE or stop.is_set():
+            break
+        if after.held is not None and after.held.reason == OLD_WRITERS:
             break
         # Others work on it, and there is no place for one more.
         await asyncio.sleep(BEAT)

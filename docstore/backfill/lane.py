@@ -5,7 +5,6 @@ One batch after another: claimed, worked on under its lease, and recorded as wha
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -15,14 +14,17 @@ from docstore.backfill.concluding import Conclusion
 from docstore.backfill.context import RunContext
 from docstore.backfill.failing import Failing
 from docstore.backfill.leasing import Held, LeaseLostError
+from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.pacing import Pacing
-from docstore.backfill.patience import patiently
+from docstore.backfill.patience import LAST_WORDS, briefly, patiently
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.range_work import RangeWork, compiled
+from docstore.backfill.throttling import Throttling
+from docstore.backfill.tracing import batch_span
 from docstore.backfill.verifying import Verifier
+from docstore.core.batch_record import BatchRecord, BatchState, Tally
 from docstore.core.id_range import BEGINNING
-from docstore.core.run_record import BatchRecord, BatchState, RunRecord, Tally
-from docstore.errors import StoreError
+from docstore.core.run_record import RunRecord
 from docstore.mongo.batches import Batches
 from docstore.mongo.failures import Reaction
 from docstore.mongo.runs import Runs
@@ -30,8 +32,6 @@ from docstore.mongo.runs import Runs
 #: How long to wait where there is nothing to claim at the moment, in seconds; twice as long each further time.
 _IDLE: Final = 0.05
 _LONGEST_IDLE: Final = 1.0
-#: How long a worker that is to end tries to give its batch back, in seconds.
-_LAST_WORDS: Final = 1.0
 
 
 class Lane:
@@ -44,6 +44,8 @@ class Lane:
         context: What the parts of a run need to know.
         pacing: How large batches are; shared by the lanes of a worker.
         verifier: Holds the server path against Python; shared by the lanes of a worker.
+        throttling: Says when a batch may begin; shared by all lanes of a worker.
+        metrics: Counts what batches come to, if anybody wants it.
         look: Told how the run stands.
         over: Set when this worker has nothing more to do on the run.
         lease: For how long a batch is claimed, in seconds.
@@ -58,6 +60,8 @@ class Lane:
         pacing: Pacing,
         verifier: Verifier,
         *,
+        throttling: Throttling,
+        metrics: WorkerMetrics | None,
         look: Callable[[RunRecord | None], None],
         over: asyncio.Event,
         lease: float,
@@ -73,6 +77,8 @@ class Lane:
         self._claims = Claims(runs, batches, context)
         self._conclusion = Conclusion(runs, batches, context, by=by)
         self._verifier = verifier
+        self._throttling = throttling
+        self._metrics = metrics
         self._failing = Failing(runs, batches, by=by)
         self._paths: dict[int | None, Path] = {}
         #: Whether a batch is being worked on.
@@ -91,6 +97,7 @@ class Lane:
         try:
             while not self._is_over:
                 await self._wait(self._pacing.wait(time.monotonic()))
+                await self._throttling.before_batch(lambda: self._is_over)
                 held = await (following or self._claim(run_id))
                 following = None
                 if held is None:
@@ -99,7 +106,7 @@ class Lane:
                     idle = min(idle * 2, _LONGEST_IDLE)
                     continue
                 idle = _IDLE
-                if held.batch.task == "rows" and not self._pacing.limited and not self._is_over:
+                if held.batch.task == "rows" and self._may_claim_ahead:
                     following = self._claim(run_id)
                 await self._work_on(held)
         finally:
@@ -109,6 +116,10 @@ class Lane:
     @property
     def _is_over(self) -> bool:
         return self._over.is_set() or self._context.stop.is_set()
+
+    @property
+    def _may_claim_ahead(self) -> bool:
+        return not self._pacing.limited and self._throttling.hold is None and not self._is_over
 
     def _claim(self, run_id: str) -> "asyncio.Task[Held | None]":
         return asyncio.create_task(self._claimed(run_id))
@@ -175,7 +186,7 @@ class Lane:
         work = RangeWork(replace(self._context, meter=Meter(whole=self._context.meter)), batch, self._verifier)
         begun = time.monotonic()
         try:
-            await held.do(work.rewrite())
+            await self._rewrite_held(held, work)
         except LeaseLostError:
             events.lease_lost(run=batch.run, batch=batch.seq)
         except asyncio.CancelledError:
@@ -192,6 +203,24 @@ class Lane:
             else:
                 await self._finish(batch, work.tally, now - begun)
 
+    async def _rewrite_held(self, held: Held, work: RangeWork) -> None:
+        """
+        Rewrite the rows of a batch, and tell everybody who watches what it came to.
+        """
+        kind = self._context.kind.name
+        begun = time.monotonic()
+        try:
+            with batch_span(kind, held.batch, target=self._context.target, path=work.path) as span:
+                try:
+                    await held.do(work.rewrite())
+                finally:
+                    span.came_to(work.tally)
+        finally:
+            seconds = time.monotonic() - begun
+            self._throttling.after_batch(seconds=seconds)
+            if self._metrics is not None:
+                self._metrics.batch(kind, work.path, work.tally, seconds=seconds)
+
     async def _fail(self, batch: BatchRecord, error: Exception, work: RangeWork | None, seconds: float) -> None:
         tally = Tally() if work is None else work.tally
         rows = None if work is None else work.rows
@@ -206,17 +235,15 @@ class Lane:
 
     async def _give_back(self, batch: BatchRecord, tally: Tally, seconds: float) -> None:
         # If the database is away too, the lease runs out by itself.
-        with suppress(StoreError, TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
-                await self._batches.give_back(batch, tally=tally, seconds=seconds)
+        await briefly(self._batches.give_back(batch, tally=tally, seconds=seconds))
 
     async def _let_go(self, claiming: "asyncio.Task[Held | None]") -> None:
         """
         Give back what is just being claimed.
         """
-        with suppress(StoreError, TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
-                held = await claiming
-                if held is not None:
-                    held.let_go()
-                    await self._batches.give_back(held.batch)
+        await asyncio.wait({claiming}, timeout=LAST_WORDS)
+        if not claiming.done():
+            claiming.cancel()
+        elif not claiming.cancelled() and claiming.exception() is None and (held := claiming.result()) is not None:
+            held.let_go()
+            await briefly(self._batches.give_back(held.batch))

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from docstore.core.run_record import BatchRecord
+from docstore.backfill.patience import cancelled, is_cancelled
+from docstore.core.batch_record import BatchRecord
 from docstore.errors import StoreUnavailableError
 from docstore.mongo.batches import Batches
 
@@ -51,9 +52,8 @@ class Held:
                 raise LeaseLostError
             working.result()
         finally:
-            working.cancel()
             self.let_go()
-            await asyncio.gather(working, return_exceptions=True)
+            await cancelled(working)
 
     def let_go(self) -> None:
         """
@@ -76,5 +76,7 @@ async def _renew(batches: Batches, batch: BatchRecord, lease: float) -> None:
                 if not await batches.renew(batch):
                     return
         except (StoreUnavailableError, TimeoutError):
+            if is_cancelled():
+                return
             continue
         renewed = asked

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from docstore.backfill.progress import Path
 from docstore.backfill.throttling import Throttling
-from docstore.core.run_record import Tally
+from docstore.core.batch_record import Tally
 
 #: Batches are made to last half a second.
 _SECONDS: Final = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0)

@@ -48,6 +48,8 @@ class BackfillProgress:
     #: Where the rows at hand are upgraded, and their version (None: untagged).
     path: Path | None = None
     version: int | None = None
+    #: Why the run holds back; empty at full speed.
+    hold: str = ""
 
     @property
     def rewritten(self) -> int:
@@ -110,6 +112,13 @@ class Meter:
         self._tell()
         if self._whole is not None:
             self._whole.add(server=server, client=client, quarantined=quarantined, conflicts=conflicts)
+
+    def hold(self, reason: str) -> None:
+        """
+        Say why the run holds back, or "" that it does not.
+        """
+        self.now = replace(self.now, hold=reason)
+        self._tell()
 
     def begin_pass(self) -> None:
         """Forget the rows that were put aside: the next pass meets them again."""

@@ -7,8 +7,8 @@ from docstore.backfill.context import RunContext
 from docstore.backfill.progress import Path, Phase
 from docstore.backfill.server_path import rewrite_on_server
 from docstore.backfill.verifying import Verifier
+from docstore.core.batch_record import BatchRecord, Tally
 from docstore.core.chain import CompiledChain
-from docstore.core.run_record import BatchRecord, Tally
 from docstore.errors import NotCompilableError
 
 

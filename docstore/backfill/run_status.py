@@ -7,7 +7,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from docstore.core.run_record import RunRecord, RunTotals
+from docstore.core.batch_record import RunTotals
+from docstore.core.run_record import RunRecord, WorkerEntry
 from docstore.core.run_state import CLAIMABLE, OPEN, RunState
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
@@ -141,7 +142,7 @@ async def _status(run: RunRecord, batches: Batches) -> RunStatus:
         last_error=await batches.last_error(run.id),
         workers=tuple(
             WorkerStatus(host=entry.host, pid=entry.pid, seen=entry.seen, rate=entry.rate, note=entry.note)
-            for entry in run.workers
+            for entry in _there(run)
         ),
         rate_limit=run.options.rate,
         batch_seconds=run.options.batch_seconds,
@@ -153,9 +154,16 @@ async def _status(run: RunRecord, batches: Batches) -> RunStatus:
     )
 
 
-def _rate(run: RunRecord) -> float | None:
+def _there(run: RunRecord) -> list[WorkerEntry]:
+    """
+    Return the workers that were seen of late; of one that was killed the entry stays for a while.
+    """
     fresh = run.now - datetime.timedelta(seconds=WORKER_SEEN)
-    rates = [entry.rate for entry in run.workers if entry.rate is not None and entry.seen >= fresh]
+    return [entry for entry in run.workers if entry.seen >= fresh]
+
+
+def _rate(run: RunRecord) -> float | None:
+    rates = [entry.rate for entry in _there(run) if entry.rate is not None]
     return sum(rates) if rates else None
 
 

@@ -9,26 +9,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from docstore.backfill import events
+from docstore.backfill.concluding import OLD_WRITERS
 from docstore.backfill.joining import begin, context_of
 from docstore.backfill.lane import Lane
+from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.pacing import Pacing
-from docstore.backfill.patience import patiently
+from docstore.backfill.patience import briefly, cancelled, is_cancelled, patiently
 from docstore.backfill.progress import Meter, Phase
+from docstore.backfill.throttling import Throttling
 from docstore.backfill.verifying import Verifier
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE, SETTLED
-from docstore.errors import StoreError, StoreUnavailableError
+from docstore.errors import StoreUnavailableError
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.runs import Runs
 
 #: How often a worker says that it is there, and looks whether the run may go on, in seconds.
 BEAT: Final = 1.0
-#: How long a worker that is to end tries to say so, in seconds.
-_LAST_WORDS: Final = 1.0
+#: The reason of a hold that the throttle asks for, and for how many seconds it is put on at a time.
+THROTTLED: Final = "throttled"
+_HOLD: Final = 5 * BEAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class RunWork:
         lease: For how long a batch is claimed, in seconds.
         concurrency: How many batches to work on at the same time.
         wait_for_writers: Stay while the run waits for writers of old rows to go.
+        throttling: Says when a batch may begin; without one only the batches' own time holds back.
+        metrics: Counts what batches come to, if anybody wants it.
     """
 
     def __init__(
@@ -80,6 +85,8 @@ class RunWork:
         lease: float,
         concurrency: int = 1,
         wait_for_writers: bool = True,
+        throttling: Throttling | None = None,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self._database = database
         self._kind = kind
@@ -93,7 +100,11 @@ class RunWork:
         self._runs = Runs(database)
         self._batches = Batches(database, owner=who.id, lease=lease)
         self._pacing = Pacing()
+        self._throttling = throttling or Throttling()
+        self._metrics = metrics
         self._lanes: list[Lane] = []
+        #: Whether this worker put the run on hold.
+        self._holds = False
         #: Set once this worker has nothing more to do on the run, whatever the reason.
         self._over = asyncio.Event()
 
@@ -108,17 +119,15 @@ class RunWork:
         run = await self._runs.get(run_id)
         if run is None or run.state not in CLAIMABLE:
             return run
-        note = self._obstacle(run)
+        note = self.obstacle(run)
         joined = await self._beat(run_id, note)
         if note or joined is None or not self._is_in(joined):
             return joined
         try:
             await self._joined(joined)
         finally:
-            with suppress(StoreError, TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS):
-                    await self._runs.leave(run_id, self._who.id)
-        return await self.settle(run_id)
+            await briefly(self._runs.leave(run_id, self._who.id))
+        return joined if self._stop.is_set() else await self.settle(run_id)
 
     async def settle(self, run_id: str) -> RunRecord | None:
         """
@@ -130,13 +139,20 @@ class RunWork:
         moved = await self._runs.move(run_id, run.state, SETTLED[run.state], by=self._who.name)
         return moved or await self._runs.get(run_id)
 
-    def _obstacle(self, run: RunRecord) -> str:
+    async def tell(self, run_id: str, note: str) -> None:
+        """
+        Have the run's record show that this worker is there, and why it does not work on the run.
+        """
+        await self._beat(run_id, note)
+
+    def obstacle(self, run: RunRecord) -> str:
+        """
+        Return why this worker cannot work on a run at all; empty if it can.
+        """
         differing = differences(fingerprints(self._kind, min(run.target, self._kind.latest)), run.fingerprints)
         if not differing:
             return ""
-        note = f"its code differs from that of the run: {', '.join(map(_named, differing))}"
-        events.run_not_joined(kind=run.kind, run=run.id, reason=note)
-        return note
+        return f"its code differs from that of the run: {', '.join(map(_named, differing))}"
 
     def _is_in(self, run: RunRecord) -> bool:
         return any(entry.id == self._who.id for entry in run.workers)
@@ -160,6 +176,8 @@ class RunWork:
                     context,
                     self._pacing,
                     verifier,
+                    throttling=self._throttling,
+                    metrics=self._metrics,
                     look=self._look,
                     over=self._over,
                     lease=self._lease,
@@ -173,8 +191,7 @@ class RunWork:
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
         finally:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            await cancelled(beating)
 
     async def _begin(self, run: RunRecord) -> RunRecord | None:
         return await begin(
@@ -182,17 +199,36 @@ class RunWork:
         )
 
     async def _keep_beating(self, run_id: str) -> None:
-        while True:
+        while not is_cancelled():
             with suppress(StoreUnavailableError):
-                self._look(await self._beat(run_id, ""))
+                run = await self._beat(run_id, "")
+                self._look(run)
+                await self._tell_hold(run)
             await asyncio.sleep(BEAT)
+
+    async def _tell_hold(self, run: RunRecord | None) -> None:
+        """
+        Put the run on hold as long as the throttle lets no batch begin, for everybody to see and to keep to.
+        """
+        hold = self._throttling.hold
+        if run is None or (run.held is not None and run.held.reason != THROTTLED):
+            return
+        if hold is not None and hold.stopped:
+            await self._runs.hold(run.id, THROTTLED, hold.reason, seconds=_HOLD)
+            self._holds = True
+        elif self._holds:
+            await self._runs.release(run.id, THROTTLED)
+            self._holds = False
 
     def _look(self, run: RunRecord | None) -> None:
         """
         Have the lanes end where there is nothing to do for this worker any more.
         """
-        if run is None or run.state not in CLAIMABLE or (run.held is not None and not self._wait_for_writers):
+        waits_for_writers = run is not None and run.held is not None and run.held.reason == OLD_WRITERS
+        if run is None or run.state not in CLAIMABLE or (waits_for_writers and not self._wait_for_writers):
             self._over.set()
+        if run is not None and run.remaining is not None and self._metrics is not None:
+            self._metrics.remaining(run.kind, run.remaining)
 
     async def _beat(self, run_id: str, note: str) -> RunRecord | None:
         run = await self._runs.beat(

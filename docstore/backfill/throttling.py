@@ -22,6 +22,8 @@ ANSWER_TIME: Final = 5.0
 ALARM_AFTER: Final = 60.0
 #: A batch that takes so many seconds means slow. It never means stop: a stopped backfill would not measure it again.
 BATCH_SECONDS: Final = Limits(slow=4.0, stop=None)
+#: How often to look whether a wait is over, in seconds.
+_LOOK: Final = 0.05
 #: "Unauthorized" among the server's codes.
 _UNAUTHORIZED: Final = 13
 
@@ -53,7 +55,6 @@ class Throttling:
         signals: Who is asked; with none, only the batches' own time holds it back.
         interval: Seconds between two rounds of questions.
         alarm_after: Seconds of being stopped after which `throttled_for_long` is logged.
-        on_change: Told whenever the hold changes.
         clock: Seconds that never go back.
         now: The time of day, for people.
     """
@@ -64,7 +65,6 @@ class Throttling:
         *,
         interval: float = INTERVAL,
         alarm_after: float = ALARM_AFTER,
-        on_change: Callable[[Hold | None], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
@@ -72,10 +72,11 @@ class Throttling:
         self.waited: dict[str, float] = {}
         #: What was measured last, by signal.
         self.values: dict[str, float] = {}
+        #: Told whenever the hold changes.
+        self.on_change: Callable[[Hold | None], None] | None = None
         self._signals = tuple(signals)
         self._interval = interval
         self._alarm_after = alarm_after
-        self._on_change = on_change
         self._clock = clock
         self._now = now
         self._throttle = Throttle()
@@ -103,15 +104,15 @@ class Throttling:
             nice=throttle.nice,
         )
 
-    async def before_batch(self, stop: asyncio.Event) -> None:
+    async def before_batch(self, is_over: Callable[[], bool]) -> None:
         """
-        Return when the next batch may begin, or when *stop* is set.
+        Return when the next batch may begin, or when *is_over* says that there is none any more.
         """
-        await self._wait(self._nice_until - self._clock(), stop, self._throttle.signal)
-        await self._ask_if_due()
-        while self._throttle.stopped and not stop.is_set():
-            await self._wait(self._interval, stop, self._throttle.signal)
-            await self._ask_if_due()
+        await self._wait(self._nice_until - self._clock(), is_over, self._throttle.signal)
+        await self._look()
+        while self._throttle.stopped and not is_over():
+            await self._wait(self._interval, is_over, self._throttle.signal)
+            await self._look()
 
     def after_batch(self, *, seconds: float) -> None:
         """
@@ -128,7 +129,10 @@ class Throttling:
         for signal in self._signals:
             await signal.close()
 
-    async def _ask_if_due(self) -> None:
+    async def _look(self) -> None:
+        """
+        Ask the signals, if that was not done just now.
+        """
         async with self._asking:
             now = self._clock()
             if self._asked_at is not None and now - self._asked_at < self._interval:
@@ -164,8 +168,8 @@ class Throttling:
             events.throttle_released(seconds=(self._now() - self._told.since).total_seconds())
         elif hold is not None and (self._told is None or hold.stopped is not self._told.stopped):
             events.throttled(reason=hold.reason, stopped=hold.stopped, nice=hold.nice)
-        if hold != self._told and self._on_change is not None:
-            self._on_change(hold)
+        if hold != self._told and self.on_change is not None:
+            self.on_change(hold)
         self._told = hold
         self._tell_alarm(now)
 
@@ -177,16 +181,12 @@ class Throttling:
             self._alarmed_at = now
             events.throttled_for_long(reason=self._throttle.reason, seconds=now - stopped_since)
 
-    async def _wait(self, seconds: float, stop: asyncio.Event, signal: str) -> None:
-        if seconds <= 0 or stop.is_set():
-            return
+    async def _wait(self, seconds: float, is_over: Callable[[], bool], signal: str) -> None:
         began = self._clock()
-        try:
-            async with asyncio.timeout(seconds):
-                await stop.wait()
-        except TimeoutError:
-            pass
-        finally:
+        until = began + seconds
+        while (now := self._clock()) < until and not is_over():  # noqa: ASYNC110 - no single event ends it
+            await asyncio.sleep(min(until - now, _LOOK))
+        if seconds > 0:
             self.waited[signal] = self.waited.get(signal, 0.0) + self._clock() - began
 
 

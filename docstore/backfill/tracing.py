@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from docstore.backfill.progress import Path
-from docstore.core.run_record import BatchRecord, Tally
+from docstore.core.batch_record import BatchRecord, Tally
 
 try:
     from opentelemetry import trace

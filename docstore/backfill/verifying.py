@@ -5,7 +5,7 @@ Holding the server path against Python, before rows are rewritten: the first bat
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from docstore.backfill import events
@@ -22,6 +22,17 @@ from docstore.mongo.server_results import ServerResults
 
 #: Fewer rows than this are no sample.
 _LEAST: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """
+    The rows of a range to compare: how many to leave out, how many to take (None: all), and from which end.
+    """
+
+    skip: int = 0
+    limit: int | None = None
+    backwards: bool = False
 
 
 class Verifier:
@@ -58,9 +69,9 @@ class Verifier:
             PathsDifferError: The two do not agree on a row; carries its id and the paths.
             StoreUnavailableError: The database stayed away.
         """
-        skip, limit = self._part(chain.source, size)
+        part = self._part(chain.source, size)
         try:
-            rows, misfits = await patiently(lambda: self._compare(range, chain, skip, limit))
+            rows, misfits = await patiently(lambda: self._compare(range, chain, part))
         except StoreRejectedError as error:
             if reaction_to(error) is not Reaction.SKIP:
                 raise
@@ -76,21 +87,23 @@ class Verifier:
         declined = {"$in": ["$_id", {"$literal": misfits}]}
         return replace(chain, condition={"$and": [chain.condition, {"$not": [declined]}]})
 
-    def _part(self, source: int | None, size: int) -> tuple[int, int | None]:
+    def _part(self, source: int | None, size: int) -> _Part:
         """
-        Return how many rows of a range to leave out, and how many to compare (None: all).
+        Return which rows of a range to compare.
         """
         if source not in self._begun:
-            return 0, None
+            return _Part()
         limit = max(_LEAST, round(size * self._validation.share))
-        return self._validation.chance.randint(0, max(0, size - limit)), limit
+        longest = max(0, size - limit)
+        skip = self._validation.chance.randint(0, longest)
+        # Rows that are left out cost the server time too, so it goes there from the nearer end.
+        return _Part(min(skip, longest - skip), limit, backwards=skip > longest - skip)
 
-    async def _compare(
-        self, range: IdRange, chain: CompiledChain, skip: int, limit: int | None
-    ) -> tuple[int, list[Any]]:
+    async def _compare(self, range: IdRange, chain: CompiledChain, part: _Part) -> tuple[int, list[Any]]:
         rows = 0
         misfits: list[Any] = []
-        async with aclosing(self._results.of_range(range, chain, skip=skip, limit=limit)) as batches:
+        found = self._results.of_range(range, chain, skip=part.skip, limit=part.limit, backwards=part.backwards)
+        async with aclosing(found) as batches:
             async for pairs in batches:
                 rows += len(pairs)
                 # In a thread, so that a lease can be renewed meanwhile.

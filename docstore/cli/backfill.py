@@ -8,14 +8,16 @@ from rich.console import Console
 
 from docstore import commands
 from docstore.backfill.progress import BackfillResult
+from docstore.backfill.validation import Validate
 from docstore.cli import runs
 from docstore.cli.backfill_progress import shown_progress
 from docstore.cli.backfill_summary import backfill_summary
 from docstore.cli.complaints import complain
+from docstore.cli.dry_run import dry_run as tried
 from docstore.cli.exits import ExitCode
 from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
 from docstore.cli.run_table import runs_table
-from docstore.cli.running import run, workplace
+from docstore.cli.running import run, usage_fault, workplace
 from docstore.cli.runs import operator
 from docstore.cli.signals import stopped_by_signals
 from docstore.core.batch_size import TARGET_SECONDS
@@ -37,10 +39,11 @@ _START_EXAMPLE: Final = (
     "[bold]Examples[/]\n\n"
     "  docstore backfill start city --wait\n\n"
     "  docstore backfill start city --rate 2000\n\n"
+    "  docstore backfill start city --dry-run --sample 1000\n\n"
     "  docstore backfill start city --to 4 --wait --format json\n\n"
-    "[dim]Exit codes: 0 every row is there (without --wait: asked for), 1 rows are left (in quarantine, or the run was "
-    "interrupted), "
-    "3 refused: every row stands above --to, or another run of KIND is open.[/]"
+    "[dim]Exit codes: 0 every row is there (without --wait: asked for; with --dry-run: every row would get there), "
+    "1 rows are left (in quarantine, or the run was interrupted), 3 refused: every row stands above --to, or another "
+    "run of KIND is open.[/]"
 )
 
 
@@ -95,6 +98,25 @@ def start(
             "the row.",
         ),
     ] = False,
+    validate: Annotated[
+        Validate | None,
+        typer.Option(
+            help="Which rows have to fit the model; by default all that are upgraded in Python, and a sample of those "
+            "that the server rewrites. With all, every row is upgraded in Python.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing: try some real rows in memory and show what would become of them, with [bold]all "
+            "values[/] of up to three rows, before and after.",
+        ),
+    ] = False,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=0, help="With --dry-run: try N random rows besides.")
+    ] = 0,
     format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
@@ -102,11 +124,17 @@ def start(
 ) -> None:
     """See `_START_HELP`."""
     where = Where(uri=uri, database=database, upgraders=upgraders)
+    if dry_run:
+        checks = validate is not Validate.NONE
+        run(tried(context, where, kind, to=to, sample=sample, validate=checks, format=format))
+    if sample:
+        raise usage_fault("--sample needs --dry-run", f"docstore backfill start {kind} --dry-run --sample {sample}")
     options = RunOptions(
         rate=rate,
         batch_seconds=TARGET_SECONDS if batch_seconds is None else batch_seconds,
         workers_max=workers_max,
         record_error_text=record_error_text,
+        validate=None if validate is None else validate.value,
     )
     start = _work_on if wait else _enqueue
     run(start(context, where, kind, to=to, options=options, format=format))

@@ -11,8 +11,9 @@ from bson.min_key import MinKey
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from docstore.core.batch_record import BatchRecord, BatchState, RunTotals, Tally, Task
 from docstore.core.id_range import BEGINNING, IdRange
-from docstore.core.run_record import RECORD_VERSION, BatchRecord, BatchState, RunRecord, RunTotals, Stored, Tally, Task
+from docstore.core.run_record import RECORD_VERSION, RunRecord, Stored
 from docstore.mongo.driver import AnyDatabase, settled
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import BATCHES, NOW, later, literal, open_records
@@ -128,12 +129,12 @@ class Batches:
 
         Args:
             batch: The batch.
-            tally: What was done of it.
+            tally: What was done of it. Rows that are still old do not count: whoever has it next meets them again.
             seconds: How long that took.
             error: Why it could not be finished.
             wait: How long nobody should try again, in seconds.
         """
-        fields = {**_added(tally, seconds), "state": BatchState.WAITING, "until": later(wait)}
+        fields = {**_added(_rewritten(tally), seconds), "state": BatchState.WAITING, "until": later(wait)}
         if error is not None:
             fields |= {"error": literal(error), "tries": {"$add": ["$tries", 1]}}
         return await self._change(batch, fields)
@@ -161,14 +162,14 @@ class Batches:
                 split_at=BEGINNING,
             )
             await self._insert(fresh, source=0, leased=False)
-        return await self.finish(batch, BatchState.SPLIT, tally=tally, seconds=seconds, error=error)
+        return await self.finish(batch, BatchState.SPLIT, tally=_rewritten(tally), seconds=seconds, error=error)
 
     async def count_open(self, run: str) -> int:
         """
         Return how many batches of a run are not finished.
         """
         with translated():
-            return int(await self._batches.count_documents({"_id.run": run, "open": True}, hint=_INDEX))
+            return int(await self._batches.count_documents({"_id.run": run, "open": True}))
 
     async def any_leased(self, run: str) -> bool:
         """
@@ -259,6 +260,10 @@ class Batches:
 
     def _held(self, batch: BatchRecord) -> Stored:
         return {"_id": batch.key, "state": BatchState.LEASED, "owner": self._owner, "token": batch.token}
+
+
+def _rewritten(tally: Tally) -> Tally:
+    return Tally(server=tally.server, client=tally.client, conflicts=tally.conflicts)
 
 
 def _added(tally: Tally, seconds: float) -> Stored:

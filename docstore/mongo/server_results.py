@@ -46,16 +46,17 @@ class ServerResults:
             self._options["collation"] = SIMPLE_COLLATION
 
     async def of_range(
-        self, range: IdRange, chain: CompiledChain, *, skip: int = 0, limit: int | None = None
+        self, range: IdRange, chain: CompiledChain, *, skip: int = 0, limit: int | None = None, backwards: bool = False
     ) -> AsyncGenerator[Sequence[tuple[RawDocument, RawDocument]], None]:
         """
-        Yield pairs of rows, as stored and as the server would make them, in batches and in the order of their ids.
+        Yield pairs of rows, as stored and as the server would make them, in batches.
 
         Args:
             range: The rows; those at the chain's source that its condition takes.
             chain: The way.
             skip: How many rows of the range to leave out at its beginning, those that the condition declines too.
             limit: How many rows of the range to look at; all by default.
+            backwards: Begin at the end of the range.
         """
         bounds: list[Any] = [
             {operator: ["$_id", {"$literal": bound}]}
@@ -66,7 +67,9 @@ class ServerResults:
         if limit is not None:
             part.append({"$limit": limit})
         wanted = {"$expr": {"$and": bounds}} if bounds else {}
-        async with aclosing(self._pairs(chain, [{"$match": wanted}, {"$sort": {"_id": 1}}, *part])) as batches:
+        async with aclosing(
+            self._pairs(chain, [{"$match": wanted}, {"$sort": {"_id": -1 if backwards else 1}}, *part])
+        ) as batches:
             async for batch in batches:
                 yield batch
 

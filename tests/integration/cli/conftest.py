@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -24,6 +25,7 @@ from docstore import operations as ops
 class Place(Document):
     name: str
     slug: str = ""
+    visits: int = 0
 
 
 def add_slug(row):
@@ -110,3 +112,5 @@ def command_line(
         yield CommandLine(client[database_name], package, run)
         for name in client[database_name].list_collection_names():
             client[database_name].drop_collection(name)
+    # The command line has told structlog to write to what pytest closes now.
+    structlog.reset_defaults()

@@ -7,13 +7,17 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Kind, commands
+from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
+from docstore.embedded import EmbeddedServer
 from tests.integration.runs.conftest import Processes, old_rows, until, write_package
 
 ROWS = 3_000
@@ -107,7 +111,8 @@ async def test_a_run_is_paused_resumed_and_cancelled_by_hand(
     database: Database, processes: Processes, counter: Kind[Any]
 ) -> None:
     await database["counters"].insert_many(old_rows(ROWS))
-    await commands.backfill_start(database, counter, by="a test")
+    # Slow enough to be there still when a command has started, on a busy machine too.
+    await commands.backfill_start(database, counter, options=RunOptions(rate=100), by="a test")
     processes.worker()
     await until(lambda: rows_done(database))
 
@@ -177,4 +182,41 @@ async def test_the_rate_holds_over_all_workers_and_can_be_lifted(database: Datab
     assert [await ended(worker) for worker in workers] == [0, 0]
     assert rate < 200
     assert (code, json.loads(output)[0]["rate_limit"]) == (0, None)
+    assert await steps(database) == {(2, 1)}
+
+
+async def test_a_worker_ends_in_time_while_the_database_is_away(tmp_path: Path) -> None:
+    write_package(tmp_path)
+    async with EmbeddedServer() as server:
+        processes = Processes(server.uri.replace("/?", "/away?"), tmp_path)
+        async with AsyncMongoClient[dict[str, Any]](server.uri) as client:
+            await client["away"]["counters"].insert_many(old_rows(ROWS))
+            await processes.run("backfill", "start", "counter")
+            worker = processes.worker()
+            await until(lambda: rows_done(client["away"]))
+        await server.kill_member(0)
+        await asyncio.sleep(0.5)
+        begun = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        code = await ended(worker, seconds=20)
+        took = time.monotonic() - begun
+        worker.communicate()
+
+    assert code == 0
+    assert took < 5
+
+
+async def test_a_process_that_waits_is_helped_by_workers(
+    database: Database, processes: Processes, counter: Kind[Any]
+) -> None:
+    await database["counters"].insert_many(old_rows(ROWS))
+    helper = processes.worker()
+    result = await commands.backfill(database, counter)
+    helper.send_signal(signal.SIGTERM)
+
+    (status,) = await commands.backfill_status(database, "counter")
+    assert await ended(helper) == 0
+    assert result.complete
+    assert 0 < result.client < ROWS
+    assert status.client == ROWS
     assert await steps(database) == {(2, 1)}

@@ -11,7 +11,7 @@ import pytest
 from docstore.backfill.metrics import WorkerMetrics, served
 from docstore.backfill.progress import Path
 from docstore.backfill.throttling import Throttling
-from docstore.core.run_record import Tally
+from docstore.core.batch_record import Tally
 from docstore.core.throttle import Answer, Verdict
 
 
@@ -68,9 +68,9 @@ async def test_hold_seconds_and_lag_are_those_of_the_throttling() -> None:
     throttling = Throttling([Lag()])
     metrics.watch(throttling)
     before = await asyncio.to_thread(scraped, metrics)
-    await throttling.before_batch(asyncio.Event())
+    await throttling.before_batch(lambda: False)
     throttling.after_batch(seconds=0.02)
-    await throttling.before_batch(asyncio.Event())
+    await throttling.before_batch(lambda: False)
 
     lines = await asyncio.to_thread(scraped, metrics)
 

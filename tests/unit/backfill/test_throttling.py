@@ -53,6 +53,10 @@ class Ticking:
         return self.seconds
 
 
+def never() -> bool:
+    return False
+
+
 def throttling(*verdicts: Verdict | Exception, **options: Any) -> tuple[Throttling, Said]:
     said = Said(*verdicts)
     return Throttling([said], **{"interval": INTERVAL, **options}), said
@@ -65,7 +69,7 @@ def named(logs: Iterable[Any], name: str) -> list[Any]:
 async def test_before_batch_returns_at_once_while_all_is_well() -> None:
     throttle, said = throttling(Verdict.NORMAL)
 
-    await throttle.before_batch(asyncio.Event())
+    await throttle.before_batch(never)
 
     assert (said.asked, throttle.hold, throttle.waited) == (1, None, {})
 
@@ -74,7 +78,7 @@ async def test_before_batch_asks_no_more_often_than_the_interval() -> None:
     throttle, said = throttling(Verdict.NORMAL, interval=3600)
 
     for _ in range(5):
-        await throttle.before_batch(asyncio.Event())
+        await throttle.before_batch(never)
 
     assert said.asked == 1
 
@@ -82,7 +86,7 @@ async def test_before_batch_asks_no_more_often_than_the_interval() -> None:
 async def test_before_batch_waits_as_long_as_a_signal_says_stop() -> None:
     throttle, said = throttling(Verdict.STOP, Verdict.STOP, Verdict.STOP, Verdict.NORMAL)
 
-    await throttle.before_batch(asyncio.Event())
+    await throttle.before_batch(never)
 
     assert said.asked == 4
     assert throttle.waited.keys() == {"said"}
@@ -90,9 +94,10 @@ async def test_before_batch_waits_as_long_as_a_signal_says_stop() -> None:
 
 async def test_before_batch_returns_when_the_run_is_to_stop_although_it_is_held() -> None:
     held = asyncio.Event()
-    throttle, _ = throttling(Verdict.STOP, on_change=lambda _: held.set())
+    throttle, _ = throttling(Verdict.STOP)
+    throttle.on_change = lambda _: held.set()
     stop = asyncio.Event()
-    waiting = asyncio.create_task(throttle.before_batch(stop))
+    waiting = asyncio.create_task(throttle.before_batch(stop.is_set))
 
     await held.wait()
     stop.set()
@@ -106,17 +111,18 @@ async def test_hold_tells_reason_and_since_when() -> None:
     noon = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
     throttle, _ = throttling(Verdict.SLOW_DOWN, now=lambda: noon)
 
-    await throttle.before_batch(asyncio.Event())
+    await throttle.before_batch(never)
 
     assert throttle.hold == Hold(signal="said", reason="it is SLOW_DOWN", since=noon, stopped=False, nice=FIRST_NICE)
 
 
 async def test_on_change_is_told_of_the_hold_and_of_its_end() -> None:
     holds: list[Hold | None] = []
-    throttle, _ = throttling(Verdict.STOP, Verdict.NORMAL, interval=0, on_change=holds.append)
+    throttle, _ = throttling(Verdict.STOP, Verdict.NORMAL, interval=0)
+    throttle.on_change = holds.append
 
     for _ in range(10):
-        await throttle.before_batch(asyncio.Event())
+        await throttle.before_batch(never)
 
     assert holds[0] is not None
     assert holds[0].stopped
@@ -125,10 +131,10 @@ async def test_on_change_is_told_of_the_hold_and_of_its_end() -> None:
 
 async def test_after_a_batch_the_next_one_waits_its_share() -> None:
     throttle, _ = throttling(Verdict.SLOW_DOWN)
-    await throttle.before_batch(asyncio.Event())
+    await throttle.before_batch(never)
 
     throttle.after_batch(seconds=0.04)
-    await throttle.before_batch(asyncio.Event())
+    await throttle.before_batch(never)
 
     assert throttle.waited["said"] >= 0.04 * FIRST_NICE * 0.9
 
@@ -137,7 +143,7 @@ async def test_a_batch_that_took_long_holds_back_but_never_stops() -> None:
     throttle = Throttling(interval=0)
 
     throttle.after_batch(seconds=BATCH_SECONDS.slow)
-    await throttle.before_batch(asyncio.Event())
+    await throttle.before_batch(never)
 
     assert throttle.hold is not None
     assert not throttle.hold.stopped
@@ -148,7 +154,7 @@ async def test_a_signal_that_cannot_be_had_is_logged_once_and_stops_nothing() ->
 
     with capture_logs() as logs:
         for _ in range(3):
-            await throttle.before_batch(asyncio.Event())
+            await throttle.before_batch(never)
 
     (entry,) = named(logs, "signal_unknown")
     assert entry["reason"] == "said cannot be asked: the user lacks the privilege"
@@ -160,7 +166,7 @@ async def test_a_signal_that_stays_unknown_is_not_taken_for_healthy() -> None:
     throttle, _ = throttling(StoreUnavailableError(reason="away"), interval=0, clock=clock)
 
     while clock.seconds < UNKNOWN_FOR + 10:
-        await throttle.before_batch(asyncio.Event())
+        await throttle.before_batch(never)
 
     assert throttle.hold is not None
     assert "said cannot be asked" in throttle.hold.reason
@@ -176,7 +182,7 @@ async def test_a_signal_that_does_not_answer_is_unknown(monkeypatch: pytest.Monk
     throttle = Throttling([Silent(Verdict.NORMAL)], interval=0)
 
     with capture_logs() as logs:
-        await throttle.before_batch(asyncio.Event())
+        await throttle.before_batch(never)
 
     assert len(named(logs, "signal_unknown")) == 1
 
@@ -186,7 +192,7 @@ async def test_being_stopped_for_long_is_an_event_of_its_own_again_and_again() -
     throttle, _ = throttling(*stops, Verdict.NORMAL, alarm_after=10.0, interval=0, clock=Ticking())
 
     with capture_logs() as logs:
-        await throttle.before_batch(asyncio.Event())
+        await throttle.before_batch(never)
 
     alarms = named(logs, "throttled_for_long")
     assert len(alarms) >= 2
@@ -199,10 +205,10 @@ async def test_being_stopped_for_long_is_an_event_of_its_own_again_and_again() -
 async def test_values_are_those_of_the_last_round() -> None:
     throttle = Throttling(interval=0)
     throttle.after_batch(seconds=0.25)
-    await throttle.before_batch(asyncio.Event())
+    await throttle.before_batch(never)
     measured = throttle.values
 
-    await throttle.before_batch(asyncio.Event())
+    await throttle.before_batch(never)
 
     assert measured == {"batch": 0.25}
     assert throttle.values == {}

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from docstore.backfill import tracing
 from docstore.backfill.progress import Path
 from docstore.backfill.tracing import batch_span
+from docstore.core.batch_record import BatchRecord, Tally
 from docstore.core.id_range import IdRange
-from docstore.core.run_record import BatchRecord, Tally
 
 
 @pytest.fixture
