@@ -14,7 +14,7 @@ from docstore import commands
 from docstore.backfill.progress import BackfillResult
 from docstore.cli.backfill_progress import shown_progress
 from docstore.cli.backfill_summary import backfill_summary
-from docstore.cli.complaints import complain
+from docstore.cli.complaints import complain, note
 from docstore.cli.exits import ExitCode
 from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
 from docstore.cli.running import run, usage_fault, workplace
@@ -126,6 +126,7 @@ def _stopped_by_signals() -> Iterator[asyncio.Event]:
     loop = asyncio.get_running_loop()
 
     def ask() -> None:
+        note("stopping after the batches in flight; Ctrl-C again ends at once")
         stop.set()
         _restore()
 
