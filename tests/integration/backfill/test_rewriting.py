@@ -42,6 +42,7 @@ IDS: list[Any] = [
     "B",
     "é",
     "",
+    "$steps",
     ObjectId("0123456789ab0123456789ab"),
     b"bytes",
     Binary(b"x", 5),
@@ -236,6 +237,23 @@ async def test_only_the_fields_that_change_are_written(database: AsyncDatabase[d
 
     rows = database.get_collection("places", codec_options=CODEC)
     assert encode(await rows.find_one() or {}) == encode(stored(2, 1) | odd | {"schema_version": 3, "slug": "oslo"})
+
+
+@pytest.mark.parametrize("writes", [None, ["tags"]])
+async def test_what_a_function_changes_in_place_is_written(
+    database: AsyncDatabase[dict[str, Any]], writes: list[str] | None
+) -> None:
+    def append(row: dict[str, Any]) -> dict[str, Any]:
+        row["tags"].append("new")
+        row["tags"][0]["inner"] = 2
+        return row
+
+    kind = Kind("tagged", collection="tagged", model=Document, steps=[Step(upgrade=append, writes=writes, to=2)])
+    await database["tagged"].insert_one({"_id": 1, "schema_version": 1, "tags": [{"inner": 1}]})
+
+    await backfill(database, kind)
+
+    assert await database["tagged"].find_one() == {"_id": 1, "schema_version": 2, "tags": [{"inner": 2}, "new"]}
 
 
 async def test_names_that_no_operator_can_speak_of_are_written(database: AsyncDatabase[dict[str, Any]]) -> None:
