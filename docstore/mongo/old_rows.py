@@ -108,8 +108,10 @@ class OldRows:
             rows = [row async for row in found]
             return Page(rows=tuple(rows), last=id_of(rows[-1]) if rows else BEGINNING)
         with translated():
-            # A negative limit: one answer, and the server keeps no cursor.
-            cursor = self._rows.find_raw_batches(filter, sort=[("_id", 1)], limit=-size, **self._options)
+            # A negative limit: one answer, and the server keeps no cursor. Without a batch size that is 101 rows.
+            cursor = self._rows.find_raw_batches(
+                filter, sort=[("_id", 1)], limit=-size, batch_size=size, **self._options
+            )
             rows = [row async for batch in cursor for row in rows_of(batch)]
         return Page(rows=tuple(rows), last=id_of(rows[-1]) if rows else BEGINNING)
 
