@@ -14,11 +14,11 @@ from docstore.mongo.batch_writing import Rewrite
 from docstore.mongo.old_rows import OldRows, Page
 
 #: Rows read, upgraded and written together. More make a command slower to answer and a conflict likelier.
-PAGE_SIZE: Final = 500
+PAGE_SIZE: Final = 250
 #: Batches on their way to the server while the next one is upgraded.
-IN_FLIGHT: Final = 2
-#: Rows upgraded before the event loop gets its turn; a millisecond's work for ordinary steps.
-AT_ONCE: Final = 16
+IN_FLIGHT: Final = 3
+#: Rows upgraded before the event loop gets its turn; a few milliseconds' work for ordinary steps.
+AT_ONCE: Final = 50
 #: How often a row that keeps changing is tried before the next pass has to take it.
 TRIES: Final = 5
 
@@ -27,7 +27,7 @@ class ClientPath:
     """
     Rewrites the rows of one version in Python.
 
-    A page is read while the one before it is upgraded and two before that are written, so that neither side waits for
+    A page is read while the one before it is upgraded and three before that are written, so that neither side waits for
     the other. What is held in memory is these pages, of at most 16 MB each, however many rows there are (P9).
     """
 

@@ -31,4 +31,4 @@ def backfill_summary(result: BackfillResult) -> RenderableType:
             numbers.add_row(Text(label, style), Text(f"{number:,}", style))
     if result.index_built:
         numbers.add_row("the (tag, _id) index was built", "")
-    return Group(heading, Padding(numbers, (0, 0, 0, 2)))
+    return Group(heading, Padding(numbers, (0, 0, 0, 2), expand=False))

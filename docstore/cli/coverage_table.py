@@ -88,5 +88,5 @@ def _verdict(report: Coverage) -> str:
     if report.blockers:
         lines.append("in the way of retiring older versions: " + "; ".join(report.blockers))
     if not report.exact:
-        lines.append("not of one moment: the server is no replica set, so rows moved while they were counted")
+        lines.append("not of one moment: the server is no replica set, so rows may have moved while they were counted")
     return "\n".join(lines)

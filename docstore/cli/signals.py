@@ -7,6 +7,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from docstore.cli.complaints import note
+
 
 @contextmanager
 def stopped_by_signals() -> Iterator[asyncio.Event]:
@@ -17,6 +19,7 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
     loop = asyncio.get_running_loop()
 
     def ask() -> None:
+        note("stopping after the batches in flight; Ctrl-C again ends at once")
         stop.set()
         _restore()
 

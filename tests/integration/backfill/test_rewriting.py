@@ -18,6 +18,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
+from docstore.backfill import client_path, server_path
 from docstore.commands import backfill, coverage
 from docstore.core.bson_values import CODEC, encode
 from docstore.errors import BackfillRefusedError, VersionRangeError
@@ -42,6 +43,7 @@ IDS: list[Any] = [
     "B",
     "é",
     "",
+    "$steps",
     ObjectId("0123456789ab0123456789ab"),
     b"bytes",
     Binary(b"x", 5),
@@ -81,10 +83,12 @@ async def test_functions_run_in_python(database: AsyncDatabase[dict[str, Any]]) 
     assert await database["places"].find().to_list() == [stored(3, number) for number in (1, 2, 3)]
 
 
-@pytest.mark.usefixtures("small_batches")
 async def test_ids_of_every_type_are_reached(
-    database: AsyncDatabase[dict[str, Any]], counter_kind: Kind[Counter]
+    database: AsyncDatabase[dict[str, Any]], counter_kind: Kind[Counter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Every id is the bound of a range.
+    monkeypatch.setattr(server_path, "RANGE_SIZE", 1)
+    monkeypatch.setattr(client_path, "PAGE_SIZE", 1)
     rows = [{"_id": row_id, "schema_version": 1, "steps": 0} for row_id in IDS]
     await database["counters"].insert_many(rows)
 
@@ -236,6 +240,23 @@ async def test_only_the_fields_that_change_are_written(database: AsyncDatabase[d
 
     rows = database.get_collection("places", codec_options=CODEC)
     assert encode(await rows.find_one() or {}) == encode(stored(2, 1) | odd | {"schema_version": 3, "slug": "oslo"})
+
+
+@pytest.mark.parametrize("writes", [None, ["tags"]])
+async def test_what_a_function_changes_in_place_is_written(
+    database: AsyncDatabase[dict[str, Any]], writes: list[str] | None
+) -> None:
+    def append(row: dict[str, Any]) -> dict[str, Any]:
+        row["tags"].append("new")
+        row["tags"][0]["inner"] = 2
+        return row
+
+    kind = Kind("tagged", collection="tagged", model=Document, steps=[Step(upgrade=append, writes=writes, to=2)])
+    await database["tagged"].insert_one({"_id": 1, "schema_version": 1, "tags": [{"inner": 1}]})
+
+    await backfill(database, kind)
+
+    assert await database["tagged"].find_one() == {"_id": 1, "schema_version": 2, "tags": [{"inner": 2}, "new"]}
 
 
 async def test_names_that_no_operator_can_speak_of_are_written(database: AsyncDatabase[dict[str, Any]]) -> None:
