@@ -8,9 +8,10 @@ from typing import Any, Final
 from docstore.backfill.context import RunContext
 from docstore.backfill.patience import cancelled, patiently
 from docstore.backfill.upgrading import Upgraded, Upgrader
+from docstore.core.id_range import BEGINNING
 from docstore.errors import DocstoreError
 from docstore.mongo.batch_writing import Rewrite
-from docstore.mongo.old_rows import BEGINNING, OldRows, Page
+from docstore.mongo.old_rows import OldRows, Page
 
 #: Rows read, upgraded and written together. More make a command slower to answer and a conflict likelier.
 PAGE_SIZE: Final = 250
@@ -34,7 +35,7 @@ class ClientPath:
         self._context = context
         self._rows = rows
         self._writer = context.writer()
-        self._upgrader = Upgrader(context.kind, context.target, self._writer)
+        self._upgrader = Upgrader(context.kind, context.target, self._writer, context.validation)
         #: Rows that were still being changed by others after every try.
         self.contested = 0
         #: Rows that turned out to stand at the target or above.

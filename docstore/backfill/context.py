@@ -1,31 +1,66 @@
 """What every part of a run needs to know."""
 
 import asyncio
+import datetime
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from docstore.backfill.progress import Meter
 from docstore.backfill.putting_aside import PuttingAside
+from docstore.backfill.validation import Validation
 from docstore.core.kind import Kind
 from docstore.mongo.batch_writing import BatchWriter
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.old_rows import OldRows
+from docstore.mongo.quarantine import Quarantine
+from docstore.mongo.server_results import ServerResults
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """One run: whose rows, to which version, and who counts, puts rows aside and says when to stop."""
+    """One run: whose rows, to which version, and who counts and says when to stop."""
 
     database: AnyDatabase
     kind: Kind[Any]
     target: int
     meter: Meter
-    aside: PuttingAside
     stop: asyncio.Event
+    #: When the run was asked for; tells one run's tries of a row from another's.
+    begun: datetime.datetime
+    #: Keep the texts of errors in quarantine; they can hold values of rows.
+    with_text: bool
+    #: The clock that quarantine records are dated with.
+    now: Callable[[], datetime.datetime]
     #: The name of the (tag, `_id`) index.
     index: str
     #: Whether the collection has a collation of its own.
     collated: bool
+    #: Which rows have to fit the model.
+    validation: Validation
+
+    @property
+    def results(self) -> ServerResults:
+        """What the server would make of rows."""
+        return ServerResults(
+            self.database,
+            self.kind.collection,
+            field=self.kind.version_field,
+            index=self.index,
+            collated=self.collated,
+        )
+
+    @property
+    def aside(self) -> PuttingAside:
+        """What puts rows aside that cannot be upgraded."""
+        return PuttingAside(
+            Quarantine(self.database, self.kind.name),
+            target=self.target,
+            with_text=self.with_text,
+            run=self.begun,
+            now=self.now,
+            meter=self.meter,
+        )
 
     def old_rows(self, version: int | None) -> OldRows:
         """Return the rows at a version (None: untagged)."""

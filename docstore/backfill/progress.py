@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.core.run_state import RunState
+
 
 class Phase(StrEnum):
     """What a run is doing."""
@@ -46,6 +48,8 @@ class BackfillProgress:
     #: Where the rows at hand are upgraded, and their version (None: untagged).
     path: Path | None = None
     version: int | None = None
+    #: Why the run holds back; empty at full speed.
+    hold: str = ""
 
     @property
     def rewritten(self) -> int:
@@ -63,10 +67,17 @@ OnProgress: TypeAlias = Callable[[BackfillProgress], None]
 
 
 class Meter:
-    """Keeps the counts of one run and tells them."""
+    """
+    Keeps the counts of one run, or of one batch of it, and tells them.
 
-    def __init__(self, on_progress: OnProgress | None = None) -> None:
+    Args:
+        on_progress: Told after every change.
+        whole: Counts what is counted here too.
+    """
+
+    def __init__(self, on_progress: OnProgress | None = None, *, whole: "Meter | None" = None) -> None:
         self._on_progress = on_progress
+        self._whole = whole
         self.now = BackfillProgress()
 
     def set(
@@ -86,6 +97,8 @@ class Meter:
             version=version,
         )
         self._tell()
+        if self._whole is not None:
+            self._whole.set(phase=phase, total=total, path=path, version=version)
 
     def add(self, *, server: int = 0, client: int = 0, quarantined: int = 0, conflicts: int = 0) -> None:
         """Count what a batch did."""
@@ -96,6 +109,15 @@ class Meter:
             quarantined=self.now.quarantined + quarantined,
             conflicts=self.now.conflicts + conflicts,
         )
+        self._tell()
+        if self._whole is not None:
+            self._whole.add(server=server, client=client, quarantined=quarantined, conflicts=conflicts)
+
+    def hold(self, reason: str) -> None:
+        """
+        Say why the run holds back, or "" that it does not.
+        """
+        self.now = replace(self.now, hold=reason)
         self._tell()
 
     def begin_pass(self) -> None:
@@ -108,25 +130,29 @@ class Meter:
 
 
 class BackfillResult(BaseModel):
-    """What a run did, and what is left."""
+    """What this process did in a run, how the run stands, and what is left."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: str
     #: The version that rows were brought to.
     target: int
+    #: The state of the run, and why it is in it.
+    state: RunState
+    reason: str
     #: Rows rewritten inside the server, and by the client.
     server: int
     client: int
     #: Times a row had changed between reading and writing, and was read again.
     conflicts: int
-    #: Rows that could not be upgraded; they are as they were, with a record each in `docstore_quarantine`.
+    #: Rows that could not be upgraded, whichever process found them. They are as they were, with a record each in
+    #: `docstore_quarantine`.
     quarantined: int
     #: Rows that still stand below the target, the quarantined ones among them.
     remaining: int
-    #: Passes over the old rows.
+    #: Passes over the old rows, by whichever process.
     passes: int
-    #: How long the run took.
+    #: How long this process took.
     seconds: float
     #: Whether the run built the (tag, `_id`) index.
     index_built: bool

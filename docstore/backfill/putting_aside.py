@@ -4,15 +4,12 @@ import datetime
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
-
+from docstore.backfill import events
 from docstore.backfill.patience import patiently
 from docstore.backfill.poison import record_of
 from docstore.backfill.progress import Meter
 from docstore.errors import DocstoreError
 from docstore.mongo.quarantine import Quarantine
-
-_log = structlog.get_logger(__name__)
 
 
 class PuttingAside:
@@ -50,5 +47,7 @@ class PuttingAside:
             for row_id, error in errors
         ]
         await patiently(lambda: self._quarantine.put(records, run=self._run, now=self._now()))
-        _log.info("rows_put_aside", rows=len(records), error=records[0].error, first_id=records[0].row_id)
+        events.rows_put_aside(
+            kind=self._quarantine.kind, rows=len(records), error=records[0].error, first_id=records[0].row_id
+        )
         self._meter.add(quarantined=len(records))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from docstore.backfill.validation import Validation
 from docstore.core.bson_values import RawDocument, copied
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded, refused
@@ -34,15 +35,17 @@ class Upgrader:
     """
     Brings old rows of a kind to a version and prepares their guarded rewrites.
 
-    A row that reaches latest has to fit the model. Nothing is written, and one row's fault is only its own.
+    A row that reaches latest has to fit the model, unless *validation* says otherwise. Nothing is written, and one
+    row's fault is only its own.
     """
 
-    def __init__(self, kind: Kind[Any], target: int, writer: BatchWriter) -> None:
+    def __init__(self, kind: Kind[Any], target: int, writer: BatchWriter, validation: Validation | None = None) -> None:
         self._kind = kind
         self._target = target
         self._writer = writer
         self._ways: dict[int, _Way] = {}
         self._reaches_model = target == kind.latest
+        self._validation = validation
 
     def upgrade(self, rows: Iterable[bytes], upgraded: Upgraded) -> None:
         """Upgrade rows and add what became of them to *upgraded*."""
@@ -80,7 +83,7 @@ class Upgrader:
         except Exception as error:
             reason = f"its result cannot be stored: {type(error).__name__}"
             raise UpgradeFailedError(kind=kind.name, id=row_id, version=version, step=target, error=reason) from error
-        if self._reaches_model:
+        if self._reaches_model and (self._validation is None or self._validation.checks(row_id)):
             self._check(row, version)
         return rewrite
 

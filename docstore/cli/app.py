@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from docstore.cli import backfill, coverage, demo
+from docstore.cli import adopt, backfill, coverage, demo, quarantine, worker
 from docstore.cli.complaints import complain, complain_about
 from docstore.cli.exits import ExitCode
 from docstore.cli.logs import configure_logs
@@ -22,7 +22,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(name="demo", help=demo.HELP, epilog=demo.EXAMPLE)(demo.demo)
+app.command(name="adopt", help=adopt.HELP, epilog=adopt.EXAMPLE)(adopt.adopt)
 app.add_typer(backfill.app, name="backfill")
+app.add_typer(quarantine.app, name="quarantine")
+app.command(name="worker", help=worker.HELP, epilog=worker.EXAMPLE)(worker.worker)
 app.command(name="coverage", help=coverage.HELP, epilog=coverage.EXAMPLE)(coverage.coverage)
 
 

@@ -92,6 +92,8 @@ def _remark(progress: BackfillProgress) -> str:
         return "building the (tag, _id) index"
     if progress.phase is Phase.COUNT:
         return "counting what is left"
+    if progress.hold:
+        return f"holding back: {progress.hold}"
     version = "untagged rows" if progress.version is None else f"version {progress.version}"
     where = "in the server" if progress.path is Path.SERVER else "in Python"
     aside = f", {progress.quarantined:,} put aside" if progress.quarantined else ""

@@ -66,10 +66,28 @@ async def workplace(context: typer.Context, where: Where, *, kind: str | None = 
     kinds = find_kinds(settings.upgraders)
     if kind is not None:
         kind_named(kind, kinds, where=f"the package {settings.upgraders!r}")
+    async with _connected(settings) as database:
+        yield Workplace(kinds=kinds, package=settings.upgraders, database=database)
+
+
+@asynccontextmanager
+async def opened(context: typer.Context, where: Where) -> AsyncIterator[AnyDatabase]:
+    """
+    Open the database, for commands that need no kinds.
+
+    Raises:
+        DocstoreError: A setting or the database.
+    """
+    async with _connected(_settings(where.or_else(context.obj))) as database:
+        yield database
+
+
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[AnyDatabase]:
     if settings.uri is None:
         raise usage_fault("no MongoDB deployment was named", "--uri mongodb://HOST/DATABASE, or DOCSTORE_URI")
     async with connected(settings.uri.get_secret_value(), settings.database) as database:
-        yield Workplace(kinds=kinds, package=settings.upgraders, database=database)
+        yield database
 
 
 def usage_fault(text: str, hint: str) -> typer.Exit:

@@ -14,6 +14,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── InvalidOperationError
     │   ├── NotInvertibleError
     │   ├── NotCompilableError
+    │   ├── PathsDifferError            the one that shows only when rows are compared
     │   ├── CollectionSharedError
     │   ├── ModelFieldError
     │   ├── KindModuleError
@@ -30,9 +31,11 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── UnstorableValueError
     ├── StoreError                      the database, or what was asked of it
     │   ├── StoreUnavailableError
+    │   │   └── StoreTimeoutError
     │   ├── StoreRejectedError
     │   ├── InvalidUriError
     │   ├── DocumentNotFoundError
+    │   ├── NotQuarantinedError
     │   ├── DocumentExistsError
     │   ├── ConflictError
     │   ├── UnguardedReplaceError
@@ -42,6 +45,8 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── StaleQueryError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
+    ├── IllegalTransitionError          a run cannot do that in its state
+    ├── RunNotFoundError
     └── EmbeddedServerError
 
 Every constructor takes facts by keyword, keeps them as attributes, and builds the sentence from them. No error
@@ -63,6 +68,7 @@ from docstore.errors.definition import (
     ModelFieldError,
     NotCompilableError,
     NotInvertibleError,
+    PathsDifferError,
     StepContentError,
     StepFileError,
     UnknownKindError,
@@ -83,6 +89,8 @@ from docstore.errors.document import (
 from docstore.errors.other import (
     BackfillRefusedError,
     EmbeddedServerError,
+    IllegalTransitionError,
+    RunNotFoundError,
     VersionRangeError,
 )
 from docstore.errors.store import (
@@ -91,10 +99,12 @@ from docstore.errors.store import (
     DocumentExistsError,
     DocumentNotFoundError,
     InvalidUriError,
+    NotQuarantinedError,
     QueryRefusedError,
     StaleQueryError,
     StoreError,
     StoreRejectedError,
+    StoreTimeoutError,
     StoreUnavailableError,
     UnguardedReplaceError,
     UpdateRefusedError,
@@ -113,6 +123,7 @@ __all__ = [
     "DowngradeFailedError",
     "DuplicateStepError",
     "EmbeddedServerError",
+    "IllegalTransitionError",
     "InvalidDocumentError",
     "InvalidFieldPathError",
     "InvalidOperationError",
@@ -123,14 +134,18 @@ __all__ = [
     "NewerVersionError",
     "NotCompilableError",
     "NotInvertibleError",
+    "NotQuarantinedError",
     "OperationRefusedError",
+    "PathsDifferError",
     "QueryRefusedError",
     "RetiredVersionError",
+    "RunNotFoundError",
     "StaleQueryError",
     "StepContentError",
     "StepFileError",
     "StoreError",
     "StoreRejectedError",
+    "StoreTimeoutError",
     "StoreUnavailableError",
     "UnguardedReplaceError",
     "UnknownKindError",

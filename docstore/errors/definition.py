@@ -107,6 +107,25 @@ class NotCompilableError(DefinitionError):
         super().__init__(f"{operation} cannot run on the server: {reason}")
 
 
+class PathsDifferError(DefinitionError):
+    """
+    The server and Python do not make the same of a row; nothing was written.
+    """
+
+    def __init__(self, *, kind: str, id: Any, version: int | None, target: int, paths: Sequence[str]) -> None:
+        self.kind = kind
+        self.id = id
+        self.version = version
+        self.target = target
+        self.paths = tuple(paths)
+        start = "untagged" if version is None else f"version {version}"
+        super().__init__(
+            f"{kind} {id!r} ({start}): the server and Python do not agree on version {target} at "
+            f"{', '.join(map(repr, self.paths))}",
+            advice="the step or one of its operations has a fault: write it as functions, and report the operation",
+        )
+
+
 class CollectionSharedError(DefinitionError):
     """Two kinds of one store name the same collection; rows have one version line per collection."""
 

@@ -28,6 +28,25 @@ class BackfillRefusedError(DocstoreError):
         super().__init__(f"the backfill of {kind} is refused: {reason}", advice=advice)
 
 
+class IllegalTransitionError(DocstoreError):
+    """A run cannot go from the state that it is in to the one that was asked for; nothing was changed."""
+
+    def __init__(self, *, before: str, after: str, allowed: Sequence[str]) -> None:
+        self.before = before
+        self.after = after
+        self.allowed = tuple(allowed)
+        way_on = f"only {' or '.join(self.allowed)}" if self.allowed else "nothing"
+        super().__init__(f"a run that is {before} cannot become {after}: {way_on} can follow")
+
+
+class RunNotFoundError(DocstoreError):
+    """A kind has no backfill run that the call could be about."""
+
+    def __init__(self, *, kind: str) -> None:
+        self.kind = kind
+        super().__init__(f"{kind} has no backfill run", advice=f"docstore backfill start {kind}")
+
+
 class EmbeddedServerError(DocstoreError):
     """A private mongod could not be found or started."""
 

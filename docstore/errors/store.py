@@ -18,6 +18,10 @@ class StoreUnavailableError(StoreError):
         super().__init__(f"the database is not reachable: {reason}")
 
 
+class StoreTimeoutError(StoreUnavailableError):
+    """The server gave up a call because it took longer than it was allowed to; a smaller one may succeed."""
+
+
 class StoreRejectedError(StoreError):
     """The database answered, and refused; the same call will be refused again."""
 
@@ -44,6 +48,21 @@ class DocumentNotFoundError(StoreError):
         self.kind = kind
         self.id = id
         super().__init__(f"there is no {kind} {id!r}")
+
+
+class NotQuarantinedError(StoreError):
+    """
+    A quarantine record was asked for that is not there.
+    """
+
+    def __init__(self, *, kind: str, id: Any) -> None:
+        self.kind = kind
+        self.id = id
+        super().__init__(
+            f"{kind} {id!r} is not in quarantine",
+            advice=f"docstore quarantine list {kind} shows what is; an ObjectId is typed as its 24 hex digits, "
+            "text that looks like something else in quotes",
+        )
 
 
 class DocumentExistsError(StoreError):

@@ -9,7 +9,7 @@ from bson.raw_bson import RawBSONDocument
 from docstore.core.bson_values import RawDocument, decode, encode
 from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
-from docstore.mongo.failures import translated
+from docstore.mongo.failures import LATER, translated
 from docstore.mongo.guard import SIMPLE_COLLATION, guard, row_update
 from docstore.mongo.row_writer import DuplicateRowError
 from docstore.mongo.writing import open_row_writer
@@ -17,8 +17,6 @@ from docstore.mongo.writing import open_row_writer
 #: A command is one document of at most 16 MiB; the rest is for its envelope. In bytes.
 COMMAND_SIZE: Final = 15 * 1024 * 1024
 
-#: Codes that say "not here" or "not now": the same statement may succeed later.
-_LATER: Final = frozenset({6, 7, 24, 50, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 _DUPLICATE_KEY: Final = 11000
 
 
@@ -121,7 +119,7 @@ class BatchWriter:
             answer = await self._database.command(command)
         refused: dict[int, StoreRejectedError] = {}
         for fault in answer.get("writeErrors", ()):
-            if fault["code"] in _LATER:
+            if fault["code"] in LATER:
                 raise StoreUnavailableError(reason=f"the server gave up a write (code {fault['code']})")
             refused[fault["index"]] = StoreRejectedError(reason="it does not store the row", code=fault["code"])
         return Written(answer["n"], refused)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import pymongo
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, PyMongoError
 
@@ -15,6 +16,8 @@ from docstore.mongo.failures import translate
 
 #: How long to look for a server that takes the first command, unless the URI says otherwise; in milliseconds.
 SERVER_SELECTION_TIMEOUT: Final = 5000
+#: How long closing may take, in seconds.
+CLOSING_TIME: Final = 0.5
 
 
 @asynccontextmanager
@@ -38,7 +41,9 @@ async def connected(uri: str, database: str | None = None) -> AsyncIterator[AnyD
         await _answered(target)
         yield target
     finally:
-        await client.close()
+        # Closing tells the server so, and would look for a server that is away as long as for any other call.
+        with pymongo.timeout(CLOSING_TIME):
+            await client.close()
 
 
 def _client(uri: str) -> AsyncMongoClient[RawDocument]:

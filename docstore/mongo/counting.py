@@ -47,23 +47,27 @@ async def count_rows(database: AnyDatabase, *, kind: str, collection: str, field
     Reads the (tag, `_id`) index and no row, where there is such an index; else every row. One pass over all tags
     instead of a count for each value, because no equality match tells 1 from `Decimal128("1")` or `[1]`.
     """
+
+    async def count_aside(session: AnySession | None) -> int:
+        return await count_quarantined(database, kind, collection=collection, field=field, session=session)
+
     with translated():
         if driver_of(database) is Driver.MOCK:
             tags = await _tags_of_mock(database, collection, field)
-            return RowCounts(tags, await count_quarantined(database, kind), one_moment=False)
+            return RowCounts(tags, await count_aside(None), one_moment=False)
         hint = await find_tag_index(database, collection, field)
         for _ in range(_MOMENTS):
             try:
                 async with snapshot_session(database) as session:
                     tags = await _tags(database, collection, field, hint, session)
-                    return RowCounts(tags, await count_quarantined(database, kind, session), one_moment=True)
+                    return RowCounts(tags, await count_aside(session), one_moment=True)
             except ConfigurationError:
                 break
             except OperationFailure as error:
                 if error.code not in _MOMENT_GONE:
                     break
         tags = await _tags(database, collection, field, hint, None)
-        return RowCounts(tags, await count_quarantined(database, kind), one_moment=False)
+        return RowCounts(tags, await count_aside(None), one_moment=False)
 
 
 async def _tags(

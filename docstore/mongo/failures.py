@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any, Final
 
 from bson.errors import BSONError
@@ -21,7 +22,21 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from docstore.errors import InvalidUriError, StoreError, StoreRejectedError, StoreUnavailableError
+from docstore.errors import (
+    DefinitionError,
+    InvalidUriError,
+    StoreError,
+    StoreRejectedError,
+    StoreTimeoutError,
+    StoreUnavailableError,
+)
+
+#: Codes that say "not here" or "not now": the same call may succeed later.
+LATER: Final = frozenset({6, 7, 24, 43, 50, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+#: Codes that say "not so much at once".
+_TOO_LARGE: Final = frozenset({146, 292, 10334, 17280, 17419})
+#: Codes that say "never": missing privileges, no such command, a view.
+_FOR_GOOD: Final = frozenset({13, 18, 20, 59, 72, 73, 115, 166, 8000})
 
 _TRANSIENT: Final = "TransientTransactionError"
 #: DocumentValidationFailure, ConversionFailure, DuplicateKey: their texts or details hold values of the row at fault.
@@ -63,21 +78,62 @@ def translate(error: PyMongoError) -> StoreError:
         return StoreUnavailableError(reason=_first_sentence(str(error)))
     if isinstance(error, InvalidURI):
         return InvalidUriError(uri="", reason=without_password(str(error)))
-    if isinstance(error, NetworkTimeout | AutoReconnect | ConnectionFailure | ExecutionTimeout | WTimeoutError):
+    if isinstance(error, ExecutionTimeout):
+        return StoreTimeoutError(reason=_name(error))
+    if isinstance(error, NetworkTimeout | AutoReconnect | ConnectionFailure | WTimeoutError):
         return StoreUnavailableError(reason=_name(error))
     if isinstance(error, BulkWriteError):
         details = error.details or {}
         errors: list[dict[str, Any]] = list(details.get("writeErrors", []))
         first = errors[0] if errors else {}
         return StoreRejectedError(reason="a bulk write failed in part", code=first.get("code"))
-    if isinstance(error, WriteConcernError):
-        # The write took effect on the primary, and nobody knows for how long.
-        return StoreUnavailableError(reason="the write concern was not met")
     if isinstance(error, OperationFailure):
-        return StoreRejectedError(reason=_name(error), code=error.code)
+        return _translate_answer(error)
     if isinstance(error, ConfigurationError):
         return StoreRejectedError(reason=without_password(str(error)))
     return StoreRejectedError(reason=type(error).__name__)
+
+
+def _translate_answer(error: OperationFailure) -> StoreError:
+    if isinstance(error, WriteConcernError):
+        # The write took effect on the primary, and nobody knows for how long.
+        return StoreUnavailableError(reason="the write concern was not met")
+    if error.code in LATER:
+        return StoreUnavailableError(reason=_name(error))
+    return StoreRejectedError(reason=_name(error), code=error.code)
+
+
+class Reaction(Enum):
+    """
+    What a worker does about an error.
+    """
+
+    #: Make the same call again, a little later.
+    RETRY = "retry"
+    #: Do the same in smaller parts.
+    SPLIT = "split"
+    #: Leave the row or the range at fault, and go on with the others.
+    SKIP = "skip"
+    #: Give up: no row could be rewritten.
+    FAIL = "fail"
+
+
+def reaction_to(error: BaseException) -> Reaction:
+    """
+    Return what to do about an error, whoever raised it; the one place that knows the server's codes.
+    """
+    if isinstance(error, StoreTimeoutError):
+        return Reaction.SPLIT
+    if isinstance(error, StoreUnavailableError):
+        return Reaction.RETRY
+    if isinstance(error, DefinitionError):
+        # The code is at fault, so every other row would be too.
+        return Reaction.FAIL
+    if not isinstance(error, StoreRejectedError):
+        return Reaction.SKIP
+    if error.code in _TOO_LARGE:
+        return Reaction.SPLIT
+    return Reaction.FAIL if error.code in _FOR_GOOD else Reaction.SKIP
 
 
 class TransactionInterruptedError(StoreUnavailableError, PyMongoError):

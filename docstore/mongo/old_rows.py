@@ -4,25 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError, WTimeoutError
+
+from docstore.core.bson_values import CODEC, encode
 from docstore.core.chain import CompiledChain
+from docstore.core.id_range import BEGINNING
 from docstore.core.row_faults import id_of
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
 from docstore.mongo.failures import translated
 from docstore.mongo.guard import SIMPLE_COLLATION
 from docstore.mongo.reading import RowSource, rows_of
 
+#: How long the server may take over the rewrite of one range, in seconds.
+TIME_LIMIT: Final = 20.0
 
-class _Beginning:
-    """Stands before every id, which may be of any type."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "BEGINNING"
-
-
-#: Stands before every id.
-BEGINNING: Final = _Beginning()
+_TIME_IS_UP: Final = 50
+_RAW: Final = CODEC.with_options(document_class=RawBSONDocument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,8 @@ class OldRows:
         self, database: AnyDatabase, collection: str, *, field: str, version: int | None, index: str, collated: bool
     ) -> None:
         self.version = version
+        self._database = database
+        self._name = collection
         self._mock = RowSource(database, collection) if driver_of(database) is Driver.MOCK else None
         self._rows = open_collection(database, collection, primary=True)
         self._tag = {field: version}
@@ -74,18 +74,43 @@ class OldRows:
                     return row["_id"]
         return BEGINNING
 
+    async def middle(self, after: Any, upto: Any, size: int) -> Any:
+        """Return the id of the last of the first *size* rows of a range, or `BEGINNING` if it holds fewer."""
+        with translated():
+            cursor = self._rows.find(
+                self._between(after, upto), {"_id": 1}, sort=[("_id", 1)], skip=size - 1, limit=-1, **self._options
+            )
+            for row in await cursor.to_list():
+                return row["_id"]
+        return BEGINNING
+
     async def rewrite(self, after: Any, upto: Any, chain: CompiledChain) -> int:
         """
         Run a compiled chain over the rows after one id and up to another; return how many it took.
 
         Each row is rewritten by itself, atomically (P1), and only where the chain's condition holds. Rows that are
         declined stay as they are. May be repeated.
+
+        Raises:
+            StoreTimeoutError: It took longer than `TIME_LIMIT`; rows that were rewritten stay so.
         """
+        statement = {"q": self._between(after, upto, chain.condition), "u": chain.pipeline, "multi": True}
+        command: dict[str, Any] = {
+            "update": self._name,
+            # Ids go back to the server exactly as they came.
+            "updates": [RawBSONDocument(encode(statement | self._options), _RAW)],
+            "maxTimeMS": round(TIME_LIMIT * 1000),
+        }
+        concern = self._rows.write_concern.document
+        if concern:
+            command["writeConcern"] = concern
         with translated():
-            result = await self._rows.update_many(
-                self._between(after, upto, chain.condition), chain.pipeline, **self._options
-            )
-        return int(result.matched_count)
+            answer = await self._database.command(command)
+            for fault in answer.get("writeErrors", ()):
+                raise _fault(fault)
+            if "writeConcernError" in answer:
+                raise WTimeoutError("", answer["writeConcernError"].get("code"))
+        return int(answer["n"])
 
     async def read(self, after: Any, upto: Any = BEGINNING, *, size: int) -> Page:
         """
@@ -124,3 +149,9 @@ class OldRows:
         if condition is not None:
             conditions.append(condition)
         return {**self._tag, "$expr": {"$and": conditions}} if conditions else dict(self._tag)
+
+
+def _fault(fault: dict[str, Any]) -> PyMongoError:
+    code = fault["code"]
+    # As the driver does it; the text is left out, since it can quote the row.
+    return ExecutionTimeout("", code) if code == _TIME_IS_UP else OperationFailure("", code)

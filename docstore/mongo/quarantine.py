@@ -1,8 +1,8 @@
 """The records of rows that could not be upgraded, in `docstore_quarantine`. The rows themselves stay as they are."""
 
 import datetime
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from bson.max_key import MaxKey
@@ -42,12 +42,23 @@ class QuarantineRecord:
     text: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """A record as it is kept, with its history."""
+
+    record: QuarantineRecord
+    #: How many runs (and retries) failed on the row.
+    tries: int
+    first_seen: datetime.datetime
+    last_seen: datetime.datetime
+
+
 class Quarantine:
     """The records of one kind. Driver errors come out as `StoreUnavailableError` and `StoreRejectedError`."""
 
     def __init__(self, database: AnyDatabase, kind: str) -> None:
         self._database = database
-        self._kind = kind
+        self.kind = kind
         self._records = open_collection(database, QUARANTINE, primary=True)
 
     async def put(self, records: Sequence[QuarantineRecord], *, run: datetime.datetime, now: datetime.datetime) -> None:
@@ -70,6 +81,26 @@ class Quarantine:
                     ordered=False,
                 )
 
+    async def kept(
+        self, collection: str, field: str, *, ids: Sequence[Any] | None = None
+    ) -> AsyncGenerator[KeptRecord, None]:
+        """
+        Yield the records of rows that are still at fault, in the order of their ids; reads only.
+
+        Args:
+            collection: Where the rows are.
+            field: The tag.
+            ids: Only the records of these rows.
+        """
+        rows = open_collection(self._database, collection, primary=True)
+        wanted = _of(self._database, self.kind) if ids is None else {"_id": {"$in": [self._id(each) for each in ids]}}
+        with translated():
+            async for page in _pages(self._records.find(wanted, sort=[("_id", 1)])):
+                settled = await _settled(rows, field, page)
+                for record in page:
+                    if record["_id"] not in settled:
+                        yield _kept(record)
+
     async def settle(self, collection: str, field: str) -> int:
         """
         Remove the records of rows that are gone, or have been brought above the version where they failed.
@@ -80,28 +111,18 @@ class Quarantine:
         rows = open_collection(self._database, collection, primary=True)
         left = 0
         with translated():
-            page: list[RawDocument] = []
-            async for record in self._records.find(_of(self._database, self._kind)):
-                page.append(record)
-                if len(page) == _AT_ONCE:
-                    left += await self._settle(rows, field, page)
-                    page = []
-            return left + await self._settle(rows, field, page)
-
-    async def _settle(self, rows: AnyCollection, field: str, records: Sequence[RawDocument]) -> int:
-        """Remove what is settled of a page of records; return how many are not."""
-        ids = [record["row_id"] for record in records]
-        tags = {_key(row["_id"]): row.get(field) async for row in rows.find({"_id": {"$in": ids}}, {field: 1})}
-        settled = [record["_id"] for record in records if _is_settled(record, tags)]
-        if settled:
-            await self._records.delete_many({"_id": {"$in": settled}})
-        return len(records) - len(settled)
+            async for page in _pages(self._records.find(_of(self._database, self.kind))):
+                settled = await _settled(rows, field, page)
+                if settled:
+                    await self._records.delete_many({"_id": {"$in": settled}})
+                left += len(page) - len(settled)
+        return left
 
     def _id(self, row_id: Any) -> RawDocument:
-        return {"kind": self._kind, "id": row_id}
+        return {"kind": self.kind, "id": row_id}
 
     def _update(self, record: QuarantineRecord, run: datetime.datetime, now: datetime.datetime) -> list[RawDocument]:
-        facts = {"schema_version": RECORD_VERSION, "kind": self._kind, **asdict(record)}
+        facts = {"schema_version": RECORD_VERSION, "kind": self.kind, **asdict(record)}
         same_run = {"$eq": [{"$ifNull": ["$run", None]}, run]}
         tries = {"$ifNull": ["$tries", 0]}
         return [
@@ -117,11 +138,41 @@ class Quarantine:
         ]
 
 
-async def count_quarantined(database: AnyDatabase, kind: str, session: AnySession | None = None) -> int:
-    """Return how many rows of a kind are put aside."""
+async def count_quarantined(
+    database: AnyDatabase, kind: str, *, collection: str, field: str, session: AnySession | None = None
+) -> int:
+    """
+    Return how many rows of a kind are put aside.
+
+    Records of rows that are gone or have been brought further since, by hand for example, do not count.
+    """
     records = open_collection(database, QUARANTINE)
-    number: int = await records.count_documents(_of(database, kind), session=session)
+    rows = open_collection(database, collection)
+    number = 0
+    async for page in _pages(records.find(_of(database, kind), session=session)):
+        number += len(page) - len(await _settled(rows, field, page, session))
     return number
+
+
+async def _pages(records: AsyncIterator[RawDocument]) -> AsyncGenerator[list[RawDocument], None]:
+    page: list[RawDocument] = []
+    async for record in records:
+        page.append(record)
+        if len(page) == _AT_ONCE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+async def _settled(
+    rows: AnyCollection, field: str, records: Sequence[RawDocument], session: AnySession | None = None
+) -> list[RawDocument]:
+    """Return the ids of those records whose rows need them no more."""
+    ids = [record["row_id"] for record in records]
+    found = rows.find({"_id": {"$in": ids}}, {field: 1}, session=session)
+    tags = {_key(row["_id"]): row.get(field) async for row in found}
+    return [record["_id"] for record in records if _is_settled(record, tags)]
 
 
 def _of(database: AnyDatabase, kind: str) -> RawDocument:
@@ -137,9 +188,24 @@ def _key(row_id: Any) -> bytes:
 
 
 def _is_settled(record: RawDocument, tags: Mapping[bytes, Any]) -> bool:
+    """Tell whether a row is gone, or has moved from where it failed towards where it was to go."""
     key = _key(record["row_id"])
     if key not in tags:
         return True
     stands_at = tag_version(tags[key])
     failed_at = record.get("version")
-    return stands_at is not None and (failed_at is None or stands_at > failed_at)
+    if stands_at is None or failed_at is None:
+        return stands_at is not None
+    target: int = record["target"]
+    before: int = failed_at
+    return stands_at < before if target < before else stands_at > before
+
+
+def _kept(record: RawDocument) -> KeptRecord:
+    facts: dict[str, Any] = {each.name: record.get(each.name) for each in fields(QuarantineRecord)}
+    return KeptRecord(
+        record=QuarantineRecord(**facts),
+        tries=record["tries"],
+        first_seen=record["first_seen"],
+        last_seen=record["last_seen"],
+    )

@@ -57,7 +57,7 @@ def test_rows_in_quarantine_leave_with_1_and_say_what_to_do(docstore: Docstore, 
     assert done.returncode == 1
     error, hint = done.stderr.splitlines()[-2:]
     assert error == "error: 1 row is still below version 3, in quarantine"
-    assert hint.startswith("hint: docstore_quarantine says why")
+    assert hint.startswith("hint: docstore quarantine list note says why")
     assert hint.endswith("docstore backfill start note --to 3 --wait")
     assert rows["docstore_quarantine"].count_documents({"text": None}) == 1
 
@@ -71,14 +71,15 @@ def test_the_text_of_errors_is_recorded_on_demand(docstore: Docstore, rows: Rows
     assert record["text"] == "AttributeError: 'int' object has no attribute 'split'"
 
 
-def test_without_wait_nothing_is_done(docstore: Docstore, rows: Rows) -> None:
+def test_without_wait_the_run_is_enqueued_for_workers(docstore: Docstore, rows: Rows) -> None:
     fill(rows, 1)
 
     done = docstore("backfill", "start", "note", "--to", "2")
 
-    assert done.returncode == 2
-    assert "docstore backfill start note --to 2 --wait" in done.stderr
+    assert done.returncode == 0
+    assert "note to version 2: enqueued" in done.stdout
     assert rows["notes"].count_documents({"schema_version": 1}) == 1
+    assert [run["state"] for run in rows["docstore_runs"].find()] == ["enqueued"]
 
 
 def test_bringing_rows_down_leaves_with_3(docstore: Docstore, rows: Rows) -> None:

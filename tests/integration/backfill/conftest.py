@@ -8,7 +8,8 @@ import pytest
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
-from docstore.backfill import client_path, server_path
+from docstore.backfill import client_path, pacing
+from docstore.core import batch_size
 
 
 class Counter(Document):
@@ -59,5 +60,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Ranges and pages of a few rows, so that a handful of rows makes many of them.
     """
-    monkeypatch.setattr(server_path, "RANGE_SIZE", 3)
+    monkeypatch.setattr(pacing, "FIRST_ON_SERVER", 3)
+    monkeypatch.setattr(batch_size, "FLOOR", 1)
+    monkeypatch.setattr(batch_size, "CEILING", 3)
     monkeypatch.setattr(client_path, "PAGE_SIZE", 3)

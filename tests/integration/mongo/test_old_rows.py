@@ -4,7 +4,8 @@ Old rows, page by page, on a real server.
 
 from typing import Any
 
-from docstore.mongo.old_rows import BEGINNING, OldRows
+from docstore.core.id_range import BEGINNING
+from docstore.mongo.old_rows import OldRows
 from docstore.mongo.tag_index import build_tag_index
 
 

@@ -1,0 +1,134 @@
+"""
+The end of a pass: an exact count, and what follows from it.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from docstore.backfill.client_path import PAGE_SIZE
+from docstore.backfill.context import RunContext
+from docstore.backfill.looking import count_aside, counted, old_versions, put_unreadable_aside, where_they_stand
+from docstore.backfill.patience import patiently
+from docstore.backfill.progress import Phase
+from docstore.core.coverage import Coverage, rows_below
+from docstore.core.id_range import BEGINNING
+from docstore.core.kind import Kind
+from docstore.core.row_faults import decoded
+from docstore.core.run_record import RunRecord
+from docstore.core.run_state import OPEN, RunState
+from docstore.errors import DocumentError, NewerVersionError
+from docstore.mongo.batches import Batches
+from docstore.mongo.quarantine import Quarantine
+from docstore.mongo.runs import Runs
+
+#: How many passes after the first one may end with rows left before the run waits for their writers to go.
+FINAL_PASSES: Final = 3
+#: How long it waits then, in seconds.
+WRITERS_HOLD: Final = 60.0
+#: The reason of that hold.
+OLD_WRITERS: Final = "old_writers"
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """
+    What an exact count found below the target.
+    """
+
+    coverage: Coverage
+    rows: int
+    aside: int
+
+    @property
+    def unexplained(self) -> int:
+        return max(self.rows - self.aside, 0)
+
+
+class Conclusion:
+    """
+    Counts what a pass has left, and lets the run succeed, go on, wait or fail.
+
+    Idempotent: each outcome is one update that rests on the pass being the one that was counted.
+    """
+
+    def __init__(self, runs: Runs, batches: Batches, context: RunContext, *, by: str) -> None:
+        self._runs = runs
+        self._batches = batches
+        self._context = context
+        self._by = by
+
+    async def conclude(self, run_id: str, number_of_pass: int) -> None:
+        """
+        Count, and say in the run's record what follows.
+        """
+        self._context.meter.set(phase=Phase.COUNT)
+        left = await self._count()
+        run = await self._runs.get(run_id)
+        if run is None or run.state not in OPEN or run.number_of_pass != number_of_pass:
+            return
+        if not left.unexplained:
+            changes = {"remaining": left.rows, "cursor": run.cursor.stored()}
+            await self._runs.move(run.id, run.state, RunState.SUCCEEDED, by=self._by, changes=changes)
+            return
+        made = await self._batches.totals(run.id, number_of_pass=number_of_pass)
+        if made.failed and not made.tally.server + made.tally.client:
+            error = await self._batches.last_error(run.id)
+            why = f"every batch of a pass failed, the last one with: {error}"
+            await self._runs.move(run.id, run.state, RunState.FAILED, by=self._by, why=why)
+            return
+        await self._go_on(run, left)
+
+    async def _go_on(self, run: RunRecord, left: _Left) -> None:
+        unfinished = run.unfinished_passes + 1
+        if unfinished > FINAL_PASSES:
+            detail = (
+                f"{left.unexplained:,} rows still stand below version {run.target} after pass {run.number_of_pass} "
+                f"({where_they_stand(left.coverage, run.target)}): a process that writes old rows is still running"
+            )
+            await self._runs.hold(run.id, OLD_WRITERS, detail, seconds=WRITERS_HOLD)
+        await self._runs.begin_pass(
+            run,
+            run.number_of_pass + 1,
+            old_versions(left.coverage, run.target),
+            remaining=left.rows,
+            unfinished=unfinished,
+        )
+
+    async def _count(self) -> _Left:
+        context = self._context
+        kind, database = context.kind, context.database
+        quarantine = Quarantine(database, kind.name)
+        await patiently(lambda: quarantine.settle(kind.collection, kind.version_field))
+        coverage = await counted(database, kind, context.now)
+        if coverage.unreadable:
+            await put_unreadable_aside(database, kind, context.aside)
+            coverage = await counted(database, kind, context.now)
+        rows = rows_below(kind, coverage, context.target)
+        if kind.detect is not None and coverage.untagged:
+            # The count cannot tell where rows without a tag stand.
+            rows -= await self._untagged_above()
+        rows = max(rows, 0)
+        # The first is of the same moment as the count, the second leaves out what failed above the target.
+        aside = min(coverage.quarantined, await patiently(lambda: count_aside(database, kind, context.target)))
+        return _Left(coverage=coverage, rows=rows, aside=min(aside, rows))
+
+    async def _untagged_above(self) -> int:
+        """
+        Return how many rows without a tag need nothing, as `detect` sees it; reads them all.
+        """
+        context, rows = self._context, self._context.old_rows(None)
+        after: Any = BEGINNING
+        number = 0
+        while (page := await patiently(lambda: rows.read(after, size=PAGE_SIZE))).rows:  # noqa: B023 - awaited here
+            number += sum(_stands_above(context.kind, raw, context.target) for raw in page.rows)
+            after = page.last
+        return number
+
+
+def _stands_above(kind: Kind[Any], raw: bytes, target: int) -> bool:
+    try:
+        return kind.version(decoded(raw, kind)) > target
+    except NewerVersionError:
+        return True
+    except DocumentError:
+        return False

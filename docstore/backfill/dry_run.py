@@ -1,0 +1,247 @@
+"""
+What a backfill would do, tried on some real rows in memory: no write of any kind, not even an index.
+"""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from docstore.backfill.dry_run_result import Change, DryRunResult, Example, Failure, PathDifference
+from docstore.backfill.looking import old_versions
+from docstore.backfill.patience import patiently
+from docstore.backfill.poison import record_of
+from docstore.backfill.verifying import brought
+from docstore.core.bson_values import RawDocument, encode, identical
+from docstore.core.chain import CompiledChain
+from docstore.core.coverage import Coverage, VersionCount
+from docstore.core.differences import differing_paths
+from docstore.core.id_range import IdRange
+from docstore.core.kind import Kind
+from docstore.core.row_faults import decoded, id_of, refused
+from docstore.core.version import tag_version
+from docstore.errors import DocumentError, NotCompilableError, NotInvertibleError, StoreRejectedError
+from docstore.mongo.driver import AnyDatabase, Driver, driver_of
+from docstore.mongo.reading import RowSource
+from docstore.mongo.server_results import ServerResults
+from docstore.mongo.some_rows import random_rows, rows_at
+from docstore.mongo.tag_index import find_tag_index
+
+#: Rows looked at for every version.
+BATCH: Final = 500
+_EXAMPLES: Final = 3
+#: Failures and differences that are told one by one.
+_TOLD: Final = 20
+
+_What: TypeAlias = Literal["added", "removed", "changed"]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """
+    What has been found out so far.
+    """
+
+    rows: set[bytes] = field(default_factory=set)
+    changed: int = 0
+    untouched: int = 0
+    server: set[bytes] = field(default_factory=set)
+    failures: list[Failure] = field(default_factory=list)
+    differences: list[PathDifference] = field(default_factory=list)
+    changes: Counter[tuple[str, _What]] = field(default_factory=Counter)
+    examples: dict[int | None, list[Example]] = field(default_factory=dict)
+
+
+class DryRun:
+    """
+    Tries a backfill on a batch of every old version and on random rows.
+
+    Args:
+        database: Where the rows are.
+        kind: Whose rows.
+        target: The version to bring them to.
+        sample: How many random rows to look at besides.
+        validates: Whether rows at latest have to fit the model.
+    """
+
+    def __init__(
+        self, database: AnyDatabase, kind: Kind[Any], *, target: int, sample: int = 0, validates: bool = True
+    ) -> None:
+        self._database = database
+        self._kind = kind
+        self._target = target
+        self._sample = sample
+        self._validates = validates and target == kind.latest
+        self._seen = _Seen()
+
+    async def run(self, coverage: Coverage) -> DryRunResult:
+        """
+        Look at rows and say what would become of them.
+
+        Args:
+            coverage: Where rows stand.
+
+        Raises:
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
+        sources = old_versions(coverage, self._target)
+        for source in sources:
+            self._look_at(await self._batch(source))
+        picked = await self._random()
+        self._look_at(picked)
+        if driver_of(self._database) is not Driver.MOCK:
+            await self._compare(sources, [id_of(raw) for raw in picked])
+        return self._result([count for count in coverage.versions if count.version in sources], coverage.untagged)
+
+    async def _batch(self, source: int | None) -> list[bytes]:
+        kind = self._kind
+        return await patiently(lambda: rows_at(self._database, kind.collection, kind.version_field, source, BATCH))
+
+    async def _random(self) -> list[bytes]:
+        if not self._sample or driver_of(self._database) is Driver.MOCK:
+            return []
+        return await patiently(lambda: random_rows(self._database, self._kind.collection, self._sample))
+
+    def _look_at(self, rows: Iterable[bytes]) -> None:
+        for raw in rows:
+            key = encode({"": id_of(raw)})
+            if key not in self._seen.rows:
+                self._seen.rows.add(key)
+                self._try(raw)
+
+    def _try(self, raw: bytes) -> None:
+        kind, seen = self._kind, self._seen
+        try:
+            stored = decoded(raw, kind)
+        except DocumentError as error:
+            seen.failures.append(self._failure(error, id_of(raw), None))
+            return
+        source = stored.get(kind.version_field)
+        if _is_above(source, self._target):
+            seen.untouched += 1
+            return
+        after = brought(kind, stored, self._target)
+        if not isinstance(after, DocumentError) and self._validates:
+            after = self._checked(after, source)
+        if isinstance(after, DocumentError):
+            seen.failures.append(self._failure(after, stored["_id"], source))
+        elif identical(stored, after):
+            seen.untouched += 1
+        else:
+            seen.changed += 1
+            seen.changes.update(_changes(stored, after))
+            seen.examples.setdefault(source, []).append(Example(id=stored["_id"], before=stored, after=after))
+            del seen.examples[source][_EXAMPLES:]
+
+    def _checked(self, row: RawDocument, version: Any) -> RawDocument | DocumentError:
+        kind = self._kind
+        plain = {name: value for name, value in row.items() if name != kind.version_field}
+        try:
+            kind.model.__pydantic_validator__.validate_python(plain)
+        except Exception as error:  # noqa: BLE001 - whatever a validator raises, the row does not fit
+            return refused(error, kind=kind, row=row, version=version or kind.baseline)
+        # Validators are the user's, and may have changed what they were given.
+        return row
+
+    def _failure(self, error: DocumentError, row_id: Any, version: Any) -> Failure:
+        known = version if isinstance(version, int) else None
+        record = record_of(error, id=row_id, target=self._target, version=known, with_text=False)
+        return Failure(
+            id=row_id,
+            version=record.version,
+            step=record.step,
+            error=record.error,
+            reason=record.reason,
+            path=record.path,
+        )
+
+    async def _compare(self, sources: Sequence[int | None], picked: Sequence[Any]) -> None:
+        kind, database = self._kind, self._database
+        index = await patiently(lambda: find_tag_index(database, kind.collection, kind.version_field))
+        collated = await patiently(RowSource(database, kind.collection).has_collation)
+        results = ServerResults(database, kind.collection, field=kind.version_field, index=index, collated=collated)
+        for source in sources:
+            chain = self._compiled(source)
+            if chain is None:
+                continue
+            await self._compare_with(results.of_range(IdRange(), chain, limit=BATCH))
+            if picked:
+                await self._compare_with(results.of_ids(picked, chain))
+
+    def _compiled(self, source: int | None) -> CompiledChain | None:
+        start = self._kind.baseline if source is None else source
+        if start < self._kind.floor:
+            return None
+        try:
+            return self._kind.compile(source, to=self._target)
+        except (NotCompilableError, NotInvertibleError):
+            return None
+
+    async def _compare_with(self, pairs: AsyncGenerator[Sequence[tuple[RawDocument, RawDocument]], None]) -> None:
+        try:
+            async with aclosing(pairs) as batches:
+                async for batch in batches:
+                    for stored, server in batch:
+                        self._compare_pair(stored, server)
+        except StoreRejectedError:
+            # The pipeline fails at a row: the rewrite would too, and Python would take the rows over.
+            return
+
+    def _compare_pair(self, stored: RawDocument, server: RawDocument) -> None:
+        key = encode({"": stored["_id"]})
+        if key in self._seen.server:
+            return
+        self._seen.server.add(key)
+        python = brought(self._kind, stored, self._target)
+        if isinstance(python, DocumentError):
+            paths: tuple[str, ...] = ("(row)",)
+        elif encode(python) == encode(server):
+            return
+        else:
+            paths = differing_paths(python, server)
+        version = stored.get(self._kind.version_field)
+        self._seen.differences.append(PathDifference(id=stored["_id"], version=version, paths=paths))
+
+    def _result(self, counts: Sequence[VersionCount], untagged: int) -> DryRunResult:
+        seen = self._seen
+        taken = len(seen.server & seen.rows)
+        changes = [Change(path=path, change=what, rows=rows) for (path, what), rows in sorted(seen.changes.items())]
+        return DryRunResult(
+            kind=self._kind.name,
+            target=self._target,
+            versions=tuple(counts),
+            untagged=untagged,
+            looked_at=len(seen.rows),
+            would_change=seen.changed,
+            would_fail=len(seen.failures),
+            untouched=seen.untouched,
+            by_server=taken,
+            differing=len(seen.differences),
+            changes=tuple(changes),
+            failures=tuple(seen.failures[:_TOLD]),
+            differences=tuple(seen.differences[:_TOLD]),
+            examples=tuple(_mixed(list(seen.examples.values()))[:_EXAMPLES]),
+        )
+
+
+def _is_above(tag: Any, target: int) -> bool:
+    version = tag_version(tag)
+    return version is not None and version > target
+
+
+def _changes(before: RawDocument, after: RawDocument) -> Iterable[tuple[str, _What]]:
+    for name in {**before, **after}:
+        if name not in after:
+            yield name, "removed"
+        elif name not in before:
+            yield name, "added"
+        elif not identical(before[name], after[name]):
+            yield name, "changed"
+
+
+def _mixed(groups: Sequence[Sequence[Example]]) -> list[Example]:
+    """
+    Return the examples so that every group has had its first before any has its second.
+    """
+    return [group[place] for place in range(_EXAMPLES) for group in groups if place < len(group)]

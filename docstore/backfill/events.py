@@ -1,0 +1,138 @@
+"""
+Every event that the backfill logs, with its facts: one function for each, and nothing else logs.
+
+Facts are names, ids, versions, types, places and numbers; no event carries the value of a document's field. What goes
+well is `info`, what somebody should look at is `warning`.
+"""
+
+from typing import Any, Final
+
+import structlog
+
+_log: Final = structlog.get_logger("docstore.backfill")
+
+
+def backfill_started(*, kind: str, target: int, rows: int) -> None:
+    """
+    A run begins, with so many rows that are not at the target.
+    """
+    _log.info("backfill_started", kind=kind, target=target, rows=rows)
+
+
+def building_index(*, kind: str, collection: str) -> None:
+    """
+    The (tag, `_id`) index is missing and is built.
+    """
+    _log.info("building_index", kind=kind, collection=collection)
+
+
+def backfill_ended(**result: Any) -> None:
+    """
+    A run ended; the facts are those of its result.
+    """
+    _log.info("backfill_ended", **result)
+
+
+def range_refused(*, reason: str, code: int | None) -> None:
+    """
+    The server failed at a row of a range, which the client path takes over.
+    """
+    _log.info("range_refused", reason=reason, code=code)
+
+
+def rows_put_aside(*, kind: str, rows: int, error: str, first_id: Any) -> None:
+    """
+    Rows cannot be upgraded and have a record in quarantine; the class of the first one's error, and its id.
+    """
+    _log.info("rows_put_aside", kind=kind, rows=rows, error=error, first_id=first_id)
+
+
+def quarantine_retried(*, kind: str, tried: int, succeeded: int, failed: int, contested: int) -> None:
+    """
+    Rows in quarantine were tried again.
+    """
+    _log.info("quarantine_retried", kind=kind, tried=tried, succeeded=succeeded, failed=failed, contested=contested)
+
+
+def signal_unknown(*, signal: str, reason: str) -> None:
+    """
+    A signal of the database's load cannot be had; if that lasts, the backfill holds back a little.
+    """
+    _log.warning("signal_unknown", signal=signal, reason=reason)
+
+
+def throttled(*, reason: str, stopped: bool, nice: float) -> None:
+    """
+    The backfill holds back: it begins no batch (*stopped*), or pauses *nice* times as long as each batch takes.
+    """
+    _log.info("throttled", reason=reason, stopped=stopped, nice=nice)
+
+
+def throttled_for_long(*, reason: str, seconds: float) -> None:
+    """
+    No batch has been allowed to begin for so long that somebody should look.
+    """
+    _log.warning("throttled_for_long", reason=reason, seconds=round(seconds, 1))
+
+
+def throttle_released(*, seconds: float) -> None:
+    """
+    The backfill is back at full speed, after so many seconds.
+    """
+    _log.info("throttle_released", seconds=round(seconds, 1))
+
+
+def lease_lost(*, run: str, batch: int) -> None:
+    """
+    A batch took longer than its lease, which could not be renewed; another worker has it, or will.
+    """
+    _log.warning("lease_lost", run=run, batch=batch)
+
+
+def batch_failed(*, run: str, batch: int, error: str, reaction: str, tries: int) -> None:
+    """
+    A batch could not be finished: it is tried again, split or given up, or the run fails.
+    """
+    _log.warning("batch_failed", run=run, batch=batch, error=error, reaction=reaction, tries=tries)
+
+
+def run_not_joined(*, kind: str, run: str, reason: str) -> None:
+    """
+    A worker takes no part in a run that it could see.
+    """
+    _log.warning("run_not_joined", kind=kind, run=run, reason=reason)
+
+
+def worker_waits(*, reason: str) -> None:
+    """
+    The database cannot be reached; the worker looks again a little later.
+    """
+    _log.warning("worker_waits", reason=reason)
+
+
+def rows_verified(*, kind: str, version: int | None, rows: int, misfits: int) -> None:
+    """
+    The server and Python make the same of so many rows; *misfits* of them do not fit the model.
+    """
+    _log.debug("rows_verified", kind=kind, version=version, rows=rows, misfits=misfits)
+
+
+def verification_refused(*, kind: str, reason: str, code: int | None) -> None:
+    """
+    The server failed at a row while rows were compared; it will fail at the rewrite too, which Python takes over.
+    """
+    _log.info("verification_refused", kind=kind, reason=reason, code=code)
+
+
+def run_left(*, kind: str, run: str, reason: str) -> None:
+    """
+    A worker could not go on with a run; it looks again a little later.
+    """
+    _log.warning("run_left", kind=kind, run=run, reason=reason)
+
+
+def rows_adopted(*, kind: str, tagged: int, quarantined: int, remaining: int) -> None:
+    """
+    Rows without a tag have been tagged.
+    """
+    _log.info("rows_adopted", kind=kind, tagged=tagged, quarantined=quarantined, remaining=remaining)

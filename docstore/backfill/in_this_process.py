@@ -1,0 +1,92 @@
+"""
+Working one run in the process that asked for it, until it has ended.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from docstore.backfill import events
+from docstore.backfill.concluding import OLD_WRITERS
+from docstore.backfill.looking import counted
+from docstore.backfill.patience import patiently
+from docstore.backfill.progress import BackfillResult, Meter, OnProgress
+from docstore.backfill.run_work import BEAT, RunWork, Who
+from docstore.backfill.throttling import Throttling
+from docstore.backfill.worker import LEASE
+from docstore.core.coverage import rows_below
+from docstore.core.kind import Kind
+from docstore.core.run_record import RunRecord
+from docstore.core.run_state import CLAIMABLE, ENDED, RunState
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.runs import Runs
+
+
+async def work_until_ended(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    run: RunRecord,
+    *,
+    who: Who,
+    on_progress: OnProgress | None,
+    stop: asyncio.Event,
+    now: Callable[[], datetime.datetime],
+    lease: float = LEASE,
+    throttling: Throttling | None = None,
+) -> BackfillResult:
+    """
+    Work on a run until it has ended, was paused, waits for writers of old rows to go, or *stop* is set.
+
+    Others may work on it at the same time.
+
+    Raises:
+        StoreUnavailableError: The database stayed away for a minute.
+        StoreRejectedError: It refuses what the run needs.
+    """
+    begun, meter = now(), Meter(on_progress)
+    throttling = throttling or Throttling()
+    throttling.on_change = lambda hold: meter.hold("" if hold is None else hold.reason)
+    work = RunWork(
+        database,
+        kind,
+        who=who,
+        meter=meter,
+        stop=stop,
+        now=now,
+        lease=lease,
+        wait_for_writers=False,
+        throttling=throttling,
+    )
+    after: RunRecord | None = run
+    while after is not None and after.state not in ENDED and not stop.is_set():
+        after = await work.work(run.id)
+        if after is None or after.state not in CLAIMABLE or stop.is_set():
+            break
+        if after.held is not None and after.held.reason == OLD_WRITERS:
+            break
+        # Others work on it, and there is no place for one more.
+        await asyncio.sleep(BEAT)
+    after = await patiently(lambda: Runs(database).get(run.id)) or run
+    succeeded = after.state is RunState.SUCCEEDED
+    if succeeded and after.remaining is not None:
+        remaining = after.remaining
+    else:
+        remaining = rows_below(kind, await counted(database, kind, now), run.target)
+    result = BackfillResult(
+        kind=kind.name,
+        target=run.target,
+        state=after.state,
+        reason=after.held.detail if after.held is not None else after.state_reason,
+        server=meter.now.server,
+        client=meter.now.client,
+        conflicts=meter.now.conflicts,
+        quarantined=remaining if succeeded else min(meter.now.quarantined, remaining),
+        remaining=remaining,
+        passes=after.number_of_pass,
+        seconds=(now() - begun).total_seconds(),
+        index_built=after.index_built,
+        interrupted=stop.is_set() and not succeeded,
+    )
+    events.backfill_ended(**result.model_dump())
+    return result

@@ -1,0 +1,110 @@
+"""
+Joining a run: what a worker has to know of the collection, and the first look that lets a run begin.
+"""
+
+import asyncio
+import datetime
+import random
+from collections.abc import Callable
+from typing import Any
+
+from docstore.backfill import events
+from docstore.backfill.context import RunContext
+from docstore.backfill.looking import counted, old_versions, refuse_target
+from docstore.backfill.patience import patiently
+from docstore.backfill.progress import Meter, Phase
+from docstore.backfill.validation import Validate, Validation
+from docstore.core.coverage import rows_below
+from docstore.core.kind import Kind
+from docstore.core.run_record import Cursor, RunRecord
+from docstore.core.run_state import RunState
+from docstore.errors import BackfillRefusedError
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.quarantine import Quarantine
+from docstore.mongo.reading import RowSource
+from docstore.mongo.runs import Runs
+from docstore.mongo.tag_index import build_tag_index, find_tag_index
+
+
+async def begin(
+    database: AnyDatabase,
+    runs: Runs,
+    kind: Kind[Any],
+    run: RunRecord,
+    *,
+    by: str,
+    meter: Meter,
+    now: Callable[[], datetime.datetime],
+) -> RunRecord | None:
+    """
+    Let a run begin that was asked for, or that goes on after a pause; return it as it is now.
+
+    Several workers may do so at the same time: one of them moves the run on, and the others find it moved.
+    """
+    if run.state is not RunState.ENQUEUED:
+        return run
+    if run.sources is not None:
+        moved = await runs.move(run.id, RunState.ENQUEUED, RunState.RUNNING, by=by)
+        return moved or await runs.get(run.id)
+    coverage = await counted(database, kind, now)
+    try:
+        refuse_target(kind, coverage, run.target)
+    except BackfillRefusedError as error:
+        moved = await runs.move(run.id, RunState.ENQUEUED, RunState.FAILED, by=by, why=error.reason)
+        return moved or await runs.get(run.id)
+    rows = rows_below(kind, coverage, run.target)
+    if not rows:
+        await patiently(lambda: Quarantine(database, kind.name).settle(kind.collection, kind.version_field))
+        moved = await runs.move(run.id, RunState.ENQUEUED, RunState.SUCCEEDED, by=by, changes={"remaining": 0})
+        return moved or await runs.get(run.id)
+    if await find_tag_index(database, kind.collection, kind.version_field) is None:
+        meter.set(phase=Phase.INDEX)
+        events.building_index(kind=kind.name, collection=kind.collection)
+        await patiently(lambda: build_tag_index(database, kind.collection, kind.version_field))
+        await runs.set_fields(run.id, index_built=True)
+    changes = {
+        "sources": old_versions(coverage, run.target),
+        "cursor": Cursor(seq=run.cursor.seq).stored(),
+        "pass": run.number_of_pass + 1,
+        "total": rows,
+        "remaining": rows,
+        "unfinished_passes": 0,
+        "failures_from": run.cursor.seq + 1,
+    }
+    moved = await runs.move(run.id, RunState.ENQUEUED, RunState.RUNNING, by=by, changes=changes)
+    if moved is not None:
+        events.backfill_started(kind=kind.name, target=run.target, rows=rows)
+    return moved or await runs.get(run.id)
+
+
+async def context_of(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    run: RunRecord,
+    *,
+    meter: Meter,
+    stop: asyncio.Event,
+    now: Callable[[], datetime.datetime],
+) -> RunContext:
+    """
+    Return what the parts of a run need to know.
+    """
+    index = await patiently(lambda: find_tag_index(database, kind.collection, kind.version_field))
+    if index is None:
+        index = await patiently(lambda: build_tag_index(database, kind.collection, kind.version_field))
+    return RunContext(
+        database=database,
+        kind=kind,
+        target=run.target,
+        meter=meter,
+        stop=stop,
+        begun=run.created,
+        with_text=run.options.record_error_text,
+        now=now,
+        index=index,
+        collated=await patiently(RowSource(database, kind.collection).has_collation),
+        validation=Validation(
+            None if run.options.validate is None else Validate(run.options.validate),
+            chance=random.Random(),  # noqa: S311 - a sample guards nothing
+        ),
+    )

@@ -1,0 +1,95 @@
+"""
+Looking at the rows of a kind: how many are where, and which of them a backfill has to do.
+"""
+
+import datetime
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+from docstore.backfill.patience import patiently
+from docstore.backfill.putting_aside import PuttingAside
+from docstore.core.coverage import Coverage, coverage_of
+from docstore.core.kind import Kind
+from docstore.errors import BackfillRefusedError, DocstoreError, UnknownVersionError, VersionRangeError
+from docstore.mongo.counting import count_rows
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.quarantine import Quarantine
+from docstore.mongo.unreadable_rows import unreadable_rows
+
+_RECORDS_AT_ONCE: Final = 500
+
+
+async def counted(database: AnyDatabase, kind: Kind[Any], now: Callable[[], datetime.datetime]) -> Coverage:
+    """
+    Return where the rows of a kind stand, waiting for a database that is away for a moment.
+    """
+    counts = await patiently(
+        lambda: count_rows(database, kind=kind.name, collection=kind.collection, field=kind.version_field)
+    )
+    return coverage_of(kind, counts.tags, quarantined=counts.quarantined, counted_at=now(), exact=counts.one_moment)
+
+
+def old_versions(coverage: Coverage, target: int) -> list[int | None]:
+    """
+    Return the versions below *target* at which rows stand; None stands for untagged rows.
+    """
+    found: list[int | None] = [count.version for count in coverage.versions if count.version < target]
+    return [*found, None] if coverage.untagged else found
+
+
+def where_they_stand(coverage: Coverage, target: int) -> str:
+    """
+    Say how many rows stand at which version below *target*.
+    """
+    parts = [f"{count.rows:,} at version {count.version}" for count in coverage.versions if count.version < target]
+    if coverage.untagged:
+        parts.append(f"{coverage.untagged:,} without a tag")
+    if coverage.unreadable:
+        parts.append(f"{coverage.unreadable:,} with a tag that is no version")
+    return ", ".join(parts)
+
+
+def refuse_target(kind: Kind[Any], coverage: Coverage, target: int) -> None:
+    """
+    Refuse a target that the kind does not have, or that lies below every row.
+
+    Raises:
+        VersionRangeError: It is no version of the kind.
+        BackfillRefusedError: Every stored row stands above it.
+    """
+    if not kind.floor <= target <= kind.latest:
+        raise VersionRangeError(kind=kind.name, asked=target, floor=kind.floor, latest=kind.latest)
+    above = sum(count.rows for count in coverage.versions if count.version > target)
+    if coverage.total and above == coverage.total:
+        raise BackfillRefusedError(
+            kind=kind.name,
+            reason=f"every row stands above version {target}, and a backfill brings rows up only",
+            advice=f"docstore coverage {kind.name} shows where they stand",
+        )
+
+
+async def count_aside(database: AnyDatabase, kind: Kind[Any], target: int) -> int:
+    """
+    Return how many rows below *target* are in quarantine.
+    """
+    number = 0
+    async with aclosing(Quarantine(database, kind.name).kept(kind.collection, kind.version_field)) as records:
+        async for kept in records:
+            number += kept.record.version is None or kept.record.version < target
+    return number
+
+
+async def put_unreadable_aside(database: AnyDatabase, kind: Kind[Any], aside: PuttingAside) -> None:
+    """
+    Record the rows whose tag says no version; reads every row.
+    """
+    errors: list[tuple[Any, DocstoreError]] = []
+    async with aclosing(unreadable_rows(database, kind.collection, kind.version_field)) as rows:
+        async for row_id, tag_type in rows:
+            error = UnknownVersionError(kind=kind.name, id=row_id, found_type=tag_type, field=kind.version_field)
+            errors.append((row_id, error))
+            if len(errors) == _RECORDS_AT_ONCE:
+                await aside.put(errors, version=None)
+                errors = []
+    await aside.put(errors, version=None)

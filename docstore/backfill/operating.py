@@ -1,0 +1,171 @@
+"""
+What operators do to runs: ask for one, pause, resume, cancel, change an option.
+"""
+
+import datetime
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from docstore.backfill.concluding import OLD_WRITERS
+from docstore.backfill.looking import counted, refuse_target
+from docstore.core.fingerprint import differences, fingerprints
+from docstore.core.kind import Kind
+from docstore.core.run_record import RunOptions, RunRecord
+from docstore.core.run_state import CLAIMABLE, SETTLED, RunState, cancelled_by_wish, paused_by_wish, resumed_by_wish
+from docstore.errors import BackfillRefusedError, RunNotFoundError
+from docstore.mongo.batches import Batches
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.runs import RunOpenError, Runs
+
+
+class LiveOption(StrEnum):
+    """
+    An option that can be changed while a run is open, by its name in `RunOptions`.
+    """
+
+    RATE = "rate"
+    BATCH_SECONDS = "batch_seconds"
+
+
+class Operating:
+    """
+    An operator's hands on the runs of a database.
+
+    A wish takes effect at the next batch: workers finish what they have in flight. Asking for what is the case already
+    changes nothing.
+
+    Args:
+        database: Where the records are.
+        by: Who asks, for the history.
+    """
+
+    def __init__(self, database: AnyDatabase, *, by: str) -> None:
+        self._database = database
+        self._by = by
+        self._runs = Runs(database)
+        self._batches = Batches(database, owner="", lease=0.0)
+
+    async def start(
+        self, kind: Kind[Any], target: int, options: RunOptions, *, now: Callable[[], datetime.datetime]
+    ) -> RunRecord:
+        """
+        Ask for a run; an open run to the same target is gone on with instead.
+
+        Raises:
+            VersionRangeError: *target* is no version of the kind.
+            BackfillRefusedError: Every row stands above it, or another run of the kind is open.
+        """
+        refuse_target(kind, await counted(self._database, kind, now), target)
+        marks = fingerprints(kind, target)
+        while True:
+            for run in await self._runs.open(kind.name):
+                self._refuse_beside(run, target, options, marks)
+                # Somebody is here who wants it to be tried now.
+                await self._runs.release(run.id, OLD_WRITERS)
+                return run
+            last = await self._runs.last(kind.name)
+            opened = await self._runs.enqueue(
+                kind=kind.name,
+                collection=kind.collection,
+                target=target,
+                options=options,
+                fingerprints=marks,
+                by=self._by,
+            )
+            if opened is not None:
+                if last is not None:
+                    await self._batches.forget([last.id])
+                return opened
+
+    async def pause(self, kind: str) -> RunRecord:
+        """
+        Have nobody work on the kind's run until it is resumed.
+
+        Raises:
+            RunNotFoundError: The kind has no run.
+            IllegalTransitionError: The run is being cancelled, or has ended.
+        """
+        return await self._wish(kind, paused_by_wish)
+
+    async def resume(self, kind: str) -> RunRecord:
+        """
+        Have the kind's paused or failed run go on where it stopped.
+
+        Raises:
+            RunNotFoundError: The kind has no run.
+            IllegalTransitionError: The run has succeeded or was cancelled.
+            BackfillRefusedError: Another run of the kind is open by now.
+        """
+        return await self._wish(kind, resumed_by_wish)
+
+    async def cancel(self, kind: str) -> RunRecord:
+        """
+        End the kind's run for good. Rows that were rewritten stay so.
+
+        Raises:
+            RunNotFoundError: The kind has no run.
+            IllegalTransitionError: The run has ended already.
+        """
+        return await self._wish(kind, cancelled_by_wish)
+
+    async def set(self, kind: str, option: LiveOption, value: float | None, *, seconds: float | None) -> RunRecord:
+        """
+        Change an option of the kind's open run; workers keep to it within about a second.
+
+        Args:
+            kind: The kind.
+            option: Which one.
+            value: Its value; for the rate, None stands for no bound.
+            seconds: For how long; None stands for good.
+
+        Raises:
+            RunNotFoundError: The kind has no open run.
+        """
+        for run in await self._runs.open(kind):
+            changed = await self._runs.set_option(run.id, option.value, value, seconds=seconds)
+            if changed is not None:
+                return changed
+        raise RunNotFoundError(kind=kind)
+
+    async def settled(self, run: RunRecord) -> RunRecord:
+        """
+        Return a run that is to be paused or cancelled as it is then, if nobody holds a batch of it any more.
+        """
+        if run.state in SETTLED and not await self._batches.any_leased(run.id):
+            moved = await self._runs.move(run.id, run.state, SETTLED[run.state], by=self._by)
+            return moved or await self._runs.get(run.id) or run
+        return run
+
+    async def _wish(self, kind: str, leads_to: Callable[[RunState], RunState]) -> RunRecord:
+        while True:
+            run = await self._runs.last(kind)
+            if run is None:
+                raise RunNotFoundError(kind=kind)
+            after = leads_to(run.state)
+            if after is run.state:
+                return await self.settled(run)
+            # The rows of a failed run are looked at afresh.
+            changes = {"sources": None} if run.state is RunState.FAILED else None
+            try:
+                moved = await self._runs.move(run.id, run.state, after, by=self._by, changes=changes)
+            except RunOpenError as error:
+                raise BackfillRefusedError(kind=kind, reason="another run is open by now") from error
+            if moved is not None:
+                return await self.settled(moved)
+
+    def _refuse_beside(self, run: RunRecord, target: int, options: RunOptions, marks: dict[str, str]) -> None:
+        def refused(reason: str, advice: str) -> BackfillRefusedError:
+            return BackfillRefusedError(kind=run.kind, reason=reason, advice=advice)
+
+        cancel = f"docstore backfill cancel {run.kind} ends it"
+        if run.target != target:
+            raise refused(f"a run to version {run.target} is open", f"wait for it, or {cancel}")
+        if differences(marks, run.fingerprints):
+            raise refused("a run of other code is open: the steps are not the same", f"wait for it, or {cancel}")
+        if run.state not in CLAIMABLE:
+            raise refused(f"a run is open and {run.state}", f"docstore backfill resume {run.kind}, or {cancel}")
+        if options not in {RunOptions(), run.options}:
+            raise refused(
+                "a run with other options is open", f"docstore backfill set {run.kind} changes them, or {cancel}"
+            )

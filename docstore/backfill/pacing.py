@@ -1,0 +1,81 @@
+"""
+How large the next batch of a worker is, and when it may begin.
+"""
+
+import math
+from typing import Final
+
+from docstore.backfill.progress import Path
+from docstore.core.batch_size import FIRST, Pace
+from docstore.core.row_rate import RowRate
+from docstore.core.run_record import RunOptions, RunRecord
+
+#: Rows in the first batch of a run inside the server, where a row costs a fraction of what it costs in Python.
+FIRST_ON_SERVER: Final = 5 * FIRST
+
+
+class Pacing:
+    """
+    Keeps one worker's batches as long as they should be, and its rows below its share of the run's rate.
+    """
+
+    def __init__(self) -> None:
+        self._paces = {Path.CLIENT: Pace(), Path.SERVER: Pace(size=FIRST_ON_SERVER)}
+        self._last = Path.CLIENT
+        self._rows = RowRate()
+        self._options = RunOptions()
+        self._workers = 1
+
+    @property
+    def rate(self) -> float | None:
+        """
+        Rows per second of the batches at hand, pauses left out.
+        """
+        return self._paces[self._last].rate
+
+    @property
+    def limited(self) -> bool:
+        """
+        Whether there may be pauses between batches.
+        """
+        return self._options.rate is not None
+
+    def look(self, run: RunRecord) -> None:
+        """
+        Keep to what the run's record says from now on.
+        """
+        self._options = run.options
+        self._workers = max(1, sum(not entry.note for entry in run.workers))
+
+    def size(self, path: Path) -> int:
+        """
+        Return how many rows the next batch takes.
+        """
+        size = self._paces[path].size
+        share = self._share()
+        return size if share is None else max(1, min(size, math.ceil(share * max(self._options.batch_seconds, 1.0))))
+
+    def after(self, path: Path, *, rows: int, seconds: float, now: float) -> None:
+        """
+        Learn from a batch that has just ended.
+        """
+        self._last = path
+        self._paces[path] = self._paces[path].after(rows=rows, seconds=seconds, target=self._options.batch_seconds)
+        share = self._share()
+        if share is not None:
+            self._rows = self._rows.after(rows, now=now, rate=share, since=now - seconds)
+
+    def halve(self, path: Path) -> None:
+        """
+        Learn from a batch that was too much.
+        """
+        self._paces[path] = self._paces[path].halved()
+
+    def wait(self, now: float) -> float:
+        """
+        Return for how many seconds no batch may begin.
+        """
+        return self._rows.wait(now) if self.limited else 0.0
+
+    def _share(self) -> float | None:
+        return None if self._options.rate is None else self._options.rate / self._workers

@@ -1,0 +1,73 @@
+"""
+What is done to the rows of one batch: inside the server where that is possible, in Python otherwise.
+"""
+
+from docstore.backfill.client_path import ClientPath
+from docstore.backfill.context import RunContext
+from docstore.backfill.progress import Path, Phase
+from docstore.backfill.server_path import rewrite_on_server
+from docstore.backfill.verifying import Verifier
+from docstore.core.batch_record import BatchRecord, Tally
+from docstore.core.chain import CompiledChain
+from docstore.errors import NotCompilableError
+
+
+class RangeWork:
+    """
+    Rewrites the rows of one batch.
+
+    May be cancelled, and repeated by anybody, at any time: a row that is done does not stand at the batch's version
+    any more, and a rewrite takes effect only on the row that it was computed from (P1, P3).
+    """
+
+    def __init__(self, context: RunContext, batch: BatchRecord, verifier: Verifier) -> None:
+        self._context = context
+        self._batch = batch
+        self._verifier = verifier
+        #: The rows at the batch's version.
+        self.rows = context.old_rows(batch.version)
+        self._client = ClientPath(context, self.rows)
+        self._chain = compiled(context, batch.version)
+        self.path = Path.CLIENT if self._chain is None else Path.SERVER
+
+    @property
+    def tally(self) -> Tally:
+        """
+        What has been done so far.
+        """
+        counted = self._context.meter.now
+        return Tally(
+            server=counted.server,
+            client=counted.client,
+            conflicts=counted.conflicts,
+            quarantined=counted.quarantined,
+            contested=self._client.contested,
+            untouched=self._client.untouched,
+        )
+
+    async def rewrite(self) -> None:
+        """
+        Rewrite the rows; ends early when the context's `stop` is set.
+        """
+        batch = self._batch
+        self._context.meter.set(phase=Phase.REWRITE, path=self.path, version=batch.version)
+        if self._chain is None:
+            await self._client.rewrite(batch.range.after, batch.range.upto)
+        else:
+            chain = await self._verifier.verified(batch.range, self._chain, size=batch.size)
+            await rewrite_on_server(self._context, self.rows, chain, batch.range, self._client, size=batch.size)
+
+
+def compiled(context: RunContext, source: int | None) -> CompiledChain | None:
+    """
+    Return the way from *source* to the target as the server runs it, or None if rows take the client path.
+
+    A way that is operations first and functions later goes through Python as a whole: each row is rewritten once.
+    """
+    kind = context.kind
+    if (kind.baseline if source is None else source) < kind.floor or context.validation.by_python_only:
+        return None
+    try:
+        return kind.compile(source, to=context.target)
+    except NotCompilableError:
+        return None

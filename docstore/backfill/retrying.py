@@ -1,0 +1,187 @@
+"""
+Trying rows in quarantine again, after the step (or the row) was mended.
+"""
+
+import datetime
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from docstore.backfill import events
+from docstore.backfill.patience import patiently
+from docstore.backfill.progress import Meter
+from docstore.backfill.putting_aside import PuttingAside
+from docstore.backfill.upgrading import Upgraded, Upgrader
+from docstore.core.bson_values import comparison_key
+from docstore.core.kind import Kind
+from docstore.errors import DocumentError, NotQuarantinedError, VersionRangeError
+from docstore.mongo.batch_writing import BatchWriter, Rewrite
+from docstore.mongo.chosen_rows import CHOSEN_AT_ONCE, chosen_rows
+from docstore.mongo.driver import AnyDatabase, Driver, driver_of
+from docstore.mongo.quarantine import Quarantine
+from docstore.mongo.reading import RowSource
+from docstore.mongo.tag_index import build_tag_index, find_tag_index
+
+#: How often a row that keeps changing is tried before the next retry has to take it.
+TRIES: Final = 5
+
+
+class RetryResult(BaseModel):
+    """
+    What became of the rows that were tried again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    #: Records that were tried.
+    tried: int
+    #: Rows that were rewritten; their records are gone.
+    succeeded: int
+    #: Rows that failed again; their records say why, and count the try.
+    failed: int
+    #: Rows that needed nothing any more, because they are gone or were mended meanwhile; their records are gone.
+    settled: int
+    #: Rows that others changed at every try; their records stand as they were.
+    contested: int
+
+
+class Retry:
+    """
+    Brings rows in quarantine to the version where they were to go, through Python and under the guard.
+
+    Nothing of any other writer is lost (P1), and a row that reaches latest has to fit the model. May be stopped and
+    repeated at any time.
+
+    Args:
+        database: Where the rows are.
+        kind: Whose rows.
+        record_error_text: Keep the texts of errors; they can hold values of rows.
+        now: The clock.
+    """
+
+    def __init__(
+        self,
+        database: AnyDatabase,
+        kind: Kind[Any],
+        *,
+        record_error_text: bool,
+        now: Callable[[], datetime.datetime],
+    ) -> None:
+        self._database = database
+        self._kind = kind
+        self._quarantine = Quarantine(database, kind.name)
+        self._with_text = record_error_text
+        self._now = now
+        self._started = now()
+        self._meter = Meter()
+        self._contested = 0
+
+    async def retry(self, ids: Sequence[Any] | None) -> RetryResult:
+        """
+        Try rows again: those with these ids, or all of the kind.
+
+        Raises:
+            NotQuarantinedError: An id has no record; nothing was tried.
+            VersionRangeError: A row was to go to a version that this code does not have; nothing was tried.
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
+        kind = self._kind
+        groups = await self._groups(ids)
+        for target, _ in groups:
+            if not kind.floor <= target <= kind.latest:
+                raise VersionRangeError(kind=kind.name, asked=target, floor=kind.floor, latest=kind.latest)
+        for (target, version), chosen in groups.items():
+            await self._bring(chosen, target, version)
+        await patiently(lambda: self._quarantine.settle(kind.collection, kind.version_field))
+        result = self._result(sum(map(len, groups.values())))
+        events.quarantine_retried(**result.model_dump(exclude={"settled"}))
+        return result
+
+    async def _groups(self, ids: Sequence[Any] | None) -> dict[tuple[int, int | None], list[Any]]:
+        """
+        Return the ids of the rows to try, by the version where they were to go and the one where they failed.
+        """
+        kind = self._kind
+        groups: dict[tuple[int, int | None], list[Any]] = {}
+        missing = {comparison_key(row_id): row_id for row_id in ids or ()}
+        async with aclosing(self._quarantine.kept(kind.collection, kind.version_field, ids=ids)) as records:
+            async for kept in records:
+                record = kept.record
+                groups.setdefault((record.target, record.version), []).append(record.row_id)
+                missing.pop(comparison_key(record.row_id), None)
+        for row_id in missing.values():
+            raise NotQuarantinedError(kind=kind.name, id=row_id)
+        return groups
+
+    async def _bring(self, ids: Sequence[Any], target: int, version: int | None) -> None:
+        writer = await self._writer()
+        upgrader = Upgrader(self._kind, target, writer)
+        aside = PuttingAside(
+            self._quarantine,
+            target=target,
+            with_text=self._with_text,
+            run=self._started,
+            now=self._now,
+            meter=self._meter,
+        )
+        for first in range(0, len(ids), CHOSEN_AT_ONCE):
+            rows = await self._read(ids[first : first + CHOSEN_AT_ONCE])
+            for _ in range(TRIES):
+                upgraded = _upgraded(upgrader, rows)
+                await aside.put([(_id(error), error) for error in upgraded.poison], version=version)
+                rows = await self._write(upgraded.rewrites, writer, aside, version)
+                if not rows:
+                    break
+            self._contested += len(_upgraded(upgrader, rows).rewrites)
+
+    async def _write(
+        self, batch: Sequence[Rewrite], writer: BatchWriter, aside: PuttingAside, version: int | None
+    ) -> Sequence[bytes]:
+        """
+        Write a batch; return the rows that have to be looked at again, because others changed some of them.
+        """
+        if not batch:
+            return ()
+        written = await patiently(lambda: writer.write(batch))
+        self._meter.add(client=written.rewritten)
+        await aside.put([(batch[place].id, error) for place, error in written.refused.items()], version=version)
+        if written.rewritten + len(written.refused) == len(batch):
+            return ()
+        # The answer does not say which rows did not match: those that were written need nothing when read again.
+        return await self._read([rewrite.id for place, rewrite in enumerate(batch) if place not in written.refused])
+
+    async def _read(self, ids: Sequence[Any]) -> Sequence[bytes]:
+        return await patiently(lambda: chosen_rows(self._database, self._kind.collection, ids))
+
+    async def _writer(self) -> BatchWriter:
+        kind, database = self._kind, self._database
+        index = await patiently(lambda: find_tag_index(database, kind.collection, kind.version_field))
+        if index is None:
+            index = await patiently(lambda: build_tag_index(database, kind.collection, kind.version_field))
+        source = RowSource(database, kind.collection)
+        collated = driver_of(database) is not Driver.MOCK and await patiently(source.has_collation)
+        return BatchWriter(database, kind.collection, field=kind.version_field, index=index, collated=collated)
+
+    def _result(self, tried: int) -> RetryResult:
+        done = self._meter.now
+        return RetryResult(
+            kind=self._kind.name,
+            tried=tried,
+            succeeded=done.client,
+            failed=done.quarantined,
+            settled=tried - done.client - done.quarantined - self._contested,
+            contested=self._contested,
+        )
+
+
+def _id(error: DocumentError) -> Any:
+    return getattr(error, "id", None)
+
+
+def _upgraded(upgrader: Upgrader, rows: Sequence[bytes]) -> Upgraded:
+    upgraded = Upgraded()
+    upgrader.upgrade(rows, upgraded)
+    return upgraded

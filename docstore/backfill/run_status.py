@@ -1,0 +1,174 @@
+"""
+How runs stand, for people and programs.
+"""
+
+import datetime
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from docstore.core.batch_record import RunTotals
+from docstore.core.run_record import RunRecord, WorkerEntry
+from docstore.core.run_state import CLAIMABLE, OPEN, RunState
+from docstore.mongo.batches import Batches
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.runs import WORKER_SEEN, Runs
+
+_FROZEN: Final = ConfigDict(frozen=True)
+
+
+class HoldStatus(BaseModel):
+    """
+    Why the system itself keeps a run from going on.
+    """
+
+    model_config = _FROZEN
+
+    reason: str
+    detail: str
+    since: datetime.datetime
+    until: datetime.datetime
+
+
+class WorkerStatus(BaseModel):
+    """
+    A process that works on a run, or says why it does not.
+    """
+
+    model_config = _FROZEN
+
+    host: str
+    pid: int
+    seen: datetime.datetime
+    #: Rows per second; null before its first batch.
+    rate: float | None
+    #: Why it does not work on the run; empty if it does.
+    note: str
+
+
+class RunStatus(BaseModel):
+    """
+    How one run stands.
+    """
+
+    model_config = _FROZEN
+
+    run: str
+    kind: str
+    target: int
+    state: RunState
+    #: Why it is in that state.
+    reason: str
+    hold: HoldStatus | None
+    #: Rows that were to be done when the run began; others may have come since.
+    total: int
+    server: int
+    client: int
+    conflicts: int
+    quarantined: int
+    #: Rows that are left: counted where the run has ended, else what the counters say.
+    remaining: int | None
+    #: Rows per second of all workers that are there; null if there is none.
+    rate: float | None
+    #: Seconds that the rest takes at that rate; null where nothing is known, or the run does not go on.
+    eta_seconds: float | None
+    #: Seconds during which at least one worker was at work.
+    running_seconds: float
+    #: How often the old rows are gone through, this time included.
+    number_of_pass: int
+    batches_done: int
+    batches_failed: int
+    batches_open: int
+    #: Why the last failed batch failed; null if none did.
+    last_error: str | None
+    workers: tuple[WorkerStatus, ...]
+    #: The limits at work: rows per second (null: none), seconds per batch, workers (null: any number).
+    rate_limit: float | None
+    batch_seconds: float
+    workers_max: int | None
+    by: str
+    created: datetime.datetime
+    started: datetime.datetime | None
+    ended: datetime.datetime | None
+
+    @property
+    def done(self) -> int:
+        """
+        Rows that need no more work, as far as the run can help them.
+        """
+        return self.server + self.client + self.quarantined
+
+
+async def run_statuses(database: AnyDatabase, kind: str | None = None) -> list[RunStatus]:
+    """
+    Return how the last run of each kind stands, or of one kind; reads only.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    runs, batches = Runs(database), Batches(database, owner="", lease=0.0)
+    found = [await runs.last(name) for name in (await runs.kinds() if kind is None else [kind])]
+    return [await _status(run, batches) for run in found if run is not None]
+
+
+async def _status(run: RunRecord, batches: Batches) -> RunStatus:
+    totals = await batches.totals(run.id)
+    rate = _rate(run)
+    remaining = _remaining(run, totals)
+    goes_on = run.state in CLAIMABLE and run.held is None
+    held = run.held
+    return RunStatus(
+        run=run.id,
+        kind=run.kind,
+        target=run.target,
+        state=run.state,
+        reason=run.state_reason,
+        hold=None
+        if held is None
+        else HoldStatus(reason=held.reason, detail=held.detail, since=held.since, until=held.until),
+        total=run.total,
+        server=totals.tally.server,
+        client=totals.tally.client,
+        conflicts=totals.tally.conflicts,
+        quarantined=totals.tally.quarantined,
+        remaining=remaining,
+        rate=rate,
+        eta_seconds=remaining / rate if goes_on and rate and remaining is not None else None,
+        running_seconds=run.running_seconds,
+        number_of_pass=run.number_of_pass,
+        batches_done=totals.done,
+        batches_failed=totals.failed,
+        batches_open=totals.open,
+        last_error=await batches.last_error(run.id),
+        workers=tuple(
+            WorkerStatus(host=entry.host, pid=entry.pid, seen=entry.seen, rate=entry.rate, note=entry.note)
+            for entry in _there(run)
+        ),
+        rate_limit=run.options.rate,
+        batch_seconds=run.options.batch_seconds,
+        workers_max=run.options.workers_max,
+        by=run.by,
+        created=run.created,
+        started=run.started,
+        ended=run.ended,
+    )
+
+
+def _there(run: RunRecord) -> list[WorkerEntry]:
+    """
+    Return the workers that were seen of late; of one that was killed the entry stays for a while.
+    """
+    fresh = run.now - datetime.timedelta(seconds=WORKER_SEEN)
+    return [entry for entry in run.workers if entry.seen >= fresh]
+
+
+def _rate(run: RunRecord) -> float | None:
+    rates = [entry.rate for entry in _there(run) if entry.rate is not None]
+    return sum(rates) if rates else None
+
+
+def _remaining(run: RunRecord, totals: RunTotals) -> int | None:
+    if run.state not in OPEN or run.sources is None:
+        return run.remaining
+    tally = totals.tally
+    return max(run.total - tally.server - tally.client - tally.quarantined, 0)

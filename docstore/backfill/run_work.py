@@ -1,0 +1,254 @@
+"""
+One process's share of one run: it claims batches, works on them, and says how they ended, until nothing is left.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from docstore.backfill.concluding import OLD_WRITERS
+from docstore.backfill.joining import begin, context_of
+from docstore.backfill.lane import Lane
+from docstore.backfill.metrics import WorkerMetrics
+from docstore.backfill.pacing import Pacing
+from docstore.backfill.patience import briefly, cancelled, is_cancelled, patiently
+from docstore.backfill.progress import Meter, Phase
+from docstore.backfill.throttling import Throttling
+from docstore.backfill.verifying import Verifier
+from docstore.core.fingerprint import OF_KIND, differences, fingerprints
+from docstore.core.kind import Kind
+from docstore.core.run_record import RunRecord
+from docstore.core.run_state import CLAIMABLE, SETTLED
+from docstore.errors import StoreUnavailableError
+from docstore.mongo.batches import Batches
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.runs import Runs
+
+#: How often a worker says that it is there, and looks whether the run may go on, in seconds.
+BEAT: Final = 1.0
+#: The reason of a hold that the throttle asks for, and for how many seconds it is put on at a time.
+THROTTLED: Final = "throttled"
+_HOLD: Final = 5 * BEAT
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """
+    A worker: its id, and where it runs.
+    """
+
+    id: str
+    host: str
+    pid: int
+
+    @property
+    def name(self) -> str:
+        """
+        The worker as people read it.
+        """
+        return f"worker {self.host}:{self.pid}"
+
+
+class RunWork:
+    """
+    Works on one run, together with any number of other processes.
+
+    May be killed at any moment: whatever it holds is claimed by others when its lease has run out. Cancelled, or asked
+    to stop, it gives back what it holds.
+
+    Args:
+        database: Where the rows and the records are.
+        kind: Whose rows.
+        who: This worker.
+        meter: Counts what this worker does.
+        stop: Once it is set, pages in flight are finished, batches given back, and `work` returns.
+        now: The clock that quarantine records are dated with.
+        lease: For how long a batch is claimed, in seconds.
+        concurrency: How many batches to work on at the same time.
+        wait_for_writers: Stay while the run waits for writers of old rows to go.
+        throttling: Says when a batch may begin; without one only the batches' own time holds back.
+        metrics: Counts what batches come to, if anybody wants it.
+    """
+
+    def __init__(
+        self,
+        database: AnyDatabase,
+        kind: Kind[Any],
+        *,
+        who: Who,
+        meter: Meter,
+        stop: asyncio.Event,
+        now: Callable[[], datetime.datetime],
+        lease: float,
+        concurrency: int = 1,
+        wait_for_writers: bool = True,
+        throttling: Throttling | None = None,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
+        self._database = database
+        self._kind = kind
+        self._who = who
+        self._meter = meter
+        self._stop = stop
+        self._now = now
+        self._lease = lease
+        self._concurrency = concurrency
+        self._wait_for_writers = wait_for_writers
+        self._runs = Runs(database)
+        self._batches = Batches(database, owner=who.id, lease=lease)
+        self._pacing = Pacing()
+        self._throttling = throttling or Throttling()
+        self._metrics = metrics
+        self._lanes: list[Lane] = []
+        #: Whether this worker put the run on hold.
+        self._holds = False
+        #: Set once this worker has nothing more to do on the run, whatever the reason.
+        self._over = asyncio.Event()
+
+    async def work(self, run_id: str) -> RunRecord | None:
+        """
+        Work on a run until it has ended, may not go on, or this worker is to stop; return it as it is then.
+
+        Raises:
+            StoreUnavailableError: The database stayed away for a minute.
+            StoreRejectedError: It refuses for good what the run needs; the run has failed then.
+        """
+        run = await self._runs.get(run_id)
+        if run is None or run.state not in CLAIMABLE:
+            return run
+        note = self.obstacle(run)
+        joined = await self._beat(run_id, note)
+        if note or joined is None or not self._is_in(joined):
+            return joined
+        try:
+            await self._joined(joined)
+        finally:
+            await briefly(self._runs.leave(run_id, self._who.id))
+        return joined if self._stop.is_set() else await self.settle(run_id)
+
+    async def settle(self, run_id: str) -> RunRecord | None:
+        """
+        Let a run be paused or cancelled, if that is wanted and nobody holds a batch of it any more.
+        """
+        run = await self._runs.get(run_id)
+        if run is None or run.state not in SETTLED or await self._batches.any_leased(run_id):
+            return run
+        moved = await self._runs.move(run_id, run.state, SETTLED[run.state], by=self._who.name)
+        return moved or await self._runs.get(run_id)
+
+    async def tell(self, run_id: str, note: str) -> None:
+        """
+        Have the run's record show that this worker is there, and why it does not work on the run.
+        """
+        await self._beat(run_id, note)
+
+    def obstacle(self, run: RunRecord) -> str:
+        """
+        Return why this worker cannot work on a run at all; empty if it can.
+        """
+        differing = differences(fingerprints(self._kind, min(run.target, self._kind.latest)), run.fingerprints)
+        if not differing:
+            return ""
+        return f"its code differs from that of the run: {', '.join(map(_named, differing))}"
+
+    def _is_in(self, run: RunRecord) -> bool:
+        return any(entry.id == self._who.id for entry in run.workers)
+
+    async def _joined(self, run: RunRecord) -> None:
+        beating = asyncio.create_task(self._keep_beating(run.id))
+        try:
+            await self._batches.prepare()
+            begun = await patiently(lambda: self._begin(run))
+            if begun is None or begun.state not in CLAIMABLE:
+                return
+            self._meter.set(phase=Phase.REWRITE, total=begun.total)
+            context = await context_of(
+                self._database, self._kind, begun, meter=self._meter, stop=self._stop, now=self._now
+            )
+            verifier = Verifier(self._kind, begun.target, context.results, context.validation)
+            self._lanes = [
+                Lane(
+                    self._runs,
+                    self._batches,
+                    context,
+                    self._pacing,
+                    verifier,
+                    throttling=self._throttling,
+                    metrics=self._metrics,
+                    look=self._look,
+                    over=self._over,
+                    lease=self._lease,
+                    by=self._who.name,
+                )
+                for _ in range(self._concurrency)
+            ]
+            async with asyncio.TaskGroup() as lanes:
+                for lane in self._lanes:
+                    lanes.create_task(lane.run(run.id))
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from errors
+        finally:
+            await cancelled(beating)
+
+    async def _begin(self, run: RunRecord) -> RunRecord | None:
+        return await begin(
+            self._database, self._runs, self._kind, run, by=self._who.name, meter=self._meter, now=self._now
+        )
+
+    async def _keep_beating(self, run_id: str) -> None:
+        while not is_cancelled():
+            with suppress(StoreUnavailableError):
+                run = await self._beat(run_id, "")
+                self._look(run)
+                await self._tell_hold(run)
+            await asyncio.sleep(BEAT)
+
+    async def _tell_hold(self, run: RunRecord | None) -> None:
+        """
+        Put the run on hold as long as the throttle lets no batch begin, for everybody to see and to keep to.
+        """
+        hold = self._throttling.hold
+        if run is None or (run.held is not None and run.held.reason != THROTTLED):
+            return
+        if hold is not None and hold.stopped:
+            await self._runs.hold(run.id, THROTTLED, hold.reason, seconds=_HOLD)
+            self._holds = True
+        elif self._holds:
+            await self._runs.release(run.id, THROTTLED)
+            self._holds = False
+
+    def _look(self, run: RunRecord | None) -> None:
+        """
+        Have the lanes end where there is nothing to do for this worker any more.
+        """
+        waits_for_writers = run is not None and run.held is not None and run.held.reason == OLD_WRITERS
+        if run is None or run.state not in CLAIMABLE or (waits_for_writers and not self._wait_for_writers):
+            self._over.set()
+        if run is not None and run.remaining is not None and self._metrics is not None:
+            self._metrics.remaining(run.kind, run.remaining)
+
+    async def _beat(self, run_id: str, note: str) -> RunRecord | None:
+        run = await self._runs.beat(
+            run_id,
+            worker=self._who.id,
+            host=self._who.host,
+            pid=self._who.pid,
+            rate=self._pacing.rate,
+            note=note,
+            busy=any(lane.busy for lane in self._lanes),
+        )
+        if run is not None:
+            self._pacing.look(run)
+        return run
+
+
+def _named(name: str) -> str:
+    return "the kind's settings" if name == OF_KIND else f"step {name}"
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

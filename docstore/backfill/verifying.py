@@ -1,0 +1,151 @@
+"""
+Holding the server path against Python, before rows are rewritten: the first batch row by row, later ones by a sample.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from docstore.backfill import events
+from docstore.backfill.patience import patiently
+from docstore.backfill.validation import Validation
+from docstore.core.bson_values import RawDocument, encode
+from docstore.core.chain import CompiledChain
+from docstore.core.differences import differing_paths
+from docstore.core.id_range import IdRange
+from docstore.core.kind import Kind
+from docstore.errors import DocumentError, PathsDifferError, StoreRejectedError
+from docstore.mongo.failures import Reaction, reaction_to
+from docstore.mongo.server_results import ServerResults
+
+#: Fewer rows than this are no sample.
+_LEAST: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """
+    The rows of a range to compare: how many to leave out, how many to take (None: all), and from which end.
+    """
+
+    skip: int = 0
+    limit: int | None = None
+    backwards: bool = False
+
+
+class Verifier:
+    """
+    Compares what the server and Python make of rows, both computed from the same image of each row.
+
+    The first range of every source version is compared as a whole, later ones by a run of neighbours at a random
+    place. Nothing is written. May be shared by the lanes of a worker.
+
+    Args:
+        kind: Whose rows.
+        target: The version to bring them to.
+        results: What the server makes of rows.
+        validation: Whether they have to fit the model, and how large a sample is.
+    """
+
+    def __init__(self, kind: Kind[Any], target: int, results: ServerResults, validation: Validation) -> None:
+        self._kind = kind
+        self._target = target
+        self._results = results
+        self._validation = validation
+        self._begun: set[int | None] = set()
+
+    async def verified(self, range: IdRange, chain: CompiledChain, *, size: int) -> CompiledChain:
+        """
+        Compare rows of a range; return the chain, which now declines the rows that do not fit the model.
+
+        Args:
+            range: The rows that are about to be rewritten.
+            chain: The way to the target.
+            size: How many rows the range holds, as far as is known.
+
+        Raises:
+            PathsDifferError: The two do not agree on a row; carries its id and the paths.
+            StoreUnavailableError: The database stayed away.
+        """
+        part = self._part(chain.source, size)
+        try:
+            rows, misfits = await patiently(lambda: self._compare(range, chain, part))
+        except StoreRejectedError as error:
+            if reaction_to(error) is not Reaction.SKIP:
+                raise
+            # The pipeline fails at a row, as the rewrite will; the client path finds out which one it is.
+            events.verification_refused(kind=self._kind.name, reason=error.reason, code=error.code)
+            return chain
+        self._begun.add(chain.source)
+        events.rows_verified(kind=self._kind.name, version=chain.source, rows=rows, misfits=len(misfits))
+        if not misfits:
+            return chain
+        for row_id in misfits:
+            self._validation.suspect(row_id)
+        declined = {"$in": ["$_id", {"$literal": misfits}]}
+        return replace(chain, condition={"$and": [chain.condition, {"$not": [declined]}]})
+
+    def _part(self, source: int | None, size: int) -> _Part:
+        """
+        Return which rows of a range to compare.
+        """
+        if source not in self._begun:
+            return _Part()
+        limit = max(_LEAST, round(size * self._validation.share))
+        longest = max(0, size - limit)
+        skip = self._validation.chance.randint(0, longest)
+        # Rows that are left out cost the server time too, so it goes there from the nearer end.
+        return _Part(min(skip, longest - skip), limit, backwards=skip > longest - skip)
+
+    async def _compare(self, range: IdRange, chain: CompiledChain, part: _Part) -> tuple[int, list[Any]]:
+        rows = 0
+        misfits: list[Any] = []
+        found = self._results.of_range(range, chain, skip=part.skip, limit=part.limit, backwards=part.backwards)
+        async with aclosing(found) as batches:
+            async for pairs in batches:
+                rows += len(pairs)
+                # In a thread, so that a lease can be renewed meanwhile.
+                misfits += await asyncio.to_thread(self._misfits, pairs, chain.source)
+        return rows, misfits
+
+    def _misfits(self, pairs: Sequence[tuple[RawDocument, RawDocument]], source: int | None) -> list[Any]:
+        """
+        Compare pairs of rows; return the ids of those that do not fit the model.
+        """
+        return [stored["_id"] for stored, server in pairs if not self._fits(stored, server, source)]
+
+    def _fits(self, stored: RawDocument, server: RawDocument, source: int | None) -> bool:
+        python = brought(self._kind, stored, self._target)
+        if not isinstance(python, DocumentError) and encode(python) == encode(server):
+            return not self._validation.on_server or self._target != self._kind.latest or fits(self._kind, python)
+        if isinstance(python, DocumentError):
+            paths: tuple[str, ...] = (getattr(python, "path", None) or "(row)",)
+        else:
+            paths = differing_paths(python, server)
+        raise PathsDifferError(kind=self._kind.name, id=stored["_id"], version=source, target=self._target, paths=paths)
+
+
+def brought(kind: Kind[Any], stored: RawDocument, target: int) -> RawDocument | DocumentError:
+    """
+    Return what Python makes of a row, up or down, or why it refuses it.
+    """
+    try:
+        if kind.version(stored) > target:
+            return kind.downgrade(stored, to=target)
+        return kind.upgrade(stored, to=target)
+    except DocumentError as error:
+        return error
+
+
+def fits(kind: Kind[Any], row: RawDocument) -> bool:
+    """
+    Tell whether the model takes a row at the latest shape; the row is left as it is.
+    """
+    plain = {name: value for name, value in row.items() if name != kind.version_field}
+    try:
+        kind.model.__pydantic_validator__.validate_python(plain)
+    except Exception:  # noqa: BLE001 - whatever a validator raises, the row does not fit
+        return False
+    return True

@@ -1,0 +1,179 @@
+"""
+The worker: a process that looks for open runs and takes its share of each.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from docstore.backfill import events
+from docstore.backfill.failing import described
+from docstore.backfill.metrics import WorkerMetrics
+from docstore.backfill.patience import cancelled
+from docstore.backfill.progress import Meter
+from docstore.backfill.run_work import RunWork, Who
+from docstore.backfill.throttling import Throttling
+from docstore.core.kind import Kind
+from docstore.core.run_record import RunRecord
+from docstore.core.run_state import CLAIMABLE
+from docstore.errors import StoreError, StoreUnavailableError
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.runs import Runs
+
+#: How long a batch is held, in seconds, unless its worker says otherwise.
+LEASE: Final = 30.0
+#: How often to look for open runs, in seconds.
+POLL: Final = 1.0
+#: How long a run is left alone after this worker could not go on with it, in seconds.
+REST: Final = 2.0
+#: How long batches in flight may take to be finished or given back when the worker is to stop, in seconds.
+GRACE: Final = 1.5
+
+_CANCELLATIONS: Final = 3
+
+T = TypeVar("T")
+
+
+class Worker:
+    """
+    Works on every open run of the kinds it knows, together with any number of other workers.
+
+    Args:
+        database: Where the rows and the records are.
+        kinds: The kinds, by name.
+        who: This worker.
+        stop: Once it is set, batches are finished or given back, and `work` returns within a few seconds.
+        now: The clock that quarantine records are dated with.
+        lease: How long others wait before they take over a batch of a worker that vanished, in seconds.
+        concurrency: How many batches of each run to work on at the same time.
+        throttling: Says when a batch may begin; without one only the batches' own time holds back.
+        metrics: Counts what batches come to, if anybody wants it.
+    """
+
+    def __init__(
+        self,
+        database: AnyDatabase,
+        kinds: Mapping[str, Kind[Any]],
+        *,
+        who: Who,
+        stop: asyncio.Event,
+        now: Callable[[], datetime.datetime],
+        lease: float = LEASE,
+        concurrency: int = 1,
+        throttling: Throttling | None = None,
+        metrics: WorkerMetrics | None = None,
+    ) -> None:
+        self._database = database
+        self._kinds = kinds
+        self._who = who
+        self._stop = stop
+        self._now = now
+        self._lease = lease
+        self._concurrency = concurrency
+        self._throttling = throttling or Throttling()
+        self._metrics = metrics
+        self._runs = Runs(database)
+        self._at_work: dict[str, asyncio.Task[None]] = {}
+        #: Runs that are left alone until then (by the event loop's clock).
+        self._resting: dict[str, float] = {}
+        #: Why this worker cannot work on a run, by run; its code does not change while it runs.
+        self._obstacles: dict[str, str] = {}
+
+    async def work(self, *, drain: bool) -> None:
+        """
+        Work until asked to stop, or with *drain* until no run is open that this worker could work on.
+
+        A database that is away is waited for, however long it takes; every look in vain is logged.
+        """
+        try:
+            while not self._stop.is_set():
+                try:
+                    able = await self._unless_stopped(self._look())
+                except StoreUnavailableError as error:
+                    events.worker_waits(reason=error.reason)
+                else:
+                    if drain and able == 0 and not self._at_work:
+                        return
+                await self._unless_stopped(asyncio.sleep(POLL))
+        finally:
+            await self._end()
+
+    async def _look(self) -> int:
+        """
+        Begin to work on runs that are open; return how many of them there are for this worker.
+        """
+        self._at_work = {run: task for run, task in self._at_work.items() if not task.done()}
+        able = 0
+        for run in await self._runs.open():
+            kind = self._kinds.get(run.kind)
+            if kind is None:
+                continue
+            await self._runs.publish(run.id)
+            if run.id in self._at_work:
+                continue
+            if run.state not in CLAIMABLE:
+                await self._work_on(kind).settle(run.id)
+            elif note := self._obstacle(kind, run):
+                await self._work_on(kind).tell(run.id, note)
+            else:
+                able += 1
+                if self._resting.get(run.id, 0.0) <= asyncio.get_running_loop().time():
+                    self._at_work[run.id] = asyncio.create_task(self._share(kind, run))
+        return able
+
+    def _obstacle(self, kind: Kind[Any], run: RunRecord) -> str:
+        """
+        Return why this worker cannot work on a run, and log it the first time.
+        """
+        if run.id not in self._obstacles:
+            self._obstacles[run.id] = note = self._work_on(kind).obstacle(run)
+            if note:
+                events.run_not_joined(kind=run.kind, run=run.id, reason=note)
+        return self._obstacles[run.id]
+
+    async def _share(self, kind: Kind[Any], run: RunRecord) -> None:
+        try:
+            await self._work_on(kind).work(run.id)
+        except Exception as error:  # noqa: BLE001 - the other runs go on, and this one is looked at again
+            reason = described(error)
+            events.run_left(kind=run.kind, run=run.id, reason=reason)
+            with suppress(StoreError):
+                await self._work_on(kind).tell(run.id, f"it had to stop: {reason}")
+        # Also where there was no place for this worker: it looks again later.
+        self._resting[run.id] = asyncio.get_running_loop().time() + REST
+
+    def _work_on(self, kind: Kind[Any]) -> RunWork:
+        return RunWork(
+            self._database,
+            kind,
+            who=self._who,
+            meter=Meter(),
+            stop=self._stop,
+            now=self._now,
+            lease=self._lease,
+            concurrency=self._concurrency,
+            throttling=self._throttling,
+            metrics=self._metrics,
+        )
+
+    async def _unless_stopped(self, call: Coroutine[Any, Any, T]) -> T | None:
+        """
+        Make a call, but end it when the worker is to stop; a database that is away answers after seconds only.
+        """
+        calling, stopping = asyncio.create_task(call), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({calling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return calling.result() if calling.done() else None
+        finally:
+            calling.cancel()
+            stopping.cancel()
+
+    async def _end(self) -> None:
+        tasks = list(self._at_work.values())
+        if tasks and self._stop.is_set():
+            await asyncio.wait(tasks, timeout=GRACE)
+        # Each may want to give back what it holds, and to say that this worker is gone.
+        for _ in range(_CANCELLATIONS):
+            await cancelled(*(task for task in tasks if not task.done()))

@@ -1,0 +1,44 @@
+"""
+BSON values as text and back: MongoDB's Extended JSON, with short forms for what people type.
+"""
+
+import re
+from typing import Any, Final
+
+from bson import json_util
+from bson.binary import UuidRepresentation
+from bson.errors import BSONError
+from bson.objectid import ObjectId
+
+_OPTIONS: Final = json_util.JSONOptions(
+    json_mode=json_util.JSONMode.RELAXED,
+    datetime_representation=json_util.DatetimeRepresentation.ISO8601,
+    uuid_representation=UuidRepresentation.STANDARD,
+    tz_aware=False,
+)
+_OBJECT_ID: Final = re.compile(r"[0-9a-fA-F]{24}")
+
+
+def to_text(value: Any, *, indent: int | None = None) -> str:
+    """
+    Return a value as Extended JSON (relaxed).
+    """
+    return json_util.dumps(value, json_options=_OPTIONS, indent=indent, ensure_ascii=False)
+
+
+def id_from_text(text: str) -> Any:
+    """
+    Return the id that somebody typed.
+
+    24 hex digits are an ObjectId. What is Extended JSON is that value: `5`, `"5"`, `{"$uuid": "..."}`,
+    `{"a": 1}`. Everything else is the text itself.
+    """
+    if _OBJECT_ID.fullmatch(text):
+        return ObjectId(text)
+    try:
+        value = json_util.loads(text, json_options=_OPTIONS)
+    except (ValueError, TypeError, BSONError):
+        return text
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return text
+    return value

@@ -1,0 +1,45 @@
+"""
+The collections in which docstore keeps its own records of runs.
+"""
+
+from typing import Any, Final
+
+from pymongo.write_concern import WriteConcern
+
+from docstore.core.bson_values import CODEC
+from docstore.mongo.driver import AnyCollection, AnyDatabase, open_collection
+
+RUNS: Final = "docstore_runs"
+BATCHES: Final = "docstore_batches"
+HISTORY: Final = "docstore_history"
+
+#: How long a record waits for a majority of the members, in milliseconds.
+_MAJORITY_TIMEOUT: Final = 10_000
+
+#: Expression: the server's time.
+NOW: Final = "$$NOW"
+
+
+def open_records(database: AnyDatabase, name: str) -> AnyCollection:
+    """
+    Return a collection of records: read from the primary, acknowledged by a majority, with dates in UTC.
+    """
+    records = open_collection(database, name, primary=True)
+    return records.with_options(
+        codec_options=CODEC.with_options(tz_aware=True),
+        write_concern=WriteConcern("majority", wtimeout=_MAJORITY_TIMEOUT),
+    )
+
+
+def later(seconds: float) -> dict[str, Any]:
+    """
+    Return the expression for a time so many seconds from now, by the server's clock.
+    """
+    return {"$add": [NOW, round(seconds * 1000)]}
+
+
+def literal(value: Any) -> dict[str, Any]:
+    """
+    Return the expression for a value that is data, whatever it looks like.
+    """
+    return {"$literal": value}

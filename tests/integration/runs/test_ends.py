@@ -1,0 +1,284 @@
+"""
+How runs end, and what keeps them from it: late rows, failing batches, elections; and what resuming costs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+
+from docstore import Document, Kind, Step, commands
+from docstore import operations as ops
+from docstore.backfill import concluding, failing
+from docstore.backfill.pacing import Pacing
+from docstore.core.id_range import BEGINNING
+from docstore.core.run_record import RunOptions
+from docstore.core.run_state import RunState
+from docstore.embedded import EmbeddedServer
+from docstore.errors import (
+    BackfillRefusedError,
+    IllegalTransitionError,
+    RunNotFoundError,
+    StoreRejectedError,
+    StoreTimeoutError,
+)
+from docstore.mongo.batch_writing import BatchWriter
+from docstore.mongo.old_rows import OldRows
+from tests.integration.runs.conftest import old_rows, until
+from tests.kinds import place_kind, stored
+
+Database = AsyncDatabase[dict[str, Any]]
+
+
+def count_up(row: dict[str, Any]) -> dict[str, Any]:
+    row["steps"] += 1
+    return row
+
+
+def counter() -> Kind[Any]:
+    return Kind("counter", collection="counters", model=Document, steps=[Step(upgrade=count_up, to=2)])
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Batches of ten rows, and no rest between the tries of one.
+    """
+    monkeypatch.setattr(Pacing, "size", lambda *_: 10)
+    monkeypatch.setattr(failing, "REST", 0.0)
+
+
+def raising(error: Exception) -> Callable[..., Awaitable[Any]]:
+    """
+    A method that always fails.
+    """
+
+    async def fails(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fails
+
+
+async def steps(database: Database) -> set[tuple[int, int]]:
+    return {(row["schema_version"], row["steps"]) async for row in database["counters"].find()}
+
+
+@pytest.mark.usefixtures("small")
+async def test_rows_that_keep_coming_hold_the_run_and_are_named(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(30))
+    conclude, late = concluding.Conclusion._count, iter(range(1000))
+
+    async def insert_first(self: Any, *arguments: Any) -> Any:
+        await database["counters"].insert_one({"_id": -1 - next(late), "schema_version": 1, "steps": 0})
+        return await conclude(self, *arguments)
+
+    monkeypatch.setattr(concluding.Conclusion, "_count", insert_first)
+    result = await commands.backfill(database, counter())
+    (status,) = await commands.backfill_status(database, "counter")
+
+    assert (result.state, result.passes, result.remaining) == (RunState.RUNNING, concluding.FINAL_PASSES + 2, 1)
+    assert status.hold is not None
+    assert status.hold.reason == "old_writers"
+    assert "1 at version 1" in status.hold.detail
+    # Whoever starts it again once the writers are gone need not wait for the hold to end.
+    monkeypatch.undo()
+    again = await commands.backfill(database, counter())
+    assert (again.state, again.complete) == (RunState.SUCCEEDED, True)
+    assert await steps(database) == {(2, 1)}
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_batch_that_takes_too_long_is_split_until_it_does_not(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["places"].insert_many([stored(1, number) for number in range(25)])
+    rewrite = OldRows.rewrite
+
+    async def slow(self: OldRows, after: Any, upto: Any, chain: Any) -> int:
+        rows = await self.read(after, upto, size=100)
+        if len(rows.rows) > 3:
+            raise StoreTimeoutError(reason="it took too long")
+        return await rewrite(self, after, upto, chain)
+
+    monkeypatch.setattr(OldRows, "rewrite", slow)
+    result = await commands.backfill(database, place_kind(), to=2)
+
+    states = [batch["state"] async for batch in database["docstore_batches"].find({"task": "rows"})]
+    assert (result.server, result.passes, result.complete) == (25, 1, True)
+    assert states.count("split") >= 3
+    assert set(states) == {"split", "done"}
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_batch_that_fails_is_tried_again_and_its_rows_are_not_lost(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(30))
+    read, failures = OldRows.read, iter(range(4))
+
+    async def fails(self: OldRows, after: Any = BEGINNING, upto: Any = BEGINNING, *, size: int) -> Any:
+        if upto == 19 and next(failures, None) is not None:
+            raise StoreRejectedError(reason="out of order", code=1)
+        return await read(self, after, upto, size=size)
+
+    monkeypatch.setattr(OldRows, "read", fails)
+    result = await commands.backfill(database, counter())
+
+    (status,) = await commands.backfill_status(database, "counter")
+    assert (result.complete, result.passes) == (True, 2)
+    assert (status.batches_failed, status.last_error) == (
+        1,
+        "StoreRejectedError: the database refused the call: out of order (code 1)",
+    )
+    assert await steps(database) == {(2, 1)}
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_run_fails_when_most_of_its_batches_do_and_can_be_resumed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(600))
+
+    monkeypatch.setattr(OldRows, "read", raising(StoreRejectedError(reason="out of order", code=1)))
+    failed = await commands.backfill(database, counter())
+    monkeypatch.undo()
+    with pytest.raises(IllegalTransitionError):
+        await commands.backfill_pause(database, "counter", by="a test")
+    resumed = await commands.backfill_resume(database, "counter", by="a test")
+    ended = await commands.backfill(database, counter())
+
+    assert failed.state is RunState.FAILED
+    assert "out of order" in failed.reason
+    assert failed.remaining == 600
+    assert resumed.state is RunState.ENQUEUED
+    assert (ended.state, ended.client) == (RunState.SUCCEEDED, 600)
+    assert await database["docstore_runs"].count_documents({}) == 1
+
+
+async def test_what_the_database_refuses_for_good_fails_the_run_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(10))
+
+    monkeypatch.setattr(BatchWriter, "write", raising(StoreRejectedError(reason="Unauthorized", code=13)))
+    with pytest.raises(StoreRejectedError):
+        await commands.backfill(database, counter())
+
+    (status,) = await commands.backfill_status(database, "counter")
+    assert status.state is RunState.FAILED
+    assert "Unauthorized" in status.reason
+
+
+async def test_a_fault_that_nobody_foresaw_fails_the_run_and_says_where(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failing, "REST", 0.0)
+    await database["counters"].insert_many(old_rows(10))
+
+    monkeypatch.setattr(BatchWriter, "write", raising(KeyError("secret")))
+    result = await commands.backfill(database, counter())
+
+    assert result.state is RunState.FAILED
+    assert "KeyError in test_ends.py" in result.reason
+    assert "secret" not in result.reason
+
+
+async def test_a_run_to_another_version_is_refused_while_one_is_open(database: Database) -> None:
+    await database["places"].insert_one(stored(1))
+    await commands.backfill_start(database, place_kind(), by="a test")
+
+    with pytest.raises(BackfillRefusedError, match="a run to version 3 is open"):
+        await commands.backfill(database, place_kind(), to=2)
+    await commands.backfill_pause(database, "place", by="a test")
+    with pytest.raises(BackfillRefusedError, match="open and paused"):
+        await commands.backfill(database, place_kind())
+    await commands.backfill_cancel(database, "place", by="a test")
+
+    assert (await commands.backfill(database, place_kind(), to=2)).complete
+
+
+async def test_other_steps_are_refused_while_a_run_is_open(database: Database) -> None:
+    await database["counters"].insert_many(old_rows(3))
+    await commands.backfill_start(database, counter(), by="a test")
+    other = Kind("counter", collection="counters", model=counter().model, steps=[Step(ops.RemoveField("steps"), to=2)])
+
+    with pytest.raises(BackfillRefusedError, match="the steps are not the same"):
+        await commands.backfill(database, other)
+
+    assert await steps(database) == {(1, 0)}
+
+
+async def test_a_kind_without_a_run_is_told(database: Database) -> None:
+    for call in (commands.backfill_pause, commands.backfill_resume, commands.backfill_cancel):
+        with pytest.raises(RunNotFoundError) as caught:
+            await call(database, "nobody", by="a test")
+        assert caught.value.kind == "nobody"
+    assert await commands.backfill_status(database) == []
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_resumed_run_examines_the_rest_only(database: Database) -> None:
+    await database["counters"].insert_many(old_rows(1000))
+    stop = asyncio.Event()
+
+    def stop_late(progress: Any) -> None:
+        if progress.done >= 970:
+            stop.set()
+
+    first = await commands.backfill(database, counter(), on_progress=stop_late, stop=stop)
+    left = first.remaining
+    await database.command("profile", 2)
+    second = await commands.backfill(database, counter())
+    await database.command("profile", 0)
+
+    assert first.interrupted
+    assert 0 < left <= 30
+    assert second.client == left
+    seen = (
+        await database["system.profile"]
+        .find({"ns": f"{database.name}.counters", "op": {"$in": ["query", "update"]}}, {"keysExamined": 1})
+        .to_list()
+    )
+    await database.drop_collection("system.profile")
+    # Finding the end of a range, reading it, and writing it: a few keys for each row that is left.
+    assert 0 < sum(entry.get("keysExamined", 0) for entry in seen) <= 5 * left + 20
+
+
+@pytest.mark.timeout(120)
+async def test_a_run_goes_on_through_elections(replica_set: EmbeddedServer, database_name: str) -> None:
+    async with AsyncMongoClient[dict[str, Any]](replica_set.uri) as client:
+        database = client[database_name]
+        rows = database["counters"]
+        await rows.insert_many(old_rows(4000))
+        stop, acknowledged = asyncio.Event(), 0
+
+        async def increment() -> None:
+            nonlocal acknowledged
+            while not stop.is_set():
+                result = await rows.update_one({"_id": acknowledged % 4000}, {"$inc": {"visits": 1}})
+                acknowledged += result.modified_count
+
+        writing = asyncio.create_task(increment())
+        running = asyncio.create_task(commands.backfill(database, counter(), options=RunOptions(rate=1000)))
+
+        async def begun() -> bool:
+            return await rows.count_documents({"schema_version": 2}) > 0
+
+        await until(begun)
+        for _ in range(2):
+            await replica_set.step_down()
+        result = await running
+        stop.set()
+        await writing
+        found = await rows.find().to_list()
+        await client.drop_database(database_name)
+
+    assert result.complete
+    assert {(row["schema_version"], row["steps"]) for row in found} == {(2, 1)}
+    # A write whose answer was lost in an election is made twice by no driver, but may be in place unacknowledged.
+    assert sum(row["visits"] for row in found) >= acknowledged
