@@ -1,0 +1,41 @@
+"""
+One async function per verb of the command line, for Python: each returns a pydantic result.
+"""
+
+from docstore.commands.adoption import adopt
+from docstore.commands.backfill_control import (
+    backfill_cancel,
+    backfill_pause,
+    backfill_resume,
+    backfill_set,
+    backfill_start,
+    backfill_status,
+    backfill_wait,
+)
+from docstore.commands.backfill_run import backfill, backfill_dry_run
+from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+from docstore.commands.process import this_process, utc_now
+from docstore.commands.quarantine_rows import quarantine_list, quarantine_retry, quarantine_show
+from docstore.commands.worker import work
+
+__all__ = [
+    "CoverageResult",
+    "IndexState",
+    "adopt",
+    "backfill",
+    "backfill_cancel",
+    "backfill_dry_run",
+    "backfill_pause",
+    "backfill_resume",
+    "backfill_set",
+    "backfill_start",
+    "backfill_status",
+    "backfill_wait",
+    "coverage",
+    "quarantine_list",
+    "quarantine_retry",
+    "quarantine_show",
+    "this_process",
+    "utc_now",
+    "work",
+]

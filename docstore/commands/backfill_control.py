@@ -1,0 +1,119 @@
+"""
+Asking for a run, watching it, and telling its workers what to do.
+"""
+
+import asyncio
+from typing import Any
+
+from docstore.backfill.operating import LiveOption, Operating
+from docstore.backfill.run_status import RunStatus, run_statuses
+from docstore.commands.process import utc_now
+from docstore.core.kind import Kind
+from docstore.core.run_record import RunOptions
+from docstore.core.run_state import ENDED
+from docstore.errors import RunNotFoundError
+from docstore.mongo.driver import AnyDatabase
+
+
+async def backfill_start(
+    database: AnyDatabase, kind: Kind[Any], *, to: int | None = None, options: RunOptions | None = None, by: str
+) -> RunStatus:
+    """
+    Ask for a run, which workers then take up; an open run to the same version is left to go on.
+
+    Args:
+        database: A Motor or PyMongo Async database.
+        kind: Whose rows.
+        to: The version to bring them to; latest by default.
+        options: Limits of the run.
+        by: Who asks, for the history.
+
+    Raises:
+        VersionRangeError: *to* is no version of the kind.
+        BackfillRefusedError: Every row stands above *to*, or another run of the kind is open.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    target = kind.latest if to is None else to
+    await Operating(database, by=by).start(kind, target, options or RunOptions(), now=utc_now)
+    return await _status(database, kind.name)
+
+
+async def backfill_status(database: AnyDatabase, kind: str | None = None) -> list[RunStatus]:
+    """
+    Return how the last run of each kind stands, or of one kind; reads only.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    return await run_statuses(database, kind)
+
+
+async def backfill_pause(database: AnyDatabase, kind: str, *, by: str) -> RunStatus:
+    """
+    Have nobody work on the kind's run until it is resumed; batches in flight are finished.
+
+    Raises:
+        RunNotFoundError: The kind has no run.
+        IllegalTransitionError: The run is being cancelled, or has ended.
+    """
+    await Operating(database, by=by).pause(kind)
+    return await _status(database, kind)
+
+
+async def backfill_resume(database: AnyDatabase, kind: str, *, by: str) -> RunStatus:
+    """
+    Have the kind's paused or failed run go on where it stopped.
+
+    Raises:
+        RunNotFoundError: The kind has no run.
+        IllegalTransitionError: The run has succeeded or was cancelled.
+    """
+    await Operating(database, by=by).resume(kind)
+    return await _status(database, kind)
+
+
+async def backfill_cancel(database: AnyDatabase, kind: str, *, by: str) -> RunStatus:
+    """
+    End the kind's run for good. Rows that were rewritten stay so; batches in flight are finished.
+
+    Raises:
+        RunNotFoundError: The kind has no run.
+        IllegalTransitionError: The run has ended already.
+    """
+    await Operating(database, by=by).cancel(kind)
+    return await _status(database, kind)
+
+
+async def backfill_set(
+    database: AnyDatabase, kind: str, option: LiveOption, value: float | None, *, seconds: float | None, by: str
+) -> RunStatus:
+    """
+    Change an option of the kind's open run, for good or for so many seconds; workers keep to it within about a second.
+
+    Raises:
+        RunNotFoundError: The kind has no open run.
+    """
+    await Operating(database, by=by).set(kind, option, value, seconds=seconds)
+    return await _status(database, kind)
+
+
+async def backfill_wait(
+    database: AnyDatabase, kind: str, *, poll: float = 1.0, stop: asyncio.Event | None = None
+) -> RunStatus:
+    """
+    Return how the kind's run stands when it has ended, or when *stop* is set; reads only.
+
+    Raises:
+        RunNotFoundError: The kind has no run.
+    """
+    while True:
+        status = await _status(database, kind)
+        if status.state in ENDED or (stop is not None and stop.is_set()):
+            return status
+        await asyncio.sleep(poll)
+
+
+async def _status(database: AnyDatabase, kind: str) -> RunStatus:
+    for status in await run_statuses(database, kind):
+        return status
+    raise RunNotFoundError(kind=kind)

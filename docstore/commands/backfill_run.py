@@ -1,0 +1,125 @@
+"""
+A backfill from beginning to end in this process, or tried without a write.
+"""
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from docstore.backfill.dry_run import DryRun
+from docstore.backfill.dry_run_result import DryRunResult
+from docstore.backfill.in_this_process import work_until_ended
+from docstore.backfill.looking import counted, refuse_target
+from docstore.backfill.on_mock import backfill_on_mock
+from docstore.backfill.operating import Operating
+from docstore.backfill.progress import BackfillResult, OnProgress
+from docstore.backfill.throttling import Throttling
+from docstore.commands.process import this_process, utc_now
+from docstore.core.kind import Kind
+from docstore.core.run_record import RunOptions
+from docstore.mongo.driver import AnyDatabase, Driver, driver_of
+from docstore.mongo.signals import open_signals
+
+
+async def backfill(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    to: int | None = None,
+    options: RunOptions | None = None,
+    record_error_text: bool = False,
+    by: str | None = None,
+    on_progress: OnProgress | None = None,
+    stop: asyncio.Event | None = None,
+    throttled: bool = True,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> BackfillResult:
+    """
+    Bring every row of a kind that stands below a version up to it, in this process, while others read and write.
+
+    Each rewrite is atomic, and takes effect only if the row is still what it was computed from: no change of any other
+    writer is lost, and no step is applied twice. Rows that cannot be upgraded stay as they are and are recorded in
+    `docstore_quarantine`. May be stopped, cancelled or killed at any time, and be run again, also by several processes
+    at once; workers that are there help. Builds the (tag, `_id`) index if it is missing.
+
+    Returns when the run has ended, was paused by an operator, or has to wait for a process that writes old rows.
+
+    Args:
+        database: A Motor or PyMongo Async database. On the mock rows go through Python one by one, unguarded against
+            writers in other processes, which the mock does not have.
+        kind: Whose rows.
+        to: The version to bring them to; latest by default. Rows above it are left alone.
+        options: Limits of the run; not on the mock.
+        record_error_text: Keep what the user's functions or the model said about a row in its quarantine record. That
+            can hold values of the row.
+        by: Who asks, for the history; this process by default.
+        on_progress: Told after every batch; should return at once.
+        stop: Once it is set, batches in flight are finished and the call ends. The run stays open.
+        throttled: Hold back when the server shows the load.
+        now: The clock.
+
+    Raises:
+        VersionRangeError: *to* is no version of the kind.
+        BackfillRefusedError: Every row stands above *to*, or another run of the kind is open.
+        StoreUnavailableError: The database stayed away for a minute. Run it again.
+        StoreRejectedError: The database refused what the run needs, missing privileges for example.
+    """
+    stop = stop or asyncio.Event()
+    target = kind.latest if to is None else to
+    asked = options or RunOptions()
+    asked = replace(asked, record_error_text=record_error_text or asked.record_error_text)
+    if driver_of(database) is Driver.MOCK:
+        return await backfill_on_mock(
+            database,
+            kind,
+            target=target,
+            with_text=asked.record_error_text,
+            on_progress=on_progress,
+            stop=stop,
+            now=now,
+        )
+    who = this_process()
+    run = await Operating(database, by=by or who.name).start(kind, target, asked, now=now)
+    throttling = Throttling(open_signals(database) if throttled else ())
+    try:
+        return await work_until_ended(
+            database, kind, run, who=who, on_progress=on_progress, stop=stop, now=now, throttling=throttling
+        )
+    finally:
+        await throttling.close()
+
+
+async def backfill_dry_run(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    to: int | None = None,
+    sample: int = 0,
+    validate: bool = True,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> DryRunResult:
+    """
+    Say what a backfill would do, tried in memory on a batch of rows of every old version. Writes nothing at all.
+
+    Where rows would be rewritten by the server, it is asked what it would make of them, and that is compared with what
+    Python makes of the same image of each row.
+
+    Args:
+        database: A Motor or PyMongo Async database. On the mock there is no server to compare with, and no sample.
+        kind: Whose rows.
+        to: The version to bring them to; latest by default.
+        sample: Look at so many random rows besides.
+        validate: Hold rows that reach latest against the model.
+        now: The clock.
+
+    Raises:
+        VersionRangeError: *to* is no version of the kind.
+        BackfillRefusedError: A backfill would be refused.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    target = kind.latest if to is None else to
+    coverage = await counted(database, kind, now)
+    refuse_target(kind, coverage, target)
+    return await DryRun(database, kind, target=target, sample=sample, validates=validate).run(coverage)

@@ -1,0 +1,76 @@
+"""
+Rows in quarantine: listed, shown, tried again.
+"""
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from docstore.backfill.quarantined import QuarantinedRow, quarantined_row, quarantined_rows
+from docstore.backfill.retrying import Retry, RetryResult
+from docstore.commands.process import utc_now
+from docstore.core.kind import Kind
+from docstore.mongo.driver import AnyDatabase
+
+
+async def quarantine_list(
+    database: AnyDatabase, kind: Kind[Any], *, limit: int | None = None
+) -> Sequence[QuarantinedRow]:
+    """
+    Return a kind's rows in quarantine, in the order of their ids.
+
+    Reads only. Rows that are gone, or were mended and brought further meanwhile, are left out.
+
+    Args:
+        database: A Motor or PyMongo Async database (or the mock).
+        kind: Whose rows.
+        limit: How many at most; all of them by default.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    return await quarantined_rows(database, kind, limit=limit)
+
+
+async def quarantine_show(
+    database: AnyDatabase, kind: Kind[Any], row_id: Any, *, document: bool = False
+) -> QuarantinedRow:
+    """
+    Return what quarantine says about one row, and the row itself if *document* is set. Reads only.
+
+    Raises:
+        NotQuarantinedError: It is not (any more) in quarantine.
+        InvalidDocumentError: The row is no valid BSON, so that it cannot be shown.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    return await quarantined_row(database, kind, row_id, with_document=document)
+
+
+async def quarantine_retry(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    ids: Sequence[Any] | None = None,
+    *,
+    record_error_text: bool = False,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> RetryResult:
+    """
+    Try rows in quarantine again, after the upgrader or the row was mended.
+
+    Rows go through Python and are written under the guard, as in a backfill: nothing of any other writer is lost. The
+    records of those that succeed, are gone, or were mended meanwhile are removed; the others count the try. May be
+    stopped and repeated at any time.
+
+    Args:
+        database: A Motor or PyMongo Async database (or the mock).
+        kind: Whose rows.
+        ids: Which rows; all of them by default.
+        record_error_text: Keep what the user's functions or the model said. That can hold values of the row.
+        now: The clock.
+
+    Raises:
+        NotQuarantinedError: An id has no record; nothing was tried.
+        VersionRangeError: A row was to go to a version that this code does not have; nothing was tried.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    return await Retry(database, kind, record_error_text=record_error_text, now=now).retry(ids)
