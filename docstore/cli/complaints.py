@@ -9,6 +9,7 @@ from typing import Final
 from rich.console import Console
 
 from docstore.cli.exits import ExitCode, exit_code_of
+from docstore.cli.hints import hint_for
 from docstore.errors import DocstoreError
 
 #: Set to 1 to see tracebacks.
@@ -38,7 +39,7 @@ def complain_about(error: BaseException) -> ExitCode:
         complain(f"unexpected {type(error).__name__} {_where(error)}", f"{DEBUG}=1 shows where it comes from")
         return ExitCode.FAILED
     for fault in _faults(error):
-        complain(str(fault), fault.advice if isinstance(fault, DocstoreError) else None)
+        complain(str(fault), hint_for(fault) if isinstance(fault, DocstoreError) else None)
     return exit_code_of(error)
 
 

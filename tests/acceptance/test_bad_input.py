@@ -24,8 +24,9 @@ def test_an_unreachable_server_leaves_with_5_within_seconds(docstore: Docstore) 
 
     assert time.monotonic() - begun < 20
     assert done.returncode == 5
-    assert len(lines(done.stderr)) == 1
-    assert done.stderr.startswith("error: the database is not reachable: 127.0.0.1:1")
+    error, hint = lines(done.stderr)
+    assert error.startswith("error: the database is not reachable: 127.0.0.1:1")
+    assert hint.startswith("hint: ")
     assert PASSWORD not in done.stderr + done.stdout
 
 
@@ -46,7 +47,9 @@ def test_a_uri_that_cannot_be_used_leaves_with_2_and_does_not_show_its_password(
     assert done.returncode == 2
     assert done.stdout == ""
     assert PASSWORD not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: the URI 'mongodb://***@127.0.0.1:1/db' cannot be used: ")
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith("error: the URI 'mongodb://***@127.0.0.1:1/db' cannot be used: ")
+    assert hint.startswith("hint: a URI looks like mongodb://")
 
 
 def test_wrong_credentials_are_told_without_them(docstore: Docstore, mongod_uri: str) -> None:
@@ -63,7 +66,9 @@ def test_an_unknown_kind_leaves_with_2_and_names_those_that_there_are(docstore: 
     done = docstore("coverage", "nota", DOCSTORE_URI="mongodb://127.0.0.1:1/db")
 
     assert done.returncode == 2
-    assert lines(done.stderr) == ["error: there is no kind 'nota' in the package 'shop' (found: note)"]
+    error, hint = lines(done.stderr)
+    assert error == "error: there is no kind 'nota' in the package 'shop' (found: note)"
+    assert hint.startswith("hint: name one of the kinds found")
 
 
 def test_a_package_that_is_not_there_leaves_with_2(docstore: Docstore) -> None:
@@ -119,4 +124,4 @@ def test_debugging_shows_where_an_error_comes_from(docstore: Docstore) -> None:
 
     assert done.returncode == 2
     assert "Traceback" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()[-2:]] == ["error", "hint"]
