@@ -16,7 +16,8 @@ from docstore.core.run_state import CLAIMABLE, SETTLED, RunState, cancelled_by_w
 from docstore.errors import BackfillRefusedError, RunNotFoundError
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
-from docstore.mongo.runs import RunOpenError, Runs
+from docstore.mongo.run_update import RunOpenError
+from docstore.mongo.runs import Runs
 
 
 class LiveOption(StrEnum):
@@ -123,7 +124,7 @@ class Operating:
             RunNotFoundError: The kind has no open run.
         """
         for run in await self._runs.open(kind):
-            changed = await self._runs.set_option(run.id, option.value, value, seconds=seconds)
+            changed = await self._runs.set_option(run.id, option.value, value, seconds=seconds, by=self._by)
             if changed is not None:
                 return changed
         raise RunNotFoundError(kind=kind)

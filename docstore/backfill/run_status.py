@@ -12,7 +12,8 @@ from docstore.core.run_record import RunRecord, WorkerEntry
 from docstore.core.run_state import CLAIMABLE, OPEN, RunState
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
-from docstore.mongo.runs import WORKER_SEEN, Runs
+from docstore.mongo.run_workers import WORKER_SEEN
+from docstore.mongo.runs import Runs
 
 _FROZEN: Final = ConfigDict(frozen=True)
 

@@ -25,6 +25,7 @@ from docstore.core.run_state import CLAIMABLE, SETTLED
 from docstore.errors import StoreUnavailableError
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.run_workers import RunWorkers
 from docstore.mongo.runs import Runs
 
 #: How often a worker says that it is there, and looks whether the run may go on, in seconds.
@@ -98,6 +99,7 @@ class RunWork:
         self._concurrency = concurrency
         self._wait_for_writers = wait_for_writers
         self._runs = Runs(database)
+        self._workers = RunWorkers(database)
         self._batches = Batches(database, owner=who.id, lease=lease)
         self._pacing = Pacing()
         self._throttling = throttling or Throttling()
@@ -126,7 +128,7 @@ class RunWork:
         try:
             await self._joined(joined)
         finally:
-            await briefly(self._runs.leave(run_id, self._who.id))
+            await briefly(self._workers.leave(run_id, self._who.id))
         return joined if self._stop.is_set() else await self.settle(run_id)
 
     async def settle(self, run_id: str) -> RunRecord | None:
@@ -231,7 +233,7 @@ class RunWork:
             self._metrics.remaining(run.kind, run.remaining)
 
     async def _beat(self, run_id: str, note: str) -> RunRecord | None:
-        run = await self._runs.beat(
+        run = await self._workers.beat(
             run_id,
             worker=self._who.id,
             host=self._who.host,

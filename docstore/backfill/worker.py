@@ -110,7 +110,7 @@ class Worker:
             kind = self._kinds.get(run.kind)
             if kind is None:
                 continue
-            await self._runs.publish(run.id)
+            await self._runs.history.publish(run.id)
             if run.id in self._at_work:
                 continue
             if run.state not in CLAIMABLE:

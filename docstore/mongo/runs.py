@@ -1,27 +1,23 @@
 """
-The records of runs, in `docstore_runs`, and what became of them, in `docstore_history`.
+The records of runs, in `docstore_runs`.
 
 Every change is one atomic update whose condition names what it rests on (a state, a place of the cursor), so any
-number of processes may try the same at once: one of them changes something, and the others see that it is done. A
-transition's entry in the history is part of the update that makes it; `publish` copies entries to where people look.
+number of processes may try the same at once: one of them changes something, and the others see that it is done.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, ReturnDocument
+from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
-from docstore.core.run_record import RECORD_VERSION, Cursor, RunOptions, RunRecord, Stored, new_run
+from docstore.core.run_record import Cursor, RunOptions, RunRecord, Stored, new_run
 from docstore.core.run_state import OPEN, RunState, reason_for
 from docstore.mongo.driver import AnyDatabase, settled
 from docstore.mongo.failures import translated
-from docstore.mongo.own_records import HISTORY, NOW, RUNS, later, literal, open_records
-
-#: A worker that was not seen for so many seconds is not counted any more.
-WORKER_SEEN: Final = 10.0
-#: Transitions that a run's own record keeps.
-_KEPT: Final = 100
+from docstore.mongo.own_records import NOW, RUNS, later, literal, open_records
+from docstore.mongo.run_history import RunHistory, first_entry, further_entry
+from docstore.mongo.run_update import update_run
 
 
 class Runs:
@@ -33,7 +29,7 @@ class Runs:
 
     def __init__(self, database: AnyDatabase) -> None:
         self._runs = open_records(database, RUNS)
-        self._history = open_records(database, HISTORY)
+        self.history = RunHistory(database)
 
     async def enqueue(
         self,
@@ -63,16 +59,13 @@ class Runs:
             fingerprints=fingerprints,
             by=by,
         )
-        entry = _entry(None, RunState.ENQUEUED, reason="an operator asked for it", by=by, why="")
         fields: Stored = {name: literal(value) for name, value in run.items() if name != "_id"}
         fields |= {
             "state": RunState.ENQUEUED.value,
             "state_reason": "",
             "open": True,
             "created": NOW,
-            "transitions": [{"number": 1, **entry}],
-            "moves": literal(1),
-            "published": literal(0),
+            **first_entry(by=by),
         }
         # An update, because only an update can write the server's time; an `_id` that is taken matches nothing here.
         with translated():
@@ -82,7 +75,7 @@ class Runs:
                 )
             except DuplicateKeyError:
                 return None
-        await self.publish(run["_id"])
+        await self.history.publish(run["_id"])
         return await self.get(run["_id"])
 
     async def get(self, run: str) -> RunRecord | None:
@@ -112,14 +105,6 @@ class Runs:
         with translated():
             return sorted(await self._runs.distinct("kind"))
 
-    async def transitions(self, run: str) -> list[Stored]:
-        """
-        Return the newest transitions of a run, oldest first, as they stand in the history.
-        """
-        with translated():
-            found: Stored | None = await self._runs.find_one({"_id": run}, {"transitions": 1})
-        return [] if found is None else found["transitions"]
-
     async def move(
         self,
         run: str,
@@ -148,23 +133,20 @@ class Runs:
             RunOpenError: The kind has another open run by now.
         """
         reason = reason_for(before, after)
-        moves = {"$add": ["$moves", 1]}
-        entry = {"number": moves, **_entry(before, after, reason=reason, by=by, why=why)}
         fields: Stored = {name: literal(value) for name, value in (changes or {}).items()}
         fields |= {
             "state": after.value,
             "state_reason": literal(why or reason),
             "open": True if after in OPEN else "$$REMOVE",
-            "transitions": {"$slice": [{"$concatArrays": ["$transitions", [entry]]}, -_KEPT]},
-            "moves": moves,
+            **further_entry(after=after, reason=reason, by=by, why=why),
             "started": {"$ifNull": ["$started", NOW if after is RunState.RUNNING else None]},
             "ended": None if after in OPEN else NOW,
         }
         if after is not RunState.RUNNING:
             fields["hold"] = None
-        moved = await self._change({"_id": run, "state": before.value, **(only or {})}, [{"$set": fields}])
+        moved = await update_run(self._runs, {"_id": run, "state": before.value, **(only or {})}, fields)
         if moved is not None:
-            await self.publish(run)
+            await self.history.publish(run)
         return moved
 
     async def advance(self, run: RunRecord, cursor: Cursor) -> bool:
@@ -204,7 +186,7 @@ class Runs:
         """
         since = {"$cond": [{"$eq": ["$hold.reason", reason]}, "$hold.since", NOW]}
         hold = {"reason": literal(reason), "detail": literal(detail), "since": since, "until": later(seconds)}
-        await self._change({"_id": run, "open": True}, [{"$set": {"hold": hold}}])
+        await update_run(self._runs, {"_id": run, "open": True}, {"hold": hold})
 
     async def release(self, run: str, reason: str) -> None:
         """
@@ -213,52 +195,11 @@ class Runs:
         with translated():
             await self._runs.update_one({"_id": run, "hold.reason": reason}, {"$set": {"hold": None}})
 
-    async def beat(
-        self, run: str, *, worker: str, host: str, pid: int, rate: float | None, note: str, busy: bool
+    async def set_option(
+        self, run: str, name: str, value: float | None, *, seconds: float | None, by: str
     ) -> RunRecord | None:
         """
-        Say that a worker is there, and return the run as it is now; None if there is no such run.
-
-        The worker is among the run's `workers` afterwards, unless it has a place for no more of them.
-        """
-        fresh = {"$gte": ["$$each.seen", {"$subtract": [NOW, round(WORKER_SEEN * 1000)]}]}
-        others = {
-            "$filter": {
-                "input": "$workers",
-                "as": "each",
-                "cond": {"$and": [{"$ne": ["$$each.id", worker]}, fresh]},
-            }
-        }
-        at_work = {"$size": {"$filter": {"input": "$$others", "as": "each", "cond": {"$eq": ["$$each.note", ""]}}}}
-        most = "$options.workers_max"
-        fits = {"$or": [bool(note), {"$eq": [most, None]}, {"$in": [worker, "$workers.id"]}, {"$lt": [at_work, most]}]}
-        entry = {
-            "id": worker,
-            "host": literal(host),
-            "pid": literal(pid),
-            "seen": NOW,
-            "rate": literal(rate),
-            "note": literal(note),
-        }
-        joined = {"$concatArrays": ["$$others", {"$cond": [fits, [entry], []]}]}
-        fields: Stored = {"workers": {"$let": {"vars": {"others": others}, "in": joined}}}
-        if busy:
-            # What passed since any worker said so, unless all of them were silent for longer.
-            passed = {"$subtract": [NOW, {"$ifNull": ["$beat", NOW]}]}
-            counted = {"$cond": [{"$lte": [passed, round(WORKER_SEEN * 1000)]}, {"$divide": [passed, 1000]}, 0]}
-            fields |= {"beat": NOW, "running_seconds": {"$add": ["$running_seconds", counted]}}
-        return await self._change({"_id": run}, [{"$set": fields}])
-
-    async def leave(self, run: str, worker: str) -> None:
-        """
-        Say that a worker is gone.
-        """
-        with translated():
-            await self._runs.update_one({"_id": run}, {"$pull": {"workers": {"id": worker}}})
-
-    async def set_option(self, run: str, name: str, value: float | None, *, seconds: float | None) -> RunRecord | None:
-        """
-        Change an option of an open run, for good or for so many seconds.
+        Change an option of an open run, for good or for so many seconds, with an entry in the history.
         """
         others = {"$filter": {"input": "$changes", "as": "each", "cond": {"$ne": ["$$each.name", name]}}}
         if seconds is None:
@@ -266,7 +207,12 @@ class Runs:
         else:
             change = {"name": name, "value": literal(value), "until": later(seconds)}
             fields = {"changes": {"$concatArrays": [others, [change]]}}
-        return await self._change({"_id": run, "open": True}, [{"$set": fields}])
+        spoken = f"{name} = {'none' if value is None else f'{value:.10g}'}" + (f" for {seconds:.0f} s" if seconds else "")
+        fields |= further_entry(after=None, reason="an operator changed an option", by=by, why=spoken)
+        changed = await update_run(self._runs, {"_id": run, "open": True}, fields)
+        if changed is not None:
+            await self.history.publish(run)
+        return changed
 
     async def set_fields(self, run: str, **fields: Any) -> None:
         """
@@ -275,57 +221,9 @@ class Runs:
         with translated():
             await self._runs.update_one({"_id": run}, {"$set": fields})
 
-    async def publish(self, run: str) -> None:
-        """
-        Copy a run's transitions to `docstore_history`, as far as they are not there; idempotent.
-
-        Whoever makes a transition publishes it. Should it die before that, whoever makes or looks for the next does.
-        """
-        with translated():
-            found = await self._runs.find_one(
-                {"_id": run, "$expr": {"$lt": ["$published", "$moves"]}},
-                {"transitions": 1, "published": 1, "kind": 1},
-            )
-            if found is None:
-                return
-            for entry in found["transitions"]:
-                if entry["number"] > found["published"]:
-                    await self._history.update_one(
-                        {"_id": {"run": run, "number": entry["number"]}},
-                        {"$setOnInsert": {"schema_version": RECORD_VERSION, "kind": found["kind"], **entry}},
-                        upsert=True,
-                    )
-            await self._runs.update_one({"_id": run}, {"$max": {"published": found["transitions"][-1]["number"]}})
-
     async def _find(self, filter: Stored, limit: int = 0) -> list[RunRecord]:
         stages: list[Stored] = [{"$match": filter}, {"$set": {"now": NOW}}, {"$sort": {"created": DESCENDING}}]
         if limit:
             stages.append({"$limit": limit})
         with translated():
             return [RunRecord.of(run) async for run in await settled(self._runs.aggregate(stages))]
-
-    async def _change(self, filter: Stored, update: list[Stored]) -> RunRecord | None:
-        stamped = [*update, {"$set": {"now": NOW}}]
-        with translated():
-            try:
-                changed = await self._runs.find_one_and_update(filter, stamped, return_document=ReturnDocument.AFTER)
-            except DuplicateKeyError as error:
-                raise RunOpenError from error
-        return None if changed is None else RunRecord.of(changed)
-
-
-class RunOpenError(Exception):
-    """
-    The kind has another open run; a signal between this package and its callers, who name the kind.
-    """
-
-
-def _entry(before: RunState | None, after: RunState, *, reason: str, by: str, why: str) -> Stored:
-    return {
-        "at": NOW,
-        "before": None if before is None else before.value,
-        "after": after.value,
-        "reason": literal(reason),
-        "by": literal(by),
-        "why": literal(why),
-    }

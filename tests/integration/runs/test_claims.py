@@ -296,8 +296,8 @@ async def test_a_transition_that_was_not_published_is_published_later(database: 
     await database["docstore_history"].delete_many({})
     await database["docstore_runs"].update_one({"_id": run.id}, {"$set": {"published": 0}})
 
-    await Runs(database).publish(run.id)
-    await Runs(database).publish(run.id)
+    await Runs(database).history.publish(run.id)
+    await Runs(database).history.publish(run.id)
 
     history = await database["docstore_history"].find(sort=[("_id.number", 1)]).to_list()
     assert [(entry["before"], entry["after"], entry["by"]) for entry in history] == [
