@@ -5,7 +5,7 @@ Working one run in the process that asked for it, until it has ended.
 import asyncio
 import datetime
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from docstore.backfill import events
 from docstore.backfill.concluding import OLD_WRITERS
@@ -21,6 +21,9 @@ from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE, ENDED, RunState
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.runs import Runs
+
+#: Batches worked on at the same time: the server rewrites one of them while the other is claimed, compared or recorded.
+LANES: Final = 2
 
 
 async def work_until_ended(
@@ -55,6 +58,7 @@ async def work_until_ended(
         stop=stop,
         now=now,
         lease=lease,
+        concurrency=LANES,
         wait_for_writers=False,
         throttling=throttling,
     )

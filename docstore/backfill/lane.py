@@ -129,7 +129,8 @@ class Lane:
         return None if batch is None else Held(self._batches, batch, lease=self._lease)
 
     def _size(self, version: int | None) -> int:
-        return self._pacing.size(self._path(version))
+        path = self._path(version)
+        return self._pacing.size(path, trial=path is Path.SERVER and not self._verifier.knows(version))
 
     def _path(self, version: int | None) -> Path:
         if version not in self._paths:
@@ -196,7 +197,8 @@ class Lane:
             await self._fail(batch, error, work, time.monotonic() - begun)
         else:
             now = time.monotonic()
-            self._pacing.after(work.path, rows=work.tally.met, seconds=now - begun, now=now)
+            # Most of the comparing is done for the first range, so it says nothing of the next batch.
+            self._pacing.after(work.path, rows=work.tally.met, seconds=now - begun - work.comparing, now=now)
             if self._context.stop.is_set():
                 # Nobody knows whether the last page was reached.
                 await self._give_back(batch, work.tally, now - begun)

@@ -10,8 +10,12 @@ from docstore.core.batch_size import FIRST, Pace
 from docstore.core.row_rate import RowRate
 from docstore.core.run_record import RunOptions, RunRecord
 
+#: Rows in the first batch of a run in Python.
+FIRST_IN_PYTHON: Final = FIRST
 #: Rows in the first batch of a run inside the server, where a row costs a fraction of what it costs in Python.
 FIRST_ON_SERVER: Final = 5 * FIRST
+#: Rows in a range that is compared as a whole before the server rewrites it; Python needs a while for each of them.
+TRIAL: Final = FIRST // 2
 
 
 class Pacing:
@@ -20,7 +24,7 @@ class Pacing:
     """
 
     def __init__(self) -> None:
-        self._paces = {Path.CLIENT: Pace(), Path.SERVER: Pace(size=FIRST_ON_SERVER)}
+        self._paces = {Path.CLIENT: Pace(size=FIRST_IN_PYTHON), Path.SERVER: Pace(size=FIRST_ON_SERVER)}
         self._last = Path.CLIENT
         self._rows = RowRate()
         self._options = RunOptions()
@@ -47,11 +51,15 @@ class Pacing:
         self._options = run.options
         self._workers = max(1, sum(not entry.note for entry in run.workers))
 
-    def size(self, path: Path) -> int:
+    def size(self, path: Path, *, trial: bool = False) -> int:
         """
         Return how many rows the next batch takes.
+
+        Args:
+            path: How they are rewritten.
+            trial: The batch is the first of its version inside the server.
         """
-        size = self._paces[path].size
+        size = min(self._paces[path].size, TRIAL) if trial else self._paces[path].size
         share = self._share()
         return size if share is None else max(1, min(size, math.ceil(share * max(self._options.batch_seconds, 1.0))))
 

@@ -2,6 +2,8 @@
 What is done to the rows of one batch: inside the server where that is possible, in Python otherwise.
 """
 
+import time
+
 from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.progress import Path, Phase
@@ -29,6 +31,8 @@ class RangeWork:
         self._client = ClientPath(context, self.rows)
         self._chain = compiled(context, batch.version)
         self.path = Path.CLIENT if self._chain is None else Path.SERVER
+        #: How long rows were compared before any was rewritten, in seconds.
+        self.comparing = 0.0
 
     @property
     def tally(self) -> Tally:
@@ -54,7 +58,9 @@ class RangeWork:
         if self._chain is None:
             await self._client.rewrite(batch.range.after, batch.range.upto)
         else:
+            begun = time.monotonic()
             chain = await self._verifier.verified(batch.range, self._chain, size=batch.size)
+            self.comparing = time.monotonic() - begun
             await rewrite_on_server(self._context, self.rows, chain, batch.range, self._client, size=batch.size)
 
 

@@ -58,9 +58,25 @@ def counter_kind(request: pytest.FixtureRequest) -> Kind[Counter]:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Ranges and pages of a few rows, so that a handful of rows makes many of them.
+    Batches and pages of a few rows, so that a handful of rows makes many of them.
     """
-    monkeypatch.setattr(pacing, "FIRST_ON_SERVER", 3)
+    of_rows(3, monkeypatch)
+
+
+@pytest.fixture
+def single_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Batches and pages of one row, so that every id is the bound of a range.
+    """
+    of_rows(1, monkeypatch)
+
+
+def of_rows(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Have batches and pages hold so many rows.
+    """
+    monkeypatch.setattr(pacing, "FIRST_ON_SERVER", number)
+    monkeypatch.setattr(pacing, "FIRST_IN_PYTHON", number)
     monkeypatch.setattr(batch_size, "FLOOR", 1)
-    monkeypatch.setattr(batch_size, "CEILING", 3)
-    monkeypatch.setattr(client_path, "PAGE_SIZE", 3)
+    monkeypatch.setattr(batch_size, "CEILING", number)
+    monkeypatch.setattr(client_path, "PAGE_SIZE", number)

@@ -18,7 +18,6 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
-from docstore.backfill import client_path, server_path
 from docstore.commands import backfill, coverage
 from docstore.core.bson_values import CODEC, encode
 from docstore.errors import BackfillRefusedError, VersionRangeError
@@ -83,12 +82,10 @@ async def test_functions_run_in_python(database: AsyncDatabase[dict[str, Any]]) 
     assert await database["places"].find().to_list() == [stored(3, number) for number in (1, 2, 3)]
 
 
+@pytest.mark.usefixtures("single_rows")
 async def test_ids_of_every_type_are_reached(
-    database: AsyncDatabase[dict[str, Any]], counter_kind: Kind[Counter], monkeypatch: pytest.MonkeyPatch
+    database: AsyncDatabase[dict[str, Any]], counter_kind: Kind[Counter]
 ) -> None:
-    # Every id is the bound of a range.
-    monkeypatch.setattr(server_path, "RANGE_SIZE", 1)
-    monkeypatch.setattr(client_path, "PAGE_SIZE", 1)
     rows = [{"_id": row_id, "schema_version": 1, "steps": 0} for row_id in IDS]
     await database["counters"].insert_many(rows)
 

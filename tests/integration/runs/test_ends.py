@@ -47,7 +47,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Batches of ten rows, and no rest between the tries of one.
     """
-    monkeypatch.setattr(Pacing, "size", lambda *_: 10)
+    monkeypatch.setattr(Pacing, "size", lambda *_, **__: 10)
     monkeypatch.setattr(failing, "REST", 0.0)
 
 
