@@ -207,7 +207,9 @@ class Runs:
         else:
             change = {"name": name, "value": literal(value), "until": later(seconds)}
             fields = {"changes": {"$concatArrays": [others, [change]]}}
-        spoken = f"{name} = {'none' if value is None else f'{value:.10g}'}" + (f" for {seconds:.0f} s" if seconds else "")
+        spoken = f"{name} = {'none' if value is None else f'{value:.10g}'}"
+        if seconds is not None:
+            spoken += f" for {seconds:.0f} s"
         fields |= further_entry(after=None, reason="an operator changed an option", by=by, why=spoken)
         changed = await update_run(self._runs, {"_id": run, "open": True}, fields)
         if changed is not None:
