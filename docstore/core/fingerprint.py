@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from types import CodeType
 from typing import Any
 
+from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.step import Step
 
@@ -17,15 +18,24 @@ from docstore.core.step import Step
 OF_KIND = "kind"
 
 
-def fingerprints(kind: Kind[Any], target: int) -> dict[str, str]:
+def fingerprints(kind: Kind[Any], target: int, direction: Direction = Direction.UP) -> dict[str, str]:
     """
     Return the fingerprints of what a run to *target* applies: of each step by its version, and of the kind's tag.
 
     The same source gives the same fingerprints in every process and on every machine. Of a function it is the text
-    that counts; what the function calls is not looked at.
+    that counts, up and down; what the function calls is not looked at.
+
+    On a way down that begins at latest, code that knows another latest is other code: what is newer to one of them is
+    nothing that both may touch (P4).
     """
-    about = (kind.collection, kind.version_field, kind.baseline, kind.detect)
-    steps = {str(step.to): _digest(_of_step(step)) for step in kind.chain.between(kind.floor, target)}
+    about: tuple[Any, ...] = (kind.collection, kind.version_field, kind.baseline, kind.detect)
+    low, high = kind.floor, target
+    if direction is Direction.DOWN:
+        about = (*about, kind.latest)
+        low, high = target, kind.latest
+    elif direction is Direction.ADOPT:
+        high = kind.floor
+    steps = {str(step.to): _digest(_of_step(step)) for step in kind.chain.between(low, high)}
     return {OF_KIND: _digest(_text(about)), **steps}
 
 

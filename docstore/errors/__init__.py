@@ -27,6 +27,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── OperationRefusedError
     │   ├── UpgradeFailedError
     │   │   └── DowngradeFailedError
+    │   │       └── NotExpressibleError
     │   ├── InvalidDocumentError
     │   └── UnstorableValueError
     ├── StoreError                      the database, or what was asked of it
@@ -80,6 +81,7 @@ from docstore.errors.document import (
     DowngradeFailedError,
     InvalidDocumentError,
     NewerVersionError,
+    NotExpressibleError,
     OperationRefusedError,
     RetiredVersionError,
     UnknownVersionError,
@@ -133,6 +135,7 @@ __all__ = [
     "ModelFieldError",
     "NewerVersionError",
     "NotCompilableError",
+    "NotExpressibleError",
     "NotInvertibleError",
     "NotQuarantinedError",
     "OperationRefusedError",

@@ -100,6 +100,14 @@ class DowngradeFailedError(UpgradeFailedError):
         super().__init__(kind=kind, id=id, version=version, step=step, error=error, path=path, direction="downgrade")
 
 
+class NotExpressibleError(DowngradeFailedError):
+    """A row holds something, at `path`, that the version below `step` has no place for; nothing was trimmed (P11)."""
+
+    def __init__(self, *, kind: str, id: Any, version: int, step: int, path: str) -> None:
+        error = f"version {step - 1} has no place for what is there"
+        super().__init__(kind=kind, id=id, version=version, step=step, error=error, path=path)
+
+
 class InvalidDocumentError(DocumentError):
     """A row at the latest shape does not fit the model; `problems` names field paths and pydantic error types."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
+from docstore.core.direction import Direction
 from docstore.core.fingerprint import differences, fingerprints
 from tests.kinds import place_kind
 
@@ -93,3 +94,26 @@ def test_a_step_that_is_missing_is_a_difference() -> None:
     ours = fingerprints(place_kind(floor=2), 3)
 
     assert differences(ours, fingerprints(place_kind(), 3)) == ["2"]
+
+
+def test_a_way_down_is_told_apart_by_its_downgraders_and_by_where_it_begins() -> None:
+    def marks(*steps: Step) -> dict[str, str]:
+        return fingerprints(kind_of(*steps), 2, Direction.DOWN)
+
+    below, other, third = Step(upgrade=shout, to=2), Step(upgrade=whisper, to=2), Step(upgrade=shout, to=4)
+    step = Step(upgrade=shout, downgrade=whisper, to=3)
+    ours = marks(below, step)
+
+    assert set(ours) == {"kind", "3"}
+    assert differences(ours, marks(other, step)) == []
+    assert differences(ours, marks(below, Step(upgrade=shout, downgrade=shout, to=3))) == ["3"]
+    # What is above the latest version of one of them is nothing that both may touch.
+    assert differences(ours, marks(below, step, third)) == ["kind", "4"]
+
+
+def test_adopting_rests_on_the_settings_of_the_kind_alone() -> None:
+    plain = fingerprints(kind_of(Step(upgrade=shout, to=2)), 1, Direction.ADOPT)
+    guessed = fingerprints(kind_of(Step(upgrade=shout, to=2), detect=lambda _: 1), 1, Direction.ADOPT)
+
+    assert set(plain) == {"kind"}
+    assert differences(plain, guessed) == ["kind"]
