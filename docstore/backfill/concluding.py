@@ -99,17 +99,19 @@ class Conclusion:
         kind, database = context.kind, context.database
         quarantine = Quarantine(database, kind.name)
         await patiently(lambda: quarantine.settle(kind.collection, kind.version_field))
-        coverage = await counted(database, kind, context.now)
+        selection = context.selection
+        coverage = await counted(database, kind, context.now, selection=selection)
         if coverage.unreadable:
-            await put_unreadable_aside(database, kind, context.aside)
-            coverage = await counted(database, kind, context.now)
+            await put_unreadable_aside(database, kind, context.aside, selection=selection)
+            coverage = await counted(database, kind, context.now, selection=selection)
         rows = rows_below(kind, coverage, context.target)
         if kind.detect is not None and coverage.untagged:
             # The count cannot tell where rows without a tag stand.
             rows -= await self._untagged_above()
         rows = max(rows, 0)
         # The first is of the same moment as the count, the second leaves out what failed above the target.
-        aside = min(coverage.quarantined, await patiently(lambda: count_aside(database, kind, context.target)))
+        failed = await patiently(lambda: count_aside(database, kind, context.target, selection=selection))
+        aside = min(coverage.quarantined, failed)
         return _Left(coverage=coverage, rows=rows, aside=min(aside, rows))
 
     async def _untagged_above(self) -> int:

@@ -14,6 +14,7 @@ from docstore.mongo.batch_writing import BatchWriter
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.old_rows import OldRows
 from docstore.mongo.quarantine import Quarantine
+from docstore.mongo.selections import Selection
 from docstore.mongo.server_results import ServerResults
 
 
@@ -38,6 +39,8 @@ class RunContext:
     collated: bool
     #: Which rows have to fit the model.
     validation: Validation
+    #: The rows that the run is limited to; None stands for every row.
+    selection: Selection | None = None
 
     @property
     def results(self) -> ServerResults:
@@ -48,6 +51,7 @@ class RunContext:
             field=self.kind.version_field,
             index=self.index,
             collated=self.collated,
+            selection=self.selection,
         )
 
     @property
@@ -71,6 +75,7 @@ class RunContext:
             version=version,
             index=self.index,
             collated=self.collated,
+            selection=self.selection,
         )
 
     def writer(self) -> BatchWriter:

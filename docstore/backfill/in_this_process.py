@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from docstore.backfill import events
 from docstore.backfill.concluding import OLD_WRITERS
+from docstore.backfill.joining import selection_of
 from docstore.backfill.looking import counted
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
@@ -76,7 +77,8 @@ async def work_until_ended(
     if succeeded and after.remaining is not None:
         remaining = after.remaining
     else:
-        remaining = rows_below(kind, await counted(database, kind, now), run.target)
+        coverage = await counted(database, kind, now, selection=selection_of(database, run))
+        remaining = rows_below(kind, coverage, run.target)
     result = BackfillResult(
         kind=kind.name,
         target=run.target,

@@ -13,7 +13,7 @@ from docstore.backfill.context import RunContext
 from docstore.backfill.looking import counted, old_versions, refuse_target
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Phase
-from docstore.backfill.validation import Validate, Validation
+from docstore.backfill.validation import SAMPLE, Validate, Validation
 from docstore.core.coverage import rows_below
 from docstore.core.kind import Kind
 from docstore.core.run_record import Cursor, RunRecord
@@ -23,6 +23,7 @@ from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.reading import RowSource
 from docstore.mongo.runs import Runs
+from docstore.mongo.selections import Selection
 from docstore.mongo.tag_index import build_tag_index, find_tag_index
 
 
@@ -46,7 +47,7 @@ async def begin(
     if run.sources is not None:
         moved = await runs.move(run.id, RunState.ENQUEUED, RunState.RUNNING, by=by)
         return moved or await runs.get(run.id)
-    coverage = await counted(database, kind, now)
+    coverage = await counted(database, kind, now, selection=selection_of(database, run))
     try:
         refuse_target(kind, coverage, run.target)
     except BackfillRefusedError as error:
@@ -75,6 +76,13 @@ async def begin(
     if moved is not None:
         events.backfill_started(kind=kind.name, target=run.target, rows=rows)
     return moved or await runs.get(run.id)
+
+
+def selection_of(database: AnyDatabase, run: RunRecord) -> Selection | None:
+    """
+    Return the ids of the rows that a run is limited to; None if it is about every row.
+    """
+    return None if run.selection is None else Selection(database, run.selection.id)
 
 
 async def context_of(
@@ -106,5 +114,8 @@ async def context_of(
         validation=Validation(
             None if run.options.validate is None else Validate(run.options.validate),
             chance=random.Random(),  # noqa: S311 - a sample guards nothing
+            # A run over some rows tries what is to come: all of its rows are compared.
+            share=SAMPLE if run.selection is None else 1.0,
         ),
+        selection=selection_of(database, run),
     )

@@ -3,7 +3,7 @@ Looking at the rows of a kind: how many are where, and which of them a backfill 
 """
 
 import datetime
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -15,17 +15,26 @@ from docstore.errors import BackfillRefusedError, DocstoreError, UnknownVersionE
 from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.quarantine import Quarantine
+from docstore.mongo.selections import Selection
 from docstore.mongo.unreadable_rows import unreadable_rows
 
 _RECORDS_AT_ONCE: Final = 500
 
 
-async def counted(database: AnyDatabase, kind: Kind[Any], now: Callable[[], datetime.datetime]) -> Coverage:
+async def counted(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    now: Callable[[], datetime.datetime],
+    *,
+    selection: Selection | None = None,
+) -> Coverage:
     """
-    Return where the rows of a kind stand, waiting for a database that is away for a moment.
+    Return where the rows of a kind (of the selection, if there is one) stand, waiting for a database that is away.
     """
     counts = await patiently(
-        lambda: count_rows(database, kind=kind.name, collection=kind.collection, field=kind.version_field)
+        lambda: count_rows(
+            database, kind=kind.name, collection=kind.collection, field=kind.version_field, selection=selection
+        )
     )
     return coverage_of(kind, counts.tags, quarantined=counts.quarantined, counted_at=now(), exact=counts.one_moment)
 
@@ -69,23 +78,31 @@ def refuse_target(kind: Kind[Any], coverage: Coverage, target: int) -> None:
         )
 
 
-async def count_aside(database: AnyDatabase, kind: Kind[Any], target: int) -> int:
+async def count_aside(
+    database: AnyDatabase, kind: Kind[Any], target: int, *, selection: Selection | None = None
+) -> int:
     """
-    Return how many rows below *target* are in quarantine.
+    Return how many rows below *target* (of the selection, if there is one) are in quarantine.
     """
+    quarantine = Quarantine(database, kind.name)
     number = 0
-    async with aclosing(Quarantine(database, kind.name).kept(kind.collection, kind.version_field)) as records:
-        async for kept in records:
-            number += kept.record.version is None or kept.record.version < target
+    async with aclosing(_pages(selection)) as pages:
+        async for ids in pages:
+            async with aclosing(quarantine.kept(kind.collection, kind.version_field, ids=ids)) as records:
+                async for kept in records:
+                    number += kept.record.version is None or kept.record.version < target
     return number
 
 
-async def put_unreadable_aside(database: AnyDatabase, kind: Kind[Any], aside: PuttingAside) -> None:
+async def put_unreadable_aside(
+    database: AnyDatabase, kind: Kind[Any], aside: PuttingAside, *, selection: Selection | None = None
+) -> None:
     """
-    Record the rows whose tag says no version; reads every row.
+    Record the rows whose tag says no version; reads every row (of the selection, if there is one).
     """
     errors: list[tuple[Any, DocstoreError]] = []
-    async with aclosing(unreadable_rows(database, kind.collection, kind.version_field)) as rows:
+    found = unreadable_rows(database, kind.collection, kind.version_field, selection=selection)
+    async with aclosing(found) as rows:
         async for row_id, tag_type in rows:
             error = UnknownVersionError(kind=kind.name, id=row_id, found_type=tag_type, field=kind.version_field)
             errors.append((row_id, error))
@@ -93,3 +110,15 @@ async def put_unreadable_aside(database: AnyDatabase, kind: Kind[Any], aside: Pu
                 await aside.put(errors, version=None)
                 errors = []
     await aside.put(errors, version=None)
+
+
+async def _pages(selection: Selection | None) -> AsyncGenerator[list[Any] | None, None]:
+    """
+    Yield the ids of a selection, part by part; None once where there is none.
+    """
+    if selection is None:
+        yield None
+        return
+    async with aclosing(selection.pages()) as pages:
+        async for ids in pages:
+            yield ids

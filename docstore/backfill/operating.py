@@ -7,17 +7,20 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+from docstore.backfill.choosing import ChosenIds, RandomRows, select
 from docstore.backfill.concluding import OLD_WRITERS
-from docstore.backfill.looking import counted, refuse_target
+from docstore.backfill.looking import counted, old_versions, refuse_target
 from docstore.core.fingerprint import differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunOptions, RunRecord
 from docstore.core.run_state import CLAIMABLE, SETTLED, RunState, cancelled_by_wish, paused_by_wish, resumed_by_wish
+from docstore.core.selected_rows import SelectedRows
 from docstore.errors import BackfillRefusedError, RunNotFoundError
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.run_update import RunOpenError
 from docstore.mongo.runs import Runs
+from docstore.mongo.selections import Selection
 
 
 class LiveOption(StrEnum):
@@ -48,24 +51,42 @@ class Operating:
         self._batches = Batches(database, owner="", lease=0.0)
 
     async def start(
-        self, kind: Kind[Any], target: int, options: RunOptions, *, now: Callable[[], datetime.datetime]
+        self,
+        kind: Kind[Any],
+        target: int,
+        options: RunOptions,
+        *,
+        chosen: ChosenIds | RandomRows | None = None,
+        now: Callable[[], datetime.datetime],
     ) -> RunRecord:
         """
         Ask for a run; an open run to the same target is gone on with instead.
 
+        Args:
+            kind: Whose rows.
+            target: The version to bring them to.
+            options: The limits of the run.
+            chosen: The rows that it is limited to; all of them by default.
+            now: The clock.
+
         Raises:
             VersionRangeError: *target* is no version of the kind.
-            BackfillRefusedError: Every row stands above it, or another run of the kind is open.
+            BackfillRefusedError: Every row stands above it, another run of the kind is open, or none of the chosen
+                ids names a row.
         """
-        refuse_target(kind, await counted(self._database, kind, now), target)
+        coverage = await counted(self._database, kind, now)
+        refuse_target(kind, coverage, target)
         marks = fingerprints(kind, target)
         while True:
             for run in await self._runs.open(kind.name):
-                self._refuse_beside(run, target, options, marks)
+                self._refuse_beside(run, target, options, marks, chosen)
                 # Somebody is here who wants it to be tried now.
                 await self._runs.release(run.id, OLD_WRITERS)
                 return run
             last = await self._runs.last(kind.name)
+            selected = None
+            if chosen is not None:
+                selected = await select(self._database, kind, chosen, old_versions(coverage, target), now=now)
             opened = await self._runs.enqueue(
                 kind=kind.name,
                 collection=kind.collection,
@@ -73,11 +94,14 @@ class Operating:
                 options=options,
                 fingerprints=marks,
                 by=self._by,
+                selection=selected,
             )
             if opened is not None:
                 if last is not None:
                     await self._batches.forget([last.id])
+                    await self._forget(last.selection)
                 return opened
+            await self._forget(selected)
 
     async def pause(self, kind: str) -> RunRecord:
         """
@@ -155,13 +179,27 @@ class Operating:
             if moved is not None:
                 return await self.settled(moved)
 
-    def _refuse_beside(self, run: RunRecord, target: int, options: RunOptions, marks: dict[str, str]) -> None:
+    async def _forget(self, selected: SelectedRows | None) -> None:
+        if selected is not None:
+            await Selection(self._database, selected.id).forget()
+
+    def _refuse_beside(
+        self,
+        run: RunRecord,
+        target: int,
+        options: RunOptions,
+        marks: dict[str, str],
+        chosen: ChosenIds | RandomRows | None,
+    ) -> None:
         def refused(reason: str, advice: str) -> BackfillRefusedError:
             return BackfillRefusedError(kind=run.kind, reason=reason, advice=advice)
 
         cancel = f"docstore backfill cancel {run.kind} ends it"
         if run.target != target:
             raise refused(f"a run to version {run.target} is open", f"wait for it, or {cancel}")
+        if (None if chosen is None else chosen.mark) != (None if run.selection is None else run.selection.mark):
+            which = "all rows" if run.selection is None else f"{run.selection.rows:,} chosen rows only"
+            raise refused(f"a run over {which} is open", f"wait for it, or {cancel}")
         if differences(marks, run.fingerprints):
             raise refused("a run of other code is open: the steps are not the same", f"wait for it, or {cancel}")
         if run.state not in CLAIMABLE:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 from docstore.core.batch_size import TARGET_SECONDS
 from docstore.core.id_range import BEGINNING, IdRange
 from docstore.core.run_state import RunState
+from docstore.core.selected_rows import SelectedRows
 
 #: The shape of the records that are written here.
 RECORD_VERSION: Final = 1
@@ -99,6 +100,8 @@ class RunRecord:
     state_reason: str
     options: RunOptions
     fingerprints: Mapping[str, str]
+    #: The rows that it is limited to; None stands for every row.
+    selection: SelectedRows | None
     #: The versions that the pass goes through (None: untagged); None before anybody has looked.
     sources: tuple[int | None, ...] | None
     cursor: Cursor
@@ -161,6 +164,7 @@ class RunRecord:
             state_reason=stored["state_reason"],
             options=_options(stored["options"], stored["changes"], now),
             fingerprints=stored["fingerprints"],
+            selection=SelectedRows.of(stored["selection"]),
             sources=None if sources is None else tuple(sources),
             cursor=Cursor(cursor["seq"], cursor["source"], IdRange.of(cursor).after),
             number_of_pass=stored["pass"],
@@ -181,7 +185,15 @@ class RunRecord:
 
 
 def new_run(
-    *, id: str, kind: str, collection: str, target: int, options: RunOptions, fingerprints: Mapping[str, str], by: str
+    *,
+    id: str,
+    kind: str,
+    collection: str,
+    target: int,
+    options: RunOptions,
+    fingerprints: Mapping[str, str],
+    selection: SelectedRows | None,
+    by: str,
 ) -> Stored:
     """
     Return the document of a run that has just been asked for, without the times, which are the server's.
@@ -195,6 +207,7 @@ def new_run(
         "options": asdict(options),
         "changes": [],
         "fingerprints": dict(fingerprints),
+        "selection": None if selection is None else asdict(selection),
         "sources": None,
         "cursor": Cursor().stored(),
         "pass": 0,

@@ -1,12 +1,14 @@
 """Counting rows by tag, exactly."""
 
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pymongo.errors import ConfigurationError, OperationFailure
 
-from docstore.core.bson_values import type_name
+from docstore.core.bson_values import RawDocument, type_name
 from docstore.core.coverage import TagCount
 from docstore.core.version import TAG_TYPES
 from docstore.mongo.driver import (
@@ -19,7 +21,8 @@ from docstore.mongo.driver import (
     snapshot_session,
 )
 from docstore.mongo.failures import translated
-from docstore.mongo.quarantine import count_quarantined
+from docstore.mongo.quarantine import Quarantine, count_quarantined
+from docstore.mongo.selections import Selection
 from docstore.mongo.tag_index import find_tag_index
 
 #: The server's "that moment cannot be read (any more)", just after an index was built for example. The next one can.
@@ -36,7 +39,9 @@ class RowCounts:
     one_moment: bool
 
 
-async def count_rows(database: AnyDatabase, *, kind: str, collection: str, field: str) -> RowCounts:
+async def count_rows(
+    database: AnyDatabase, *, kind: str, collection: str, field: str, selection: Selection | None = None
+) -> RowCounts:
     """
     Count the rows of a collection by the type and value of their tag, and the kind's rows in quarantine.
 
@@ -46,11 +51,15 @@ async def count_rows(database: AnyDatabase, *, kind: str, collection: str, field
 
     Reads the (tag, `_id`) index and no row, where there is such an index; else every row. One pass over all tags
     instead of a count for each value, because no equality match tells 1 from `Decimal128("1")` or `[1]`.
+
+    With a *selection* only its rows are counted, a part at a time, so not all at one moment.
     """
 
     async def count_aside(session: AnySession | None) -> int:
         return await count_quarantined(database, kind, collection=collection, field=field, session=session)
 
+    if selection is not None:
+        return await _selected(database, kind=kind, collection=collection, field=field, selection=selection)
     with translated():
         if driver_of(database) is Driver.MOCK:
             tags = await _tags_of_mock(database, collection, field)
@@ -70,14 +79,41 @@ async def count_rows(database: AnyDatabase, *, kind: str, collection: str, field
         return RowCounts(tags, await count_aside(None), one_moment=False)
 
 
+async def _selected(
+    database: AnyDatabase, *, kind: str, collection: str, field: str, selection: Selection
+) -> RowCounts:
+    quarantine = Quarantine(database, kind)
+    tags: Counter[tuple[str, Any]] = Counter()
+    aside = 0
+    async with aclosing(selection.pages()) as pages:
+        async for ids in pages:
+            with translated():
+                for count in await _tags(database, collection, field, None, None, ids=ids):
+                    tags[count.type, count.value] += count.rows
+            async with aclosing(quarantine.kept(collection, field, ids=ids)) as records:
+                async for _ in records:
+                    aside += 1
+    return RowCounts(
+        tuple(TagCount(name, value, rows) for (name, value), rows in tags.items()), aside, one_moment=False
+    )
+
+
 async def _tags(
-    database: AnyDatabase, collection: str, field: str, hint: str | None, session: AnySession | None
+    database: AnyDatabase,
+    collection: str,
+    field: str,
+    hint: str | None,
+    session: AnySession | None,
+    *,
+    ids: Sequence[Any] | None = None,
 ) -> tuple[TagCount, ...]:
     rows = open_collection(database, collection, majority=session is None)
     type_of = {"$type": f"${field}"}
     # Values that are no numbers are not told apart: an array or a document of any size is just unreadable.
     value = {"$cond": [{"$in": [type_of, list(TAG_TYPES)]}, f"${field}", None]}
-    grouped = [{"$group": {"_id": {"type": type_of, "value": value}, "rows": {"$sum": 1}}}]
+    grouped: list[RawDocument] = [{"$group": {"_id": {"type": type_of, "value": value}, "rows": {"$sum": 1}}}]
+    if ids is not None:
+        grouped.insert(0, {"$match": {"_id": {"$in": list(ids)}}})
     options: dict[str, Any] = {"collation": {"locale": "simple"}}
     if hint is not None:
         options["hint"] = hint

@@ -15,6 +15,7 @@ from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collectio
 from docstore.mongo.failures import translated
 from docstore.mongo.guard import SIMPLE_COLLATION
 from docstore.mongo.reading import RowSource, rows_of
+from docstore.mongo.selections import IDS_AT_ONCE, Selection
 
 #: How long the server may take over the rewrite of one range, in seconds.
 TIME_LIMIT: Final = 20.0
@@ -48,10 +49,19 @@ class OldRows:
         version: The tag's value; None stands for rows without a tag. Arrays that hold it, and a Decimal128, match too.
         index: The name of the (tag, `_id`) index.
         collated: Whether the collection has a collation of its own, which has to be overruled.
+        selection: The ids of the rows to which this is limited; None stands for all rows.
     """
 
     def __init__(
-        self, database: AnyDatabase, collection: str, *, field: str, version: int | None, index: str, collated: bool
+        self,
+        database: AnyDatabase,
+        collection: str,
+        *,
+        field: str,
+        version: int | None,
+        index: str,
+        collated: bool,
+        selection: Selection | None = None,
     ) -> None:
         self.version = version
         self._database = database
@@ -59,12 +69,20 @@ class OldRows:
         self._mock = RowSource(database, collection) if driver_of(database) is Driver.MOCK else None
         self._rows = open_collection(database, collection, primary=True)
         self._tag = {field: version}
+        self._selection = selection
         self._options: dict[str, Any] = {"hint": index}
         if collated:
             self._options["collation"] = SIMPLE_COLLATION
 
     async def end_of_range(self, after: Any, size: int) -> Any:
-        """Return the id of the last of the next *size* rows, or `BEGINNING` if there is none. Reads the index only."""
+        """
+        Return the id of the last of the next *size* rows, or `BEGINNING` if there is none. Reads the index only.
+
+        Of a selection, it is the last of the next ids, whether or not their rows stand at the version.
+        """
+        if self._selection is not None:
+            ids = await self._selection.ids(after, limit=min(size, IDS_AT_ONCE))
+            return ids[-1] if ids else BEGINNING
         with translated():
             for sort, skip in ((1, size - 1), (-1, 0)):
                 cursor = self._rows.find(
@@ -78,7 +96,12 @@ class OldRows:
         """Return the id of the last of the first *size* rows of a range, or `BEGINNING` if it holds fewer."""
         with translated():
             cursor = self._rows.find(
-                self._between(after, upto), {"_id": 1}, sort=[("_id", 1)], skip=size - 1, limit=-1, **self._options
+                await self._selected(after, upto),
+                {"_id": 1},
+                sort=[("_id", 1)],
+                skip=size - 1,
+                limit=-1,
+                **self._options,
             )
             for row in await cursor.to_list():
                 return row["_id"]
@@ -94,7 +117,8 @@ class OldRows:
         Raises:
             StoreTimeoutError: It took longer than `TIME_LIMIT`; rows that were rewritten stay so.
         """
-        statement = {"q": self._between(after, upto, chain.condition), "u": chain.pipeline, "multi": True}
+        wanted = await self._selected(after, upto, chain.condition)
+        statement = {"q": wanted, "u": chain.pipeline, "multi": True}
         command: dict[str, Any] = {
             "update": self._name,
             # Ids go back to the server exactly as they came.
@@ -121,7 +145,14 @@ class OldRows:
             upto: The last id to read; by default there is no bound.
             size: How many at most.
         """
-        return await self._page(self._between(after, upto), size)
+        if self._selection is None:
+            return await self._page(self._between(after, upto), size)
+        while ids := await self._selection.ids(after, upto, limit=IDS_AT_ONCE):
+            page = await self._page({**self._tag, "_id": {"$in": ids}}, size)
+            if page.rows:
+                return page
+            after = ids[-1]
+        return Page(rows=(), last=BEGINNING)
 
     async def read_those(self, ids: Sequence[Any]) -> Page:
         """Return those of the rows that still stand at this version, as many as fit into one answer."""
@@ -139,6 +170,13 @@ class OldRows:
             )
             rows = [row async for batch in cursor for row in rows_of(batch)]
         return Page(rows=tuple(rows), last=id_of(rows[-1]) if rows else BEGINNING)
+
+    async def _selected(self, after: Any, upto: Any, condition: Any = None) -> dict[str, Any]:
+        """
+        Return what describes the rows of a range, of the selection alone if there is one.
+        """
+        wanted = self._between(after, upto, condition)
+        return wanted if self._selection is None else {**wanted, "_id": {"$in": await self._selection.ids(after, upto)}}
 
     def _between(self, after: Any, upto: Any = BEGINNING, condition: Any = None) -> dict[str, Any]:
         conditions = [

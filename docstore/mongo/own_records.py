@@ -12,6 +12,7 @@ from docstore.mongo.driver import AnyCollection, AnyDatabase, open_collection
 RUNS: Final = "docstore_runs"
 BATCHES: Final = "docstore_batches"
 HISTORY: Final = "docstore_history"
+SELECTIONS: Final = "docstore_selections"
 
 #: How long a record waits for a majority of the members, in milliseconds.
 _MAJORITY_TIMEOUT: Final = 10_000

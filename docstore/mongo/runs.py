@@ -13,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from docstore.core.run_record import Cursor, RunOptions, RunRecord, Stored, new_run
 from docstore.core.run_state import OPEN, RunState, reason_for
+from docstore.core.selected_rows import SelectedRows
 from docstore.mongo.driver import AnyDatabase, settled
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import NOW, RUNS, later, literal, open_records
@@ -40,6 +41,7 @@ class Runs:
         options: RunOptions,
         fingerprints: Mapping[str, str],
         by: str,
+        selection: SelectedRows | None = None,
     ) -> RunRecord | None:
         """
         Open a run; None if the kind has an open one, or another process opened one at the same moment.
@@ -57,6 +59,7 @@ class Runs:
             target=target,
             options=options,
             fingerprints=fingerprints,
+            selection=selection,
             by=by,
         )
         fields: Stored = {name: literal(value) for name, value in run.items() if name != "_id"}

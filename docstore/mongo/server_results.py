@@ -13,6 +13,7 @@ from docstore.mongo.driver import AnyDatabase, open_collection, settled
 from docstore.mongo.failures import translated
 from docstore.mongo.guard import SIMPLE_COLLATION
 from docstore.mongo.reading import rows_of
+from docstore.mongo.selections import Selection
 
 #: Holds the row as it is stored while the pipeline runs.
 _STORED: Final = "docstore_stored"
@@ -34,13 +35,22 @@ class ServerResults:
         field: The tag.
         index: The name of the (tag, `_id`) index; None: none is used.
         collated: Whether the collection has a collation of its own, which has to be overruled.
+        selection: The ids of the rows to which this is limited; None stands for all rows.
     """
 
     def __init__(
-        self, database: AnyDatabase, collection: str, *, field: str, index: str | None, collated: bool
+        self,
+        database: AnyDatabase,
+        collection: str,
+        *,
+        field: str,
+        index: str | None,
+        collated: bool,
+        selection: Selection | None = None,
     ) -> None:
         self._rows = open_collection(database, collection, primary=True)
         self._field = field
+        self._selection = selection
         self._options: dict[str, Any] = {} if index is None else {"hint": index}
         if collated:
             self._options["collation"] = SIMPLE_COLLATION
@@ -66,7 +76,9 @@ class ServerResults:
         part: list[RawDocument] = [{"$skip": skip}] if skip else []
         if limit is not None:
             part.append({"$limit": limit})
-        wanted = {"$expr": {"$and": bounds}} if bounds else {}
+        wanted: RawDocument = {"$expr": {"$and": bounds}} if bounds else {}
+        if self._selection is not None:
+            wanted["_id"] = {"$in": await self._selection.ids(range.after, range.upto)}
         async with aclosing(
             self._pairs(chain, [{"$match": wanted}, {"$sort": {"_id": -1 if backwards else 1}}, *part])
         ) as batches:
