@@ -13,7 +13,8 @@ from docstore.core.bson_values import RawDocument
 from docstore.core.run_state import RunState
 from docstore.embedded import EmbeddedServer
 from tests.soak.cities import Cities
-from tests.soak.soaking import WORKERS, Outcome, Soak
+from tests.soak.soaking import WORKERS, Soak
+from tests.soak.told import told
 from tests.soak.workers import Workers
 
 TITLE = "Workers killed while others write"
@@ -74,16 +75,3 @@ async def test_nothing_is_lost_or_done_twice_when_workers_are_killed_while_other
     assert min(outcome.book.writes[each] for each in ("increment", "set", "insert", "insert old", "delete")) > 0
     done = {"server": outcome.status.server, "client": outcome.status.client}
     assert done[course.path] > 0
-
-
-def told(path: str, rows: int, outcome: Outcome) -> str:
-    """
-    Return the figures as a line.
-    """
-    book, status = outcome.book, outcome.status
-    writes = ", ".join(f"{number:,} {name}" for name, number in sorted(book.writes.items()))
-    return (
-        f"{path} path: {rows:,} rows, kills {'+'.join(map(str, outcome.kills))}, {outcome.taken_over:,} batches taken "
-        f"over, {status.conflicts:,} conflicts, {status.number_of_pass} passes, {sum(book.increments.values()):,} "
-        f"increments acknowledged, writes: {writes}; {len(outcome.faults)} faults"
-    )

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
 
 ROOT: Final = Path(__file__).parents[2]
 #: For how long a batch is held, in seconds; short, so that dead workers are replaced often.
@@ -66,11 +68,12 @@ class Workers:
         """
         while True:
             assert process.poll() is None, f"a worker ended with {process.returncode}"
-            run = await self.database["docstore_runs"].find_one({}, {"workers": 1, "open": 1})
-            if run is None or not run.get("open"):
-                return False
-            if any(entry["pid"] == process.pid for entry in run["workers"]):
-                return True
+            with suppress(PyMongoError):
+                run = await self.database["docstore_runs"].find_one({"open": True}, {"workers": 1})
+                if run is None:
+                    return False
+                if any(entry["pid"] == process.pid for entry in run["workers"]):
+                    return True
             await asyncio.sleep(_LOOK)
 
     async def be_killed(self, times: list[float], share_done: Callable[[], float], *, seed: int) -> int:
@@ -110,7 +113,11 @@ class Workers:
         return [f"{log.name}: {text[text.index('Traceback') :]}" for log, text in logs if "Traceback" in text]
 
     async def _goes_on(self) -> bool:
-        return await self.database["docstore_runs"].find_one({"open": True}, {"_id": 1}) is not None
+        try:
+            return await self.database["docstore_runs"].find_one({"open": True}, {"_id": 1}) is not None
+        except PyMongoError:
+            # No primary at the moment.
+            return True
 
 
 async def _end(process: subprocess.Popen[bytes]) -> None:
