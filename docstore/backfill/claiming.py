@@ -77,6 +77,9 @@ class Claims:
         if following is None:
             return None, None
         taken, source = following
+        if taken.number_of_pass != run.number_of_pass:
+            # Its worker died before it moved the cursor on, and others ended the pass: only the number is taken.
+            return None, Cursor(here.seq + 1, here.source, here.after)
         return None, Cursor(here.seq + 1, source, taken.range.upto)
 
     async def _if_running(self, run_id: str, batch: BatchRecord) -> BatchRecord | None:

@@ -140,6 +140,28 @@ async def test_a_batch_that_was_recorded_before_its_worker_died_is_neither_lost_
     assert found == [IdRange(BEGINNING, 1), IdRange(1, 4), IdRange(4, 6)]
 
 
+async def test_a_count_that_others_finished_for_a_dead_worker_skips_nothing_of_the_next_pass(
+    database: Database, worker: Any
+) -> None:
+    await database["counters"].insert_many(old_rows(4))
+    run = await running(database, quick_counter())
+    runs = Runs(database)
+    assert await runs.advance(run, Cursor(0, 1))
+    ended = await runs.get(run.id)
+    assert ended is not None
+    _, dead = worker("dead", lease=0.0)
+    await dead.open_new(ended, "count", range=IdRange())
+    claims, batches = worker("alive")
+    count = await claims.claim(run.id, size=three)
+    assert count is not None
+    assert await runs.begin_pass(ended, 2, (1,), remaining=4, unfinished=1)
+    await batches.finish(count, BatchState.DONE, tally=NOTHING, seconds=0.0)
+
+    found = [await claims.claim(run.id, size=three) for _ in range(2)]
+
+    assert [covered(batch) for batch in found] == [IdRange(BEGINNING, 2), IdRange(2, 3)]
+
+
 async def test_a_cursor_that_another_worker_moved_on_makes_no_second_claim(database: Database, worker: Any) -> None:
     await database["counters"].insert_many(old_rows(7))
     run = await running(database, quick_counter())
