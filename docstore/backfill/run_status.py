@@ -45,6 +45,8 @@ class WorkerStatus(BaseModel):
     rate: float | None
     #: Why it does not work on the run; empty if it does.
     note: str
+    #: What it waits for, while the database does not take its calls; empty at other times.
+    waits: str
 
 
 class RunStatus(BaseModel):
@@ -142,7 +144,9 @@ async def _status(run: RunRecord, batches: Batches) -> RunStatus:
         batches_open=totals.open,
         last_error=await batches.last_error(run.id),
         workers=tuple(
-            WorkerStatus(host=entry.host, pid=entry.pid, seen=entry.seen, rate=entry.rate, note=entry.note)
+            WorkerStatus(
+                host=entry.host, pid=entry.pid, seen=entry.seen, rate=entry.rate, note=entry.note, waits=entry.waits
+            )
             for entry in _there(run)
         ),
         rate_limit=run.options.rate,

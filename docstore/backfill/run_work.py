@@ -5,7 +5,6 @@ One process's share of one run: it claims batches, works on them, and says how t
 import asyncio
 import datetime
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from docstore.backfill.patience import briefly, cancelled, is_cancelled, patient
 from docstore.backfill.progress import Meter, Phase
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.verifying import Verifier
+from docstore.backfill.waiting import Waits
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
@@ -105,6 +105,7 @@ class RunWork:
         self._throttling = throttling or Throttling()
         self._metrics = metrics
         self._lanes: list[Lane] = []
+        self._waits = Waits()
         #: Whether this worker put the run on hold.
         self._holds = False
         #: Set once this worker has nothing more to do on the run, whatever the reason.
@@ -126,7 +127,8 @@ class RunWork:
         if note or joined is None or not self._is_in(joined):
             return joined
         try:
-            await self._joined(joined)
+            with self._waits.at_hand():
+                await self._joined(joined)
         finally:
             await briefly(self._workers.leave(run_id, self._who.id))
         return joined if self._stop.is_set() else await self.settle(run_id)
@@ -202,10 +204,15 @@ class RunWork:
 
     async def _keep_beating(self, run_id: str) -> None:
         while not is_cancelled():
-            with suppress(StoreUnavailableError):
+            try:
                 run = await self._beat(run_id, "")
                 self._look(run)
                 await self._tell_hold(run)
+            except StoreUnavailableError as error:
+                # The beat may be there nevertheless, and so may the next one.
+                self._waits.put("beat", str(error))
+            else:
+                self._waits.remove("beat")
             await asyncio.sleep(BEAT)
 
     async def _tell_hold(self, run: RunRecord | None) -> None:
@@ -240,6 +247,7 @@ class RunWork:
             pid=self._who.pid,
             rate=self._pacing.rate,
             note=note,
+            waits=self._waits.reason,
             busy=any(lane.busy for lane in self._lanes),
         )
         if run is not None:

@@ -72,7 +72,7 @@ def _facts(status: RunStatus) -> Iterator[tuple[str, str, str]]:
     if status.last_error is not None:
         yield "last error", status.last_error, "red"
     for worker in status.workers:
-        yield "worker", _worker(worker), "yellow" if worker.note else ""
+        yield "worker", _worker(worker), "yellow" if worker.note or worker.waits else ""
 
 
 def _speed(status: RunStatus) -> Iterator[tuple[str, str, str]]:
@@ -88,4 +88,5 @@ def _speed(status: RunStatus) -> Iterator[tuple[str, str, str]]:
 
 def _worker(worker: WorkerStatus) -> str:
     speed = "" if worker.rate is None else f", {worker.rate:,.0f} rows/s"
-    return f"{worker.host}:{worker.pid}{speed}" + (f": {worker.note}" if worker.note else "")
+    why = worker.note or (f"it waits: {worker.waits}" if worker.waits else "")
+    return f"{worker.host}:{worker.pid}{speed}" + (f": {why}" if why else "")

@@ -84,6 +84,8 @@ class WorkerEntry:
     rate: float | None = None
     #: Why it does not work on the run; empty if it does.
     note: str = ""
+    #: What it waits for, while the database does not take its calls; empty at other times.
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,9 @@ class BatchWriter:
             if fault["code"] in LATER:
                 raise StoreUnavailableError(reason=f"the server gave up a write (code {fault['code']})")
             refused[fault["index"]] = StoreRejectedError(reason="it does not store the row", code=fault["code"])
+        if "writeConcernError" in answer:
+            # The rows are there, and nobody knows for how long: sent again, they are waited for again.
+            raise StoreUnavailableError(reason="the write concern was not met")
         return Written(answer["n"], refused)
 
     async def _write_alone(self, rewrite: Rewrite) -> Written:

@@ -23,7 +23,16 @@ class RunWorkers:
         self._runs = open_records(database, RUNS)
 
     async def beat(
-        self, run: str, *, worker: str, host: str, pid: int, rate: float | None, note: str, busy: bool
+        self,
+        run: str,
+        *,
+        worker: str,
+        host: str,
+        pid: int,
+        rate: float | None,
+        note: str,
+        waits: str,
+        busy: bool,
     ) -> RunRecord | None:
         """
         Say that a worker is there, and return the run as it is now; None if there is no such run.
@@ -48,6 +57,7 @@ class RunWorkers:
             "seen": NOW,
             "rate": literal(rate),
             "note": literal(note),
+            "waits": literal(waits),
         }
         joined = {"$concatArrays": ["$$others", {"$cond": [fits, [entry], []]}]}
         fields: Stored = {"workers": {"$let": {"vars": {"others": others}, "in": joined}}}

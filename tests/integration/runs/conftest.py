@@ -96,6 +96,15 @@ class Processes:
         output, errors = await asyncio.to_thread(process.communicate)
         return process.returncode, output, errors
 
+    def kill(self) -> None:
+        """
+        End whatever still runs.
+        """
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.communicate()
+
 
 @pytest.fixture
 async def processes(
@@ -107,10 +116,7 @@ async def processes(
     write_package(tmp_path)
     made = Processes(mongod_uri.replace("/?", f"/{database.name}?"), tmp_path)
     yield made
-    for process in made.started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
+    made.kill()
 
 
 @pytest.fixture

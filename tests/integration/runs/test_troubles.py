@@ -1,0 +1,218 @@
+"""
+Worker processes in front of a database in trouble: they go on when it is over, and until then status says what it is.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+
+from docstore import Kind, commands
+from docstore.backfill.run_status import RunStatus
+from docstore.core.run_state import RunState
+from docstore.discovery import find_kinds
+from docstore.embedded import EmbeddedServer
+from docstore.embedded.member import Launch, Member
+from tests.integration.runs.conftest import PACKAGE, Processes, old_rows, until, write_package
+from tests.integration.runs.proxy import Proxy
+from tests.integration.runs.test_processes import ended, rows_done, steps
+
+ROWS = 1_000
+
+Database = AsyncDatabase[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[EmbeddedServer]:
+    """
+    A mongod that fails where it is told to, for all tests of this file.
+    """
+    command = Member._command
+
+    def with_failures(self: Member, launch: Launch) -> Sequence[str]:
+        return [*command(self, launch), "--setParameter", "enableTestCommands=1"]
+
+    server = EmbeddedServer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Member, "_command", with_failures)
+        asyncio.run(server.start())
+    yield server
+    asyncio.run(server.stop())
+
+
+@pytest.fixture
+async def fragile_database(fragile: EmbeddedServer, database_name: str) -> AsyncIterator[Database]:
+    """
+    A database with old rows on the mongod that fails.
+    """
+    async with AsyncMongoClient[dict[str, Any]](fragile.uri) as client:
+        await client[database_name]["counters"].insert_many(old_rows(ROWS))
+        yield client[database_name]
+        await client.drop_database(database_name)
+
+
+@pytest.fixture
+def on_fragile(fragile: EmbeddedServer, fragile_database: Database, tmp_path: Path) -> Iterator[Processes]:
+    """
+    Commands on that database.
+    """
+    write_package(tmp_path)
+    made = Processes(fragile.uri.replace("/?", f"/{fragile_database.name}?"), tmp_path)
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def slow_counter(tmp_path: Path, on_fragile: Processes, monkeypatch: pytest.MonkeyPatch) -> Kind[Any]:
+    """
+    The kind of the package that the processes load.
+    """
+    assert on_fragile.folder == tmp_path
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, PACKAGE, raising=False)
+    return find_kinds(PACKAGE)["counter"]
+
+
+@asynccontextmanager
+async def failing(database: Database, mode: Any, commands: list[str], **failure: Any) -> AsyncIterator[None]:
+    """
+    Have commands on the rows fail, and only those of docstore.
+    """
+    data = {"failCommands": commands, "namespace": f"{database.name}.counters", "appName": "docstore", **failure}
+    admin = database.client["admin"]
+    await admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+    try:
+        yield
+    finally:
+        await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+async def status_of(database: Database) -> RunStatus:
+    (status,) = await commands.backfill_status(database, "counter")
+    return status
+
+
+async def is_done(database: Database, share: float) -> bool:
+    return await rows_done(database) >= share * ROWS
+
+
+async def waits_because(database: Database) -> str:
+    return "; ".join(worker.waits for worker in (await status_of(database)).workers)
+
+
+WRITE_CONCERN = {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waiting for replication timed out"}
+
+
+@pytest.mark.parametrize(
+    ("failing_commands", "failure", "reason"),
+    [
+        (["update"], {"writeConcernError": WRITE_CONCERN}, "the write concern was not met"),
+        (["update"], {"errorCode": 10107}, "NotPrimaryError"),
+        (["find"], {"errorCode": 43}, "CursorNotFound"),
+        (["find", "update"], {"closeConnection": True}, "AutoReconnect"),
+    ],
+    ids=["write concern", "not primary", "cursor lost", "connection closed"],
+)
+async def test_status_tells_what_a_worker_waits_for_and_the_run_goes_on_when_it_is_over(
+    fragile_database: Database,
+    on_fragile: Processes,
+    slow_counter: Kind[Any],
+    *,
+    failing_commands: list[str],
+    failure: dict[str, Any],
+    reason: str,
+) -> None:
+    database = fragile_database
+    await commands.backfill_start(database, slow_counter, by="a test")
+    worker = on_fragile.worker("--drain")
+    await until(lambda: rows_done(database))
+
+    async with failing(database, "alwaysOn", failing_commands, **failure):
+        told = await until(lambda: waits_because(database))
+        stuck_at = await rows_done(database)
+
+    assert reason in told
+    assert stuck_at < ROWS
+    assert await ended(worker) == 0
+    status = await status_of(database)
+    assert (status.state, status.remaining) == (RunState.SUCCEEDED, 0)
+    assert await steps(database) == {(2, 1)}
+
+
+async def test_a_silent_line_costs_a_worker_its_batch_and_nobody_anything_else(
+    fragile: EmbeddedServer, fragile_database: Database, on_fragile: Processes, slow_counter: Kind[Any]
+) -> None:
+    database = fragile_database
+    proxy = Proxy(fragile.members[0])
+    async with proxy.listening() as uri:
+        behind = Processes(uri.replace("/?", f"/{database.name}?"), on_fragile.folder)
+        await commands.backfill_start(database, slow_counter, by="a test")
+        cut_off = behind.worker("--drain")
+        await until(lambda: rows_done(database))
+        proxy.hold_back()
+        heir = on_fragile.worker("--drain")
+        assert await ended(heir) == 0
+        done = await status_of(database)
+        # Whatever was on its way arrives now, and changes nothing.
+        proxy.mend()
+        assert await ended(cut_off) == 0
+        behind.kill()
+
+    assert (done.state, done.remaining) == (RunState.SUCCEEDED, 0)
+    assert await steps(database) == {(2, 1)}
+    assert max([batch["token"] async for batch in database["docstore_batches"].find()]) > 1
+
+
+async def test_a_worker_whose_connections_are_cut_goes_on_when_it_gets_new_ones(
+    fragile: EmbeddedServer, fragile_database: Database, on_fragile: Processes, slow_counter: Kind[Any]
+) -> None:
+    database = fragile_database
+    proxy = Proxy(fragile.members[0])
+    async with proxy.listening() as uri:
+        behind = Processes(uri.replace("/?", f"/{database.name}?"), on_fragile.folder)
+        await commands.backfill_start(database, slow_counter, by="a test")
+        worker = behind.worker("--drain")
+        for share in (0.1, 0.3, 0.5):
+            await until(partial(is_done, database, share))
+            proxy.cut()
+            await asyncio.sleep(1.0)
+            proxy.mend()
+        assert await ended(worker, seconds=50) == 0
+        behind.kill()
+
+    assert (await status_of(database)).state is RunState.SUCCEEDED
+    assert await steps(database) == {(2, 1)}
+
+
+async def test_a_worker_ends_in_time_when_told_to_while_the_database_does_not_answer(
+    fragile: EmbeddedServer, fragile_database: Database, on_fragile: Processes, slow_counter: Kind[Any]
+) -> None:
+    database, mongod = fragile_database, fragile.members[0].pid
+    assert mongod is not None
+    await commands.backfill_start(database, slow_counter, by="a test")
+    worker = on_fragile.worker()
+    await until(lambda: rows_done(database))
+    os.kill(mongod, signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        code = await ended(worker, seconds=20)
+        took = time.monotonic() - begun
+    finally:
+        os.kill(mongod, signal.SIGCONT)
+
+    assert code == 0
+    assert took < 5
+    assert await ended(on_fragile.worker("--drain")) == 0
+    assert (await status_of(database)).state is RunState.SUCCEEDED
+    assert await steps(database) == {(2, 1)}
