@@ -1,28 +1,29 @@
 """`docstore backfill`: parse, run, render."""
 
 import json
-from typing import Annotated, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
 from docstore import commands
-from docstore.backfill.progress import BackfillResult
 from docstore.backfill.validation import Validate
-from docstore.cli import runs
+from docstore.cli import runs, waiting
 from docstore.cli.backfill_progress import shown_progress
 from docstore.cli.backfill_summary import backfill_summary
-from docstore.cli.complaints import complain
+from docstore.cli.backfill_verdict import verdict_on
 from docstore.cli.dry_run import dry_run as tried
 from docstore.cli.exits import ExitCode
+from docstore.cli.id_file import ids_from as read_ids
 from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
-from docstore.cli.run_table import runs_table
+from docstore.cli.run_table import show_runs
 from docstore.cli.running import run, usage_fault, workplace
 from docstore.cli.runs import operator
 from docstore.cli.signals import stopped_by_signals
 from docstore.core.batch_size import TARGET_SECONDS
 from docstore.core.run_record import RunOptions
-from docstore.core.run_state import RunState
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
@@ -33,12 +34,17 @@ _START_HELP: Final = (
     "Others may read and write all the time: a rewrite takes effect only if the row is still what it was computed "
     "from. Steps made of operations run inside the server, all others in Python. Rows that cannot be upgraded stay as "
     "they are, with a record each in docstore_quarantine.\n\n"
-    "Ctrl-C finishes the batches in flight and stops; the same command goes on where it stopped."
+    "--ids-from and --sample limit the run to some rows, whoever works on it: to mend what is known, or as a canary "
+    "before all rows are done. Every one of these rows is compared between the server and Python first, and the run "
+    "succeeds when they are done.\n\n"
+    "With --wait, Ctrl-C finishes the batches in flight and stops; the same command goes on where it stopped. A second "
+    "Ctrl-C ends at once, which leaves nothing broken either."
 )
 _START_EXAMPLE: Final = (
     "[bold]Examples[/]\n\n"
     "  docstore backfill start city --wait\n\n"
     "  docstore backfill start city --rate 2000\n\n"
+    "  docstore backfill start city --sample 1000 --wait\n\n"
     "  docstore backfill start city --dry-run --sample 1000\n\n"
     "  docstore backfill start city --to 4 --wait --format json\n\n"
     "[dim]Exit codes: 0 every row is there (without --wait: asked for; with --dry-run: every row would get there), "
@@ -114,9 +120,25 @@ def start(
             "values[/] of up to three rows, before and after.",
         ),
     ] = False,
+    ids_from: Annotated[
+        str | None,
+        typer.Option(
+            "--ids-from",
+            metavar="FILE",
+            help="Do only the rows whose ids stand in FILE, one line of Extended JSON for each; - reads stdin.",
+            show_default=False,
+        ),
+    ] = None,
     sample: Annotated[
-        int, typer.Option("--sample", metavar="N", min=0, help="With --dry-run: try N random rows besides.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="N",
+            min=1,
+            help="Do only N old rows, picked at random: a canary. With --dry-run: try N random rows besides.",
+            show_default=False,
+        ),
+    ] = None,
     format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
@@ -125,10 +147,13 @@ def start(
     """See `_START_HELP`."""
     where = Where(uri=uri, database=database, upgraders=upgraders)
     if dry_run:
+        if ids_from is not None:
+            raise usage_fault("--dry-run and --ids-from exclude each other", "--dry-run --sample N tries random rows")
         checks = validate is not Validate.NONE
-        run(tried(context, where, kind, to=to, sample=sample, validate=checks, format=format))
-    if sample:
-        raise usage_fault("--sample needs --dry-run", f"docstore backfill start {kind} --dry-run --sample {sample}")
+        run(tried(context, where, kind, to=to, sample=sample or 0, validate=checks, format=format))
+    if ids_from is not None and sample is not None:
+        raise usage_fault("--ids-from and --sample exclude each other", "docstore backfill start --help")
+    rows = Rows(ids=None if ids_from is None else read_ids(ids_from), sample=sample)
     options = RunOptions(
         rate=rate,
         batch_seconds=TARGET_SECONDS if batch_seconds is None else batch_seconds,
@@ -137,23 +162,38 @@ def start(
         validate=None if validate is None else validate.value,
     )
     start = _work_on if wait else _enqueue
-    run(start(context, where, kind, to=to, options=options, format=format))
+    run(start(context, where, kind, to=to, options=options, rows=rows, format=format))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """
+    The rows that a run is to be limited to: by id, so many at random, or not at all.
+    """
+
+    ids: Sequence[Any] | None
+    sample: int | None
 
 
 async def _enqueue(
-    context: typer.Context, where: Where, kind: str, *, to: int | None, options: RunOptions, format: Format
+    context: typer.Context, where: Where, kind: str, *, to: int | None, options: RunOptions, rows: Rows, format: Format
 ) -> ExitCode:
     async with workplace(context, where, kind=kind) as place:
-        status = await commands.backfill_start(place.database, place.kind(kind), to=to, options=options, by=operator())
-    if format is Format.JSON:
-        typer.echo(json.dumps([status.model_dump(mode="json")]))
-    else:
-        Console(highlight=False).print(runs_table([status]))
+        status = await commands.backfill_start(
+            place.database,
+            place.kind(kind),
+            to=to,
+            options=options,
+            ids=rows.ids,
+            sample=rows.sample,
+            by=operator(),
+        )
+    show_runs([status], format)
     return ExitCode.DONE
 
 
 async def _work_on(
-    context: typer.Context, where: Where, kind: str, *, to: int | None, options: RunOptions, format: Format
+    context: typer.Context, where: Where, kind: str, *, to: int | None, options: RunOptions, rows: Rows, format: Format
 ) -> ExitCode:
     async with workplace(context, where, kind=kind) as place:
         with stopped_by_signals() as stop, shown_progress(kind) as on_progress:
@@ -162,6 +202,8 @@ async def _work_on(
                 place.kind(kind),
                 to=to,
                 options=options,
+                ids=rows.ids,
+                sample=rows.sample,
                 by=operator(),
                 on_progress=on_progress,
                 stop=stop,
@@ -170,28 +212,7 @@ async def _work_on(
         typer.echo(json.dumps({**result.model_dump(mode="json"), "complete": result.complete}))
     else:
         Console(highlight=False).print(backfill_summary(result))
-    return _verdict(result)
-
-
-def _verdict(result: BackfillResult) -> ExitCode:
-    if result.complete:
-        return ExitCode.DONE
-    again = f"docstore backfill start {result.kind} --to {result.target} --wait"
-    rows = "1 row is" if result.remaining == 1 else f"{result.remaining:,} rows are"
-    if result.state is RunState.FAILED:
-        complain(f"the run failed: {result.reason}", f"mend that, then: docstore backfill resume {result.kind}")
-    elif result.state in {RunState.PAUSED, RunState.PAUSING, RunState.CANCELLING, RunState.CANCELLED}:
-        complain(f"the run was {result.state} by an operator: {rows} still below version {result.target}")
-    elif result.interrupted:
-        complain(f"interrupted: {rows} still below version {result.target}", f"{again} goes on")
-    elif result.quarantined >= result.remaining:
-        complain(
-            f"{rows} still below version {result.target}, in quarantine",
-            f"docstore quarantine list {result.kind} says why; mend the rows or the steps, then: {again}",
-        )
-    else:
-        complain(result.reason, f"{again} tries again")
-    return ExitCode.FAILED
+    return verdict_on(result)
 
 
 for _name, _verb in (
@@ -199,7 +220,7 @@ for _name, _verb in (
     ("pause", runs.pause),
     ("resume", runs.resume),
     ("cancel", runs.cancel),
-    ("wait", runs.wait),
+    ("wait", waiting.wait),
     ("set", runs.set_option),
 ):
     app.command(name=_name)(_verb)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from docstore.backfill.progress import BackfillProgress, OnProgress, Path, Phase
 from docstore.cli.complaints import note
+from docstore.cli.durations import span
 
 #: How often a line is written where there is no terminal, in seconds.
 LINE_INTERVAL: Final = 5.0
@@ -49,26 +50,30 @@ class _Rate(ProgressColumn):
 
 
 class _Bar:
+    """
+    The rows of the whole run, whoever does them; those that were done before it was drawn do not count for its speed.
+    """
+
     def __init__(self, bar: Progress, kind: str) -> None:
         self._bar = bar
-        self._kind = kind
         self._task = bar.add_task(kind, total=None, remark="counting")
+        self._drawn = False
 
     def __call__(self, progress: BackfillProgress) -> None:
-        self._bar.update(
-            self._task,
-            # Rows that came since the run began would make more than all of them.
-            total=max(progress.total, progress.done) or None,
-            completed=progress.done,
-            remark=_remark(progress),
-        )
+        # Rows that came since the run began would make more than all of them.
+        total = max(progress.total, progress.done) or None
+        if total is not None and not self._drawn:
+            self._drawn = True
+            self._bar.reset(self._task, total=total, completed=progress.done)
+        self._bar.update(self._task, total=total, completed=progress.done, remark=_remark(progress))
 
 
 class _Lines:
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._began = time.monotonic()
-        self._next = self._began + LINE_INTERVAL
+        self._next = time.monotonic() + LINE_INTERVAL
+        #: When rows were first known to be there, and how many were done by then.
+        self._begun: tuple[float, int] | None = None
         self._phase: Phase | None = None
 
     def __call__(self, progress: BackfillProgress) -> None:
@@ -76,24 +81,28 @@ class _Lines:
             note(f"{self._kind}: {_remark(progress)} ...")
         self._phase = progress.phase
         now = time.monotonic()
-        if now < self._next or not progress.total:
+        if progress.total and self._begun is None:
+            self._begun = (now, progress.done)
+        if now < self._next or self._begun is None:
             return
         self._next = now + LINE_INTERVAL
-        rate = progress.done / (now - self._began)
-        left = max(progress.total - progress.done, 0) / rate if rate else 0.0
+        began, before = self._begun
+        rate = (progress.done - before) / (now - began) if now > began else 0.0
+        left = f"about {span(max(progress.total - progress.done, 0) / rate)} left, " if rate else ""
         note(
-            f"{self._kind}: {progress.done:,} of {progress.total:,} rows, {rate:,.0f} rows/s, about {left:.0f} s left, "
-            f"{_remark(progress)}"
+            f"{self._kind}: {progress.done:,} of {progress.total:,} rows, {rate:,.0f} rows/s, {left}{_remark(progress)}"
         )
 
 
 def _remark(progress: BackfillProgress) -> str:
     if progress.phase is Phase.INDEX:
         return "building the (tag, _id) index"
-    if progress.phase is Phase.COUNT:
-        return "counting what is left"
     if progress.hold:
         return f"holding back: {progress.hold}"
+    if progress.phase is Phase.COUNT:
+        return "others work on it" if progress.others else "counting what is left"
+    if progress.path is None:
+        return "looking for rows"
     version = "untagged rows" if progress.version is None else f"version {progress.version}"
     where = "in the server" if progress.path is Path.SERVER else "in Python"
     aside = f", {progress.quarantined:,} put aside" if progress.quarantined else ""

@@ -17,6 +17,9 @@ def backfill_summary(result: BackfillResult) -> RenderableType:
         f": {rewritten:,} {'row' if rewritten == 1 else 'rows'} brought to version {result.target} "
         f"in {result.seconds:.1f} s{rate}",
     )
+    if result.selection is not None:
+        how = "picked at random" if result.selection.random else "named by id"
+        heading.append(f"; the run was about {result.selection.rows:,} rows {how} only", "yellow")
     numbers = Table.grid(padding=(0, 2))
     numbers.add_column()
     numbers.add_column(justify="right")

@@ -2,16 +2,22 @@
 How runs stand, as people read it.
 """
 
+import datetime
+import json
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from rich.console import Group, RenderableType
+import typer
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from docstore.backfill.run_status import RunStatus, WorkerStatus
+from docstore.backfill.selection_status import SelectionStatus
 from docstore.cli.durations import span
+from docstore.cli.options import Format
+from docstore.core.batch_size import TARGET_SECONDS
 from docstore.core.run_state import CLAIMABLE, OPEN, RunState
 
 _STYLES: Final = {
@@ -32,10 +38,21 @@ def runs_table(statuses: Sequence[RunStatus]) -> RenderableType:
     return Group(*map(_block, statuses))
 
 
+def show_runs(statuses: Sequence[RunStatus], format: Format) -> None:
+    """
+    Write how runs stand to stdout.
+    """
+    if format is Format.JSON:
+        typer.echo(json.dumps([status.model_dump(mode="json") for status in statuses]))
+    else:
+        Console(highlight=False).print(runs_table(statuses))
+
+
 def _block(status: RunStatus) -> RenderableType:
+    some = "" if status.selection is None else f", {_selected(status.selection)}"
     heading = Text.assemble(
         (status.kind, "bold"),
-        f" to version {status.target}: ",
+        f" to version {status.target}{some}: ",
         (str(status.state), _STYLES.get(status.state, "")),
         f" ({status.reason})" if status.reason else "",
     )
@@ -47,8 +64,9 @@ def _block(status: RunStatus) -> RenderableType:
 
 def _facts(status: RunStatus) -> Iterator[tuple[str, str, str]]:
     if status.hold is not None:
-        held = (status.hold.until - status.hold.since).total_seconds()
-        yield "on hold", f"{status.hold.detail} ({status.hold.reason}, for {span(held)})", "yellow"
+        held = span((status.at - status.hold.since).total_seconds())
+        yield "on hold", f"{status.hold.reason}: {status.hold.detail}", "yellow"
+        yield "", f"since {_time(status.hold.since)}, for {held} by now", "yellow"
     if status.state in CLAIMABLE and not any(not worker.note for worker in status.workers):
         yield "no worker", "docstore worker takes it up", "yellow"
     if status.total:
@@ -73,6 +91,10 @@ def _facts(status: RunStatus) -> Iterator[tuple[str, str, str]]:
         yield "last error", status.last_error, "red"
     for worker in status.workers:
         yield "worker", _worker(worker), "yellow" if worker.note or worker.waits else ""
+    if status.history:
+        last = status.history[-1]
+        why = f": {last.why}" if last.before is last.after else ""
+        yield "last change", f"{last.after} at {_time(last.at)} by {last.by}{why}", ""
 
 
 def _speed(status: RunStatus) -> Iterator[tuple[str, str, str]]:
@@ -82,11 +104,30 @@ def _speed(status: RunStatus) -> Iterator[tuple[str, str, str]]:
         yield "time left", f"about {span(status.eta_seconds)} of work", ""
     if status.running_seconds:
         yield "at work", span(status.running_seconds), ""
-    if status.rate_limit is not None:
-        yield "limit", f"{status.rate_limit:,.0f} rows/s", ""
+    untils = {change.option: f" until {_time(change.until)}" for change in status.changes}
+    if status.rate_limit is not None or "rate" in untils:
+        limit = "none" if status.rate_limit is None else f"{status.rate_limit:,.10g} rows/s"
+        yield "limit", f"{limit}{untils.get('rate', '')}", ""
+    if status.batch_seconds != TARGET_SECONDS or "batch_seconds" in untils:
+        yield "batches of", f"{status.batch_seconds:g} s{untils.get('batch_seconds', '')}", ""
+    if status.workers_max is not None:
+        yield "workers", f"at most {status.workers_max}", ""
+
+
+def _selected(selection: SelectionStatus) -> str:
+    rows = "1 row" if selection.rows == 1 else f"{selection.rows:,} rows"
+    how = "at random" if selection.random else "by id"
+    missing = f" ({selection.missing:,} ids name no row)" if selection.missing else ""
+    return f"only {rows} picked {how}{missing}"
 
 
 def _worker(worker: WorkerStatus) -> str:
     speed = "" if worker.rate is None else f", {worker.rate:,.0f} rows/s"
-    why = worker.note or (f"it waits: {worker.waits}" if worker.waits else "")
-    return f"{worker.host}:{worker.pid}{speed}" + (f": {why}" if why else "")
+    where = f"{worker.host}:{worker.pid}"
+    if worker.note:
+        return f"{where}: {worker.note}"
+    return f"{where}, {worker.rows:,} rows{speed}" + (f"; it waits: {worker.waits}" if worker.waits else "")
+
+
+def _time(moment: datetime.datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

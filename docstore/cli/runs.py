@@ -1,10 +1,8 @@
 """
-`docstore backfill status|pause|resume|cancel|wait|set`: parse, ask, render.
+`docstore backfill status|pause|resume|cancel|set`: parse, ask, render.
 """
 
-import asyncio
 import getpass
-import json
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -12,24 +10,17 @@ from enum import StrEnum
 from typing import Annotated, Final, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.live import Live
 
 from docstore import commands
 from docstore.backfill.operating import LiveOption
 from docstore.backfill.run_status import RunStatus
-from docstore.cli.complaints import complain
 from docstore.cli.durations import parse_duration
 from docstore.cli.exits import ExitCode
 from docstore.cli.options import Database, Format, FormatOption, Uri, Where
-from docstore.cli.run_table import runs_table
+from docstore.cli.run_table import show_runs
 from docstore.cli.running import opened, run, usage_fault
-from docstore.cli.signals import stopped_by_signals
-from docstore.core.run_state import ENDED, RunState
+from docstore.cli.watching import watched
 from docstore.mongo.driver import AnyDatabase
-
-#: How often --watch looks, in seconds.
-WATCH: Final = 1.0
 
 KindArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="KIND", help="The kind whose run it is.", show_default=False)
@@ -82,28 +73,10 @@ def status(
 async def _status(context: typer.Context, where: Where, kind: str | None, *, watch: bool, format: Format) -> ExitCode:
     async with opened(context, where) as database:
         if watch:
-            await _watched(database, kind, format)
+            await watched(database, kind, format)
             return ExitCode.DONE
-        _show(await commands.backfill_status(database, kind), format)
+        show_runs(await commands.backfill_status(database, kind), format)
     return ExitCode.DONE
-
-
-async def _watched(database: AnyDatabase, kind: str | None, format: Format) -> None:
-    console = Console(highlight=False)
-    with stopped_by_signals() as stop:
-        if format is Format.JSON or not console.is_terminal:
-            while not stop.is_set():
-                _show(await commands.backfill_status(database, kind), format)
-                await _until(stop, WATCH)
-            return
-        with Live(console=console, auto_refresh=False) as live:
-            while not stop.is_set():
-                live.update(runs_table(await commands.backfill_status(database, kind)), refresh=True)
-                await _until(stop, WATCH)
-
-
-async def _until(stop: asyncio.Event, seconds: float) -> None:
-    await asyncio.wait([asyncio.create_task(stop.wait())], timeout=seconds)
 
 
 def pause(
@@ -186,62 +159,14 @@ def set_option(
     )
 
 
-def wait(
-    context: typer.Context,
-    kind: KindArgument,
-    *,
-    format: FormatOption = Format.TABLE,
-    uri: Uri = None,
-    database: Database = None,
-) -> None:
-    """
-    Wait until KIND's run has ended; for deploy scripts.
-
-    [dim]Exit codes: 0 it succeeded and no row is left, 1 it failed, was cancelled, or left rows in quarantine.[/]
-    """
-    run(_wait(context, Where(uri=uri, database=database), kind, format=format))
-
-
-async def _wait(context: typer.Context, where: Where, kind: str, *, format: Format) -> ExitCode:
-    async with opened(context, where) as database:
-        with stopped_by_signals() as stop:
-            found = await commands.backfill_wait(database, kind, stop=stop)
-    _show([found], format)
-    return verdict(found)
-
-
-def verdict(status: RunStatus) -> ExitCode:
-    """
-    Say what a run that was waited for came to, and return the exit code for it.
-    """
-    if status.state is RunState.SUCCEEDED and not status.remaining:
-        return ExitCode.DONE
-    if status.state not in ENDED:
-        complain(f"interrupted: the run is {status.state}", f"docstore backfill wait {status.kind} waits on")
-    elif status.state is RunState.SUCCEEDED:
-        complain(
-            f"{status.remaining:,} rows are left, in quarantine", f"docstore quarantine list {status.kind} says why"
-        )
-    else:
-        complain(f"the run {status.state}: {status.reason}", f"docstore backfill status {status.kind}")
-    return ExitCode.FAILED
-
-
 def _ask(context: typer.Context, where: Where, format: Format, ask: _Ask) -> None:
     run(_asked(context, where, format, ask))
 
 
 async def _asked(context: typer.Context, where: Where, format: Format, ask: _Ask) -> ExitCode:
     async with opened(context, where) as database:
-        _show([await ask(database)], format)
+        show_runs([await ask(database)], format)
     return ExitCode.DONE
-
-
-def _show(statuses: list[RunStatus], format: Format) -> None:
-    if format is Format.JSON:
-        typer.echo(json.dumps([status.model_dump(mode="json") for status in statuses]))
-    else:
-        Console(highlight=False).print(runs_table(statuses))
 
 
 def _number(option: Option, value: str) -> float | None:

@@ -9,6 +9,7 @@ from bson import json_util
 from bson.binary import UuidRepresentation
 from bson.errors import BSONError
 from bson.objectid import ObjectId
+from bson.regex import Regex
 
 _OPTIONS: Final = json_util.JSONOptions(
     json_mode=json_util.JSONMode.RELAXED,
@@ -41,4 +42,25 @@ def id_from_text(text: str) -> Any:
         return text
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return text
+    return value
+
+
+def id_from_line(line: str) -> Any:
+    """
+    Return the id that a line of a file holds, as strict Extended JSON: no short forms.
+
+    Raises:
+        ValueError: It is no Extended JSON, or no value that an id can have; the text does not repeat it.
+    """
+    try:
+        value = json_util.loads(line, json_options=_OPTIONS)
+    except (ValueError, TypeError, BSONError):
+        raise ValueError("it is not Extended JSON") from None
+    fault = None
+    if isinstance(value, list | re.Pattern | Regex):
+        fault = "an array or a regular expression cannot be an _id"
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        fault = "it is a number of more than 64 bits"
+    if fault is not None:
+        raise ValueError(fault)
     return value

@@ -179,13 +179,25 @@ class Batches:
         with translated():
             return await self._batches.find_one(held, {"_id": 1}) is not None
 
-    async def totals(self, run: str, *, from_seq: int = 0, number_of_pass: int | None = None) -> RunTotals:
+    async def totals(
+        self, run: str, *, from_seq: int = 0, number_of_pass: int | None = None, but_of: str | None = None
+    ) -> RunTotals:
         """
         Return what the batches of a run did, in all or in one pass.
+
+        Rows that were put aside are met by every pass: of these the pass counts that put most of them aside.
+
+        Args:
+            run: The run.
+            from_seq: The first batch to count.
+            number_of_pass: Only batches of this pass.
+            but_of: No batches of this worker.
         """
-        match: Stored = {"_id": _of(run, from_seq)}
+        match: Stored = {"_id": keys_of(run, from_seq)}
         if number_of_pass is not None:
             match["pass"] = number_of_pass
+        if but_of is not None:
+            match["owner"] = {"$ne": but_of}
         counted = {name: {"$sum": f"$tally.{name}"} for name in Tally.__slots__}
         states = {
             state: {"$sum": {"$cond": [{"$eq": ["$state", state]}, 1, 0]}}
@@ -194,7 +206,14 @@ class Batches:
         unfinished = {"$sum": {"$cond": ["$open", 1, 0]}}
         stages: list[Stored] = [
             {"$match": match},
-            {"$group": {"_id": None, **counted, **states, "open": unfinished}},
+            {"$group": {"_id": "$pass", **counted, **states, "open": unfinished}},
+            {
+                "$group": {
+                    "_id": None,
+                    **{name: {"$sum": f"${name}"} for name in (*counted, *states, "open")},
+                    "quarantined": {"$max": "$quarantined"},
+                }
+            },
         ]
         with translated():
             cursor = await settled(self._batches.aggregate(stages))
@@ -213,7 +232,7 @@ class Batches:
         """
         with translated():
             found = await self._batches.find_one(
-                {"_id": _of(run, 0), "error": {"$exists": True}}, {"error": 1}, sort=[("_id", -1)]
+                {"_id": keys_of(run), "error": {"$exists": True}}, {"error": 1}, sort=[("_id", -1)]
             )
         return None if found is None else str(found["error"])
 
@@ -223,7 +242,7 @@ class Batches:
         """
         with translated():
             for run in runs:
-                await self._batches.delete_many({"_id": _of(run, 0)})
+                await self._batches.delete_many({"_id": keys_of(run)})
 
     async def _insert(self, batch: BatchRecord, *, source: int, leased: bool) -> bool:
         fields: Stored = {
@@ -271,8 +290,10 @@ def _added(tally: Tally, seconds: float) -> Stored:
     return {**counts, "seconds": {"$add": ["$seconds", seconds]}}
 
 
-def _of(run: str, from_seq: int) -> Stored:
-    # A range of the `_id`, whose parts are compared in their order.
+def keys_of(run: str, from_seq: int = 0) -> Stored:
+    """
+    Return what the `_id`s of a run's batches have to be: a range, because their parts are compared in their order.
+    """
     return {
         "$gte": {"run": run, "seq": from_seq, "part": MinKey()},
         "$lte": {"run": run, "seq": MaxKey(), "part": MaxKey()},

@@ -62,21 +62,23 @@ class Processes:
     folder: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, *arguments: str, package: str = PACKAGE) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, package: str = PACKAGE, terminal: int | None = None) -> subprocess.Popen[str]:
         """
-        Start a command.
+        Start a command; its output goes to pipes, or to the terminal with that file descriptor.
         """
         environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}{os.pathsep}{self.folder}",
             "DOCSTORE_URI": self.uri,
             "DOCSTORE_UPGRADERS": package,
+            "COLUMNS": "120",
         }
+        output = subprocess.PIPE if terminal is None else terminal
         process = subprocess.Popen(
             [sys.executable, "-m", "docstore.cli", *arguments],
             env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
             text=True,
         )
         self.started.append(process)

@@ -1,0 +1,37 @@
+"""
+What other processes do of a run, for the one that shows its progress.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+from docstore.backfill.progress import Meter
+from docstore.errors import StoreError
+from docstore.mongo.batches import Batches
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.runs import Runs
+
+#: How often to look, in seconds.
+LOOK: Final = 1.0
+
+
+async def tell_of_others(database: AnyDatabase, run_id: str, *, worker: str, meter: Meter) -> None:
+    """
+    Keep telling the meter what others have done of a run, until cancelled; reads only.
+
+    Args:
+        database: Where the records are.
+        run_id: The run.
+        worker: The worker whose own rows the meter counts itself.
+        meter: Told about once a second. While the database is away it is told nothing.
+    """
+    runs, batches = Runs(database), Batches(database, owner=worker, lease=0.0)
+    while True:
+        with suppress(StoreError):
+            run = await runs.get(run_id)
+            totals = await batches.totals(run_id, but_of=worker)
+            if run is not None and run.total:
+                tally = totals.tally
+                meter.others(tally.server + tally.client + tally.quarantined, total=run.total)
+        await asyncio.sleep(LOOK)

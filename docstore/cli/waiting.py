@@ -1,0 +1,80 @@
+"""
+`docstore backfill wait`: parse, wait, say how the run ended.
+"""
+
+import typer
+
+from docstore import commands
+from docstore.backfill.run_status import RunStatus
+from docstore.cli.complaints import complain, note
+from docstore.cli.exits import ExitCode
+from docstore.cli.options import Database, Format, FormatOption, Uri, Where
+from docstore.cli.run_table import show_runs
+from docstore.cli.running import opened, run
+from docstore.cli.runs import KindArgument
+from docstore.cli.signals import stopped_by_signals
+from docstore.core.run_state import CLAIMABLE, ENDED, RunState
+
+
+def wait(
+    context: typer.Context,
+    kind: KindArgument,
+    *,
+    format: FormatOption = Format.TABLE,
+    uri: Uri = None,
+    database: Database = None,
+) -> None:
+    """
+    Wait until KIND's run has ended; for deploy scripts.
+
+    [dim]Exit codes: 0 it succeeded and no row is left, 1 it failed, was cancelled, or left rows in quarantine.[/]
+    """
+    run(_wait(context, Where(uri=uri, database=database), kind, format=format))
+
+
+async def _wait(context: typer.Context, where: Where, kind: str, *, format: Format) -> ExitCode:
+    async with opened(context, where) as database:
+        with stopped_by_signals(None) as stop:
+            found = await commands.backfill_wait(database, kind, stop=stop, on_look=_Remarks())
+    show_runs([found], format)
+    return verdict(found)
+
+
+class _Remarks:
+    """
+    Says on stderr why a run that is waited for does not go on, once each time that this changes.
+    """
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, status: RunStatus) -> None:
+        remark = ""
+        if status.state in ENDED:
+            return
+        if status.state not in CLAIMABLE:
+            remark = f"{status.kind}: the run is {status.state}; docstore backfill resume {status.kind} lets it go on"
+        elif status.hold is not None:
+            remark = f"{status.kind}: on hold, {status.hold.reason}: {status.hold.detail}"
+        elif not any(not worker.note for worker in status.workers):
+            remark = f"{status.kind}: nobody works on the run; docstore worker takes it up"
+        if remark and remark != self._said:
+            note(remark)
+        self._said = remark
+
+
+def verdict(status: RunStatus) -> ExitCode:
+    """
+    Say what a run that was waited for came to, and return the exit code for it.
+    """
+    if status.state is RunState.SUCCEEDED and not status.remaining:
+        return ExitCode.DONE
+    if status.state not in ENDED:
+        complain(f"interrupted: the run is {status.state}", f"docstore backfill wait {status.kind} waits on")
+    elif status.state is RunState.SUCCEEDED:
+        rows = "1 row is" if status.remaining == 1 else f"{status.remaining:,} rows are"
+        complain(f"{rows} left, in quarantine", f"docstore quarantine list {status.kind} says why")
+    else:
+        what = "failed" if status.state is RunState.FAILED else "was cancelled"
+        complain(f"the run {what}: {status.reason}", f"docstore backfill status {status.kind} shows how far it came")
+    return ExitCode.FAILED
