@@ -215,12 +215,12 @@ async def _work_on(
     return verdict_on(result)
 
 
-for _name, _verb in (
-    ("status", runs.status),
-    ("pause", runs.pause),
-    ("resume", runs.resume),
-    ("cancel", runs.cancel),
-    ("wait", waiting.wait),
-    ("set", runs.set_option),
+for _name, _verb, _help, _example in (
+    ("status", runs.status, runs.STATUS_HELP, runs.STATUS_EXAMPLE),
+    ("wait", waiting.wait, waiting.HELP, waiting.EXAMPLE),
+    ("pause", runs.pause, runs.PAUSE_HELP, runs.WISH_EXAMPLE.format(verb="pause")),
+    ("resume", runs.resume, runs.RESUME_HELP, runs.WISH_EXAMPLE.format(verb="resume")),
+    ("cancel", runs.cancel, runs.CANCEL_HELP, runs.WISH_EXAMPLE.format(verb="cancel")),
+    ("set", runs.set_option, runs.SET_HELP, runs.SET_EXAMPLE),
 ):
-    app.command(name=_name)(_verb)
+    app.command(name=_name, help=_help, epilog=_example)(_verb)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from docstore.backfill.run_status import RunStatus, WorkerStatus
 from docstore.backfill.selection_status import SelectionStatus
+from docstore.cli.coverage_table import share
 from docstore.cli.durations import span
 from docstore.cli.options import Format
 from docstore.core.batch_size import TARGET_SECONDS
@@ -70,12 +71,11 @@ def _facts(status: RunStatus) -> Iterator[tuple[str, str, str]]:
     if status.state in CLAIMABLE and not any(not worker.note for worker in status.workers):
         yield "no worker", "docstore worker takes it up", "yellow"
     if status.total:
-        share = min(status.done / status.total, 1.0)
-        yield "rows", f"{status.done:,} of {status.total:,} ({share:.1%})", ""
+        yield "rows", f"{status.done:,} of {status.total:,} ({share(min(status.done / status.total, 1.0))})", ""
     for label, number, style in (
         ("inside the server", status.server, ""),
         ("in Python", status.client, ""),
-        ("read again", status.conflicts, ""),
+        ("conflicts", status.conflicts, ""),
         ("in quarantine", status.quarantined, "red"),
     ):
         if number:

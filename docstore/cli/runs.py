@@ -22,6 +22,49 @@ from docstore.cli.running import opened, run, usage_fault
 from docstore.cli.watching import watched
 from docstore.mongo.driver import AnyDatabase
 
+# Paragraphs are single lines, which typer wraps to the terminal.
+STATUS_HELP: Final = (
+    "Show how the last run of each kind stands: rows, speed, time left, holds, workers.\n\n"
+    "The speed is that of the batches, at most what the limit allows; the time left is reckoned with it, so it "
+    "is time at work: holds and pauses come on top. Reads only."
+)
+PAUSE_HELP: Final = (
+    "Have nobody work on KIND's run until it is resumed; batches in flight are finished.\n\n"
+    "The run is pausing until the last worker has finished its batch, and paused from then on. It keeps its "
+    "place."
+)
+RESUME_HELP: Final = (
+    "Have KIND's paused or failed run go on where it stopped.\n\n"
+    "The batches of a failed run are tried again, after whatever made it fail was mended."
+)
+CANCEL_HELP: Final = (
+    "End KIND's run for good. Rows that were rewritten stay so.\n\n"
+    "A new run finds the rows that are left by itself, so nothing is lost; only the numbers begin anew."
+)
+SET_HELP: Final = (
+    "Change a limit of KIND's open run. Workers keep to it within about a second.\n\n"
+    "rate: rows per second of all workers together, or none. batch-seconds: how long a batch should take."
+)
+STATUS_EXAMPLE: Final = (
+    "[bold]Examples[/]\n\n"
+    "  docstore backfill status\n\n"
+    "  docstore backfill status city --watch\n\n"
+    "  docstore backfill status city --format json | jq '.\\[0].remaining'\n\n"
+    "[dim]Exit codes: 0 shown, also where nothing was ever asked for.[/]"
+)
+WISH_EXAMPLE: Final = (
+    "[bold]Example[/]\n\n  docstore backfill {verb} city\n\n"
+    "[dim]Exit codes: 0 asked for, or the case already, 2 KIND has no run, 3 the run is in a state from which that "
+    "cannot follow.[/]"
+)
+SET_EXAMPLE: Final = (
+    "[bold]Examples[/]\n\n"
+    "  docstore backfill set city rate 500 --for 10m\n\n"
+    "  docstore backfill set city rate none\n\n"
+    "  docstore backfill set city batch-seconds 0.2\n\n"
+    "[dim]Exit codes: 0 set, 2 KIND has no open run.[/]"
+)
+
 KindArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="KIND", help="The kind whose run it is.", show_default=False)
 ]
@@ -65,7 +108,7 @@ def status(
     database: Database = None,
 ) -> None:
     """
-    Show how the last run of each kind stands: rows, speed, time left, holds, workers.
+    See `STATUS_HELP`.
     """
     run(_status(context, Where(uri=uri, database=database), kind, watch=watch, format=format))
 
@@ -88,7 +131,7 @@ def pause(
     database: Database = None,
 ) -> None:
     """
-    Have nobody work on KIND's run until it is resumed; batches in flight are finished.
+    See `PAUSE_HELP`.
     """
     _ask(
         context, Where(uri=uri, database=database), format, lambda db: commands.backfill_pause(db, kind, by=operator())
@@ -104,7 +147,7 @@ def resume(
     database: Database = None,
 ) -> None:
     """
-    Have KIND's paused or failed run go on where it stopped.
+    See `RESUME_HELP`.
     """
     _ask(
         context, Where(uri=uri, database=database), format, lambda db: commands.backfill_resume(db, kind, by=operator())
@@ -120,7 +163,7 @@ def cancel(
     database: Database = None,
 ) -> None:
     """
-    End KIND's run for good. Rows that were rewritten stay so.
+    See `CANCEL_HELP`.
     """
     _ask(
         context, Where(uri=uri, database=database), format, lambda db: commands.backfill_cancel(db, kind, by=operator())
@@ -147,7 +190,7 @@ def set_option(
     database: Database = None,
 ) -> None:
     """
-    Change a limit of KIND's open run. Workers keep to it within about a second.
+    See `SET_HELP`.
     """
     number = _number(option, value)
     seconds = None if duration is None else parse_duration(duration)

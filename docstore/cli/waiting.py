@@ -2,6 +2,8 @@
 `docstore backfill wait`: parse, wait, say how the run ended.
 """
 
+from typing import Final
+
 import typer
 
 from docstore import commands
@@ -15,6 +17,18 @@ from docstore.cli.runs import KindArgument
 from docstore.cli.signals import stopped_by_signals
 from docstore.core.run_state import CLAIMABLE, ENDED, RunState
 
+# Paragraphs are single lines, which typer wraps to the terminal.
+HELP: Final = (
+    "Wait until KIND's run has ended; for deploy scripts.\n\n"
+    "Says on stderr what the run waits for, if it does not go on: that it is paused, on hold, or that nobody "
+    "works on it. Ctrl-C ends the waiting, and the run goes on."
+)
+EXAMPLE: Final = (
+    "[bold]Example[/]\n\n  docstore backfill start city && docstore backfill wait city && ./deploy\n\n"
+    "[dim]Exit codes: 0 it succeeded and no row is left, 1 it failed, was cancelled or left rows in quarantine, or the "
+    "waiting was interrupted, 2 KIND has no run.[/]"
+)
+
 
 def wait(
     context: typer.Context,
@@ -25,9 +39,7 @@ def wait(
     database: Database = None,
 ) -> None:
     """
-    Wait until KIND's run has ended; for deploy scripts.
-
-    [dim]Exit codes: 0 it succeeded and no row is left, 1 it failed, was cancelled, or left rows in quarantine.[/]
+    See `HELP`.
     """
     run(_wait(context, Where(uri=uri, database=database), kind, format=format))
 

@@ -40,11 +40,13 @@ class IllegalTransitionError(DocstoreError):
 
 
 class RunNotFoundError(DocstoreError):
-    """A kind has no backfill run that the call could be about."""
+    """A kind has no backfill run that the call could be about; `open_only` says that its last one has ended."""
 
-    def __init__(self, *, kind: str) -> None:
+    def __init__(self, *, kind: str, open_only: bool = False) -> None:
         self.kind = kind
-        super().__init__(f"{kind} has no backfill run", advice=f"docstore backfill start {kind}")
+        self.open_only = open_only
+        which = "open backfill run" if open_only else "backfill run"
+        super().__init__(f"{kind} has no {which}", advice=f"docstore backfill start {kind}")
 
 
 class EmbeddedServerError(DocstoreError):

@@ -1,0 +1,44 @@
+"""
+`docstore backfill set`, as it is typed.
+"""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rate", "fast"),
+        ("rate", "0"),
+        ("rate", "inf"),
+        ("batch-seconds", "none"),
+        ("speed", "1"),
+        ("rate", "5", "--for", "soon"),
+        ("rate", "5", "--for", "0s"),
+    ],
+)
+def test_what_is_no_limit_is_a_usage_fault(command_line: Any, arguments: tuple[str, ...]) -> None:
+    done = command_line.run("backfill", "set", "place", *arguments)
+
+    assert done.code == 2
+    assert [line.partition(":")[0] for line in done.errors.splitlines()] == ["error", "hint"]
+
+
+def test_a_kind_without_an_open_run_is_told(command_line: Any) -> None:
+    done = command_line.run("backfill", "set", "place", "rate", "5")
+
+    assert done.code == 2
+    assert "place has no open backfill run" in done.errors
+
+
+def test_pausing_what_has_ended_is_refused(command_line: Any) -> None:
+    command_line.database.places.insert_one({"_id": 1, "schema_version": 2, "name": "Oslo"})
+    command_line.run("backfill", "start", "place", "--wait")
+
+    done = command_line.run("backfill", "pause", "place")
+
+    assert done.code == 3
+    assert "error: a run that is succeeded cannot become" in done.errors
+    assert "hint: docstore backfill status" in done.errors
