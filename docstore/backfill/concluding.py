@@ -11,6 +11,7 @@ from docstore.backfill.looking import count_aside, counted, old_versions, put_un
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Phase
 from docstore.core.coverage import Coverage, rows_below
+from docstore.core.direction import Direction
 from docstore.core.id_range import BEGINNING
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded
@@ -20,6 +21,7 @@ from docstore.errors import DocumentError, NewerVersionError
 from docstore.mongo.batches import Batches
 from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.runs import Runs
+from docstore.mongo.tag_filters import short_of
 
 #: How many passes after the first one may end with rows left before the run waits for their writers to go.
 FINAL_PASSES: Final = 3
@@ -62,7 +64,10 @@ class Conclusion:
         Count, and say in the run's record what follows.
         """
         self._context.meter.set(phase=Phase.COUNT)
-        left = await self._count()
+        begun = await self._runs.get(run_id)
+        if begun is None:
+            return
+        left = await self._count(begun)
         run = await self._runs.get(run_id)
         if run is None or run.state not in OPEN or run.number_of_pass != number_of_pass:
             return
@@ -94,16 +99,18 @@ class Conclusion:
             unfinished=unfinished,
         )
 
-    async def _count(self) -> _Left:
+    async def _count(self, run: RunRecord) -> _Left:
         context = self._context
         kind, database = context.kind, context.database
         quarantine = Quarantine(database, kind.name)
         await patiently(lambda: quarantine.settle(kind.collection, kind.version_field))
         selection = context.selection
-        coverage = await counted(database, kind, context.now, selection=selection)
+        # What has been done is not looked at again, so that a count costs as much as there is left.
+        only = None if run.odd_tags else short_of(Direction.UP, context.target)
+        coverage = await counted(database, kind, context.now, selection=selection, only=only)
         if coverage.unreadable:
             await put_unreadable_aside(database, kind, context.aside, selection=selection)
-            coverage = await counted(database, kind, context.now, selection=selection)
+            coverage = await counted(database, kind, context.now, selection=selection, only=only)
         rows = rows_below(kind, coverage, context.target)
         if kind.detect is not None and coverage.untagged:
             # The count cannot tell where rows without a tag stand.

@@ -70,6 +70,7 @@ async def begin(
         "total": rows,
         "remaining": rows,
         "unfinished_passes": 0,
+        "odd_tags": bool(coverage.unreadable),
         "failures_from": run.cursor.seq + 1,
     }
     moved = await runs.move(run.id, RunState.ENQUEUED, RunState.RUNNING, by=by, changes=changes)

@@ -3,7 +3,7 @@ Looking at the rows of a kind: how many are where, and which of them a backfill 
 """
 
 import datetime
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -27,13 +27,21 @@ async def counted(
     now: Callable[[], datetime.datetime],
     *,
     selection: Selection | None = None,
+    only: Mapping[str, Any] | None = None,
 ) -> Coverage:
     """
     Return where the rows of a kind (of the selection, if there is one) stand, waiting for a database that is away.
+
+    With a condition on the tag (*only*) rows that do not meet it may be left out.
     """
     counts = await patiently(
         lambda: count_rows(
-            database, kind=kind.name, collection=kind.collection, field=kind.version_field, selection=selection
+            database,
+            kind=kind.name,
+            collection=kind.collection,
+            field=kind.version_field,
+            selection=selection,
+            only=only,
         )
     )
     return coverage_of(kind, counts.tags, quarantined=counts.quarantined, counted_at=now(), exact=counts.one_moment)

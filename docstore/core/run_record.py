@@ -125,6 +125,8 @@ class RunRecord:
     unfinished_passes: int
     #: From which batch on failures are counted.
     failures_from: int
+    #: Whether rows had a tag that is no version when the run began; only a count of all rows finds every such row.
+    odd_tags: bool
     #: Whether a worker of the run built the (tag, `_id`) index.
     index_built: bool
     #: The server's time when the record was read.
@@ -181,6 +183,7 @@ class RunRecord:
             running_seconds=stored["running_seconds"],
             unfinished_passes=stored["unfinished_passes"],
             failures_from=stored["failures_from"],
+            odd_tags=stored["odd_tags"],
             index_built=stored["index_built"],
             now=now,
         )
@@ -223,6 +226,7 @@ def new_run(
         "running_seconds": 0.0,
         "beat": None,
         "unfinished_passes": 0,
+        "odd_tags": False,
         "index_built": False,
         "failures_from": 0,
     }

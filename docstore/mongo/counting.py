@@ -1,7 +1,7 @@
 """Counting rows by tag, exactly."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,7 +23,7 @@ from docstore.mongo.driver import (
 from docstore.mongo.failures import translated
 from docstore.mongo.quarantine import Quarantine, count_quarantined
 from docstore.mongo.selections import Selection
-from docstore.mongo.tag_index import find_tag_index
+from docstore.mongo.tag_index import find_tag_index, holds_arrays
 
 #: The server's "that moment cannot be read (any more)", just after an index was built for example. The next one can.
 _MOMENT_GONE: Final = frozenset({239, 246})
@@ -40,7 +40,13 @@ class RowCounts:
 
 
 async def count_rows(
-    database: AnyDatabase, *, kind: str, collection: str, field: str, selection: Selection | None = None
+    database: AnyDatabase,
+    *,
+    kind: str,
+    collection: str,
+    field: str,
+    selection: Selection | None = None,
+    only: Mapping[str, Any] | None = None,
 ) -> RowCounts:
     """
     Count the rows of a collection by the type and value of their tag, and the kind's rows in quarantine.
@@ -52,7 +58,9 @@ async def count_rows(
     Reads the (tag, `_id`) index and no row, where there is such an index; else every row. One pass over all tags
     instead of a count for each value, because no equality match tells 1 from `Decimal128("1")` or `[1]`.
 
-    With a *selection* only its rows are counted, a part at a time, so not all at one moment.
+    With a *selection* only its rows are counted, a part at a time, so not all at one moment. With a condition on the
+    tag (*only*) at least the rows that meet it are, and the index is read where they stand; where it cannot be relied
+    on, because a tag is an array, all are.
     """
 
     async def count_aside(session: AnySession | None) -> int:
@@ -65,17 +73,19 @@ async def count_rows(
             tags = await _tags_of_mock(database, collection, field)
             return RowCounts(tags, await count_aside(None), one_moment=False)
         hint = await find_tag_index(database, collection, field)
+        if hint is None or (only is not None and await holds_arrays(database, collection, hint)):
+            only = None
         for _ in range(_MOMENTS):
             try:
                 async with snapshot_session(database) as session:
-                    tags = await _tags(database, collection, field, hint, session)
+                    tags = await _tags(database, collection, field, hint, session, only=only)
                     return RowCounts(tags, await count_aside(session), one_moment=True)
             except ConfigurationError:
                 break
             except OperationFailure as error:
                 if error.code not in _MOMENT_GONE:
                     break
-        tags = await _tags(database, collection, field, hint, None)
+        tags = await _tags(database, collection, field, hint, None, only=only)
         return RowCounts(tags, await count_aside(None), one_moment=False)
 
 
@@ -106,6 +116,7 @@ async def _tags(
     session: AnySession | None,
     *,
     ids: Sequence[Any] | None = None,
+    only: Mapping[str, Any] | None = None,
 ) -> tuple[TagCount, ...]:
     rows = open_collection(database, collection, majority=session is None)
     type_of = {"$type": f"${field}"}
@@ -115,6 +126,8 @@ async def _tags(
     if ids is not None:
         grouped.insert(0, {"$match": {"_id": {"$in": list(ids)}}})
     options: dict[str, Any] = {"collation": {"locale": "simple"}}
+    if only is not None:
+        grouped.insert(0, {"$match": {field: only}})
     if hint is not None:
         options["hint"] = hint
     cursor = await settled(rows.aggregate(grouped, session=session, **options))

@@ -44,6 +44,22 @@ async def _finished_indexes(database: AnyDatabase, collection: str) -> list[Mapp
     return [index for index in answer["cursor"]["firstBatch"] if "buildUUID" not in index]
 
 
+async def holds_arrays(database: AnyDatabase, collection: str, index: str) -> bool:
+    """
+    Tell whether any tag in the index is or was an array; then neither its ranges nor its keys tell what a tag is.
+    """
+    question = {"find": collection, "hint": index, "limit": 1}
+    with translated():
+        answer = await database.command({"explain": question, "verbosity": "queryPlanner"})
+    return _says_multikey(answer)
+
+
+def _says_multikey(plan: Any) -> bool:
+    if isinstance(plan, Mapping):
+        return plan.get("isMultiKey") is True or any(map(_says_multikey, plan.values()))
+    return isinstance(plan, list) and any(map(_says_multikey, plan))
+
+
 async def build_tag_index(database: AnyDatabase, collection: str, field: str) -> str:
     """
     Build the index on (*field*, `_id`) and return its name; idempotent.

@@ -8,19 +8,24 @@ from typing import Any
 
 from bson.code import Code
 from bson.dbref import DBRef
+from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore.commands import coverage, utc_now
 from docstore.core.bson_values import encode
-from docstore.core.coverage import coverage_of
+from docstore.core.coverage import Coverage, coverage_of
+from docstore.core.direction import Direction
+from docstore.core.run_scope import RunScope
 from docstore.core.version import tag_version
 from docstore.mongo.counting import count_rows
+from docstore.mongo.tag_filters import short_of
 from docstore.mongo.tag_index import build_tag_index, find_tag_index
 from tests.kinds import place_kind, stored
 from tests.strategies import values
@@ -62,6 +67,67 @@ async def test_counts_are_those_of_python_for_tags_of_every_type(
     assert {count.version: count.rows for count in report.versions} == {
         version: readable.count(version) for version in readable if version is not None
     }
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    found=st.lists(tags, max_size=12),
+    direction=st.sampled_from([Direction.UP, Direction.DOWN, Direction.ADOPT]),
+    target=st.integers(1, 3),
+)
+async def test_a_count_of_what_is_left_misses_no_row_that_a_run_is_about(
+    database: AsyncDatabase[dict[str, Any]], *, found: list[Any], direction: Direction, target: int
+) -> None:
+    name = f"rows_{uuid.uuid4().hex}"
+    await build_tag_index(database, name, TAG)
+    rows = [{"_id": place} if tag is MISSING else {"_id": place, TAG: tag} for place, tag in enumerate(found)]
+    if rows:
+        await database[name].insert_many([RawBSONDocument(encode(row)) for row in rows])
+    scope = RunScope(place_kind(), target, direction)
+
+    async def counted(only: Any) -> Coverage:
+        counts = await count_rows(database, kind="place", collection=name, field=TAG, only=only)
+        return coverage_of(scope.kind, counts.tags, quarantined=0, counted_at=utc_now(), exact=counts.one_moment)
+
+    everything, left = await counted(None), await counted(short_of(direction, target))
+    await database.drop_collection(name)
+
+    sources = scope.sources(everything)
+    assert scope.sources(left) == sources
+    assert [each for each in left.versions if each.version in sources] == [
+        each for each in everything.versions if each.version in sources
+    ]
+    assert left.untagged == everything.untagged
+    if direction is not Direction.ADOPT:
+        odd = [tag for tag in found if tag is not MISSING and tag_version(tag) is None and is_no_number(tag)]
+        assert left.unreadable >= len(odd)
+
+
+def is_no_number(tag: Any) -> bool:
+    # Numbers stand in the index among the versions, so those beyond the target are left out whatever they are.
+    return tag is not None and (isinstance(tag, bool) or not isinstance(tag, int | float | Decimal128))
+
+
+async def test_what_is_done_is_not_looked_at_again_when_it_is_counted_what_is_left(
+    database: AsyncDatabase[dict[str, Any]], client: AsyncMongoClient[dict[str, Any]]
+) -> None:
+    await build_tag_index(database, "places", TAG)
+    await database["places"].insert_many([stored(3, number) for number in range(1000)])
+    await database["places"].insert_many([stored(1, -1 - number) for number in range(5)])
+
+    async def keys() -> int:
+        status = await client.admin.command("serverStatus")
+        return int(status["metrics"]["queryExecutor"]["scanned"])
+
+    async def cost(only: Any) -> tuple[int, int]:
+        before = await keys()
+        counts = await count_rows(database, kind="place", collection="places", field=TAG, only=only)
+        return await keys() - before, sum(count.rows for count in counts.tags)
+
+    assert await cost(short_of(Direction.UP, 3)) < (50, 6)
+    await database["places"].insert_one({"_id": "odd", TAG: [3]})
+    # An array says in the index that it is 3.
+    assert await cost(short_of(Direction.UP, 3)) > (1000, 1005)
 
 
 async def test_an_undefined_tag_counts_as_untagged(database: AsyncDatabase[dict[str, Any]]) -> None:
