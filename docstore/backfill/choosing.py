@@ -56,6 +56,21 @@ class RandomRows:
         return f"{self.number} at random"
 
 
+def chosen_by(ids: Sequence[Any] | None, sample: int | None) -> ChosenIds | RandomRows | None:
+    """
+    Return what describes the rows of a run: these ids, so many at random, or all of them.
+
+    Raises:
+        ValueError: Both were asked for.
+    """
+    if ids is not None and sample is not None:
+        msg = "a run is about rows with certain ids, or about rows picked at random, not both"
+        raise ValueError(msg)
+    if ids is not None:
+        return ChosenIds(ids)
+    return None if sample is None else RandomRows(sample)
+
+
 async def select(
     database: AnyDatabase,
     kind: Kind[Any],

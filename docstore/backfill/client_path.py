@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from docstore.backfill.context import RunContext
+from docstore.backfill.directing import in_python
 from docstore.backfill.patience import cancelled, patiently
-from docstore.backfill.upgrading import Upgraded, Upgrader
+from docstore.backfill.upgrading import Upgraded
 from docstore.core.id_range import BEGINNING
 from docstore.errors import DocstoreError
 from docstore.mongo.batch_writing import Rewrite
@@ -35,7 +36,7 @@ class ClientPath:
         self._context = context
         self._rows = rows
         self._writer = context.writer()
-        self._upgrader = Upgrader(context.kind, context.target, self._writer, context.validation)
+        self._upgrader = in_python(context.direction, context.kind, context.target, self._writer, context.validation)
         #: Rows that were still being changed by others after every try.
         self.contested = 0
         #: Rows that turned out to stand at the target or above.

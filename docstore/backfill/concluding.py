@@ -7,17 +7,17 @@ from typing import Any, Final
 
 from docstore.backfill.client_path import PAGE_SIZE
 from docstore.backfill.context import RunContext
-from docstore.backfill.looking import count_aside, counted, old_versions, put_unreadable_aside, where_they_stand
+from docstore.backfill.looking import count_aside, counted, put_unreadable_aside
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Phase
-from docstore.core.coverage import Coverage, rows_below
+from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
 from docstore.core.id_range import BEGINNING
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import OPEN, RunState
-from docstore.errors import DocumentError, NewerVersionError
+from docstore.errors import BackfillRefusedError, DocumentError, NewerVersionError
 from docstore.mongo.batches import Batches
 from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.runs import Runs
@@ -27,14 +27,26 @@ from docstore.mongo.tag_filters import short_of
 FINAL_PASSES: Final = 3
 #: How long it waits then, in seconds.
 WRITERS_HOLD: Final = 60.0
-#: The reason of that hold.
+#: The reasons of that hold, on the way up and on the way down.
 OLD_WRITERS: Final = "old_writers"
+NEW_WRITERS: Final = "new_writers"
+_WRITERS: Final = {Direction.UP: OLD_WRITERS, Direction.DOWN: NEW_WRITERS, Direction.ADOPT: OLD_WRITERS}
+#: Holds of these reasons end when somebody says that the writers are gone, by asking for the run again.
+WAITS_FOR_WRITERS: Final = frozenset(_WRITERS.values())
+
+
+_STAND: Final = {
+    Direction.UP: "stand below version {}",
+    Direction.DOWN: "stand above version {}",
+    Direction.ADOPT: "have no tag",
+}
+_SUCH: Final = {Direction.UP: "old", Direction.DOWN: "newer", Direction.ADOPT: "untagged"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Left:
     """
-    What an exact count found below the target.
+    What an exact count found of the rows that the run is about.
     """
 
     coverage: Coverage
@@ -72,8 +84,14 @@ class Conclusion:
         if run is None or run.state not in OPEN or run.number_of_pass != number_of_pass:
             return
         if not left.unexplained:
-            changes = {"remaining": left.rows, "cursor": run.cursor.stored()}
-            await self._runs.move(run.id, run.state, RunState.SUCCEEDED, by=self._by, changes=changes)
+            scope = self._context.scope
+            changes = {
+                "remaining": left.rows,
+                "newer": scope.newer(left.coverage),
+                "cursor": run.cursor.stored(),
+            }
+            why = scope.about_newer(left.coverage)
+            await self._runs.move(run.id, run.state, RunState.SUCCEEDED, by=self._by, why=why, changes=changes)
             return
         made = await self._batches.totals(run.id, number_of_pass=number_of_pass)
         if made.failed and not made.tally.server + made.tally.client:
@@ -81,20 +99,26 @@ class Conclusion:
             why = f"every batch of a pass failed, the last one with: {error}"
             await self._runs.move(run.id, run.state, RunState.FAILED, by=self._by, why=why)
             return
+        try:
+            self._context.scope.refuse_one_way(left.coverage)
+        except BackfillRefusedError as error:
+            await self._runs.move(run.id, run.state, RunState.FAILED, by=self._by, why=error.reason)
+            return
         await self._go_on(run, left)
 
     async def _go_on(self, run: RunRecord, left: _Left) -> None:
-        unfinished = run.unfinished_passes + 1
+        unfinished, scope = run.unfinished_passes + 1, self._context.scope
         if unfinished > FINAL_PASSES:
             detail = (
-                f"{left.unexplained:,} rows still stand below version {run.target} after pass {run.number_of_pass} "
-                f"({where_they_stand(left.coverage, run.target)}): a process that writes old rows is still running"
+                f"{left.unexplained:,} rows still {_STAND[run.direction].format(run.target)} after pass "
+                f"{run.number_of_pass} ({scope.whereabouts(left.coverage)}): "
+                f"a process that writes {_SUCH[run.direction]} rows is still running"
             )
-            await self._runs.hold(run.id, OLD_WRITERS, detail, seconds=WRITERS_HOLD)
+            await self._runs.hold(run.id, _WRITERS[run.direction], detail, seconds=WRITERS_HOLD)
         await self._runs.begin_pass(
             run,
             run.number_of_pass + 1,
-            old_versions(left.coverage, run.target),
+            scope.sources(left.coverage),
             remaining=left.rows,
             unfinished=unfinished,
         )
@@ -106,22 +130,22 @@ class Conclusion:
         await patiently(lambda: quarantine.settle(kind.collection, kind.version_field))
         selection = context.selection
         # What has been done is not looked at again, so that a count costs as much as there is left.
-        only = None if run.odd_tags else short_of(Direction.UP, context.target)
+        only = None if run.odd_tags else short_of(context.scope.direction, context.scope.target)
         coverage = await counted(database, kind, context.now, selection=selection, only=only)
-        if coverage.unreadable:
+        if context.scope.unreadable(coverage):
             await put_unreadable_aside(database, kind, context.aside, selection=selection)
             coverage = await counted(database, kind, context.now, selection=selection, only=only)
-        rows = rows_below(kind, coverage, context.target)
+        rows = context.scope.rows(coverage)
         if kind.detect is not None and coverage.untagged:
             # The count cannot tell where rows without a tag stand.
-            rows -= await self._untagged_above()
+            rows -= await self._untagged_elsewhere()
         rows = max(rows, 0)
-        # The first is of the same moment as the count, the second leaves out what failed above the target.
-        failed = await patiently(lambda: count_aside(database, kind, context.target, selection=selection))
+        # The first is of the same moment as the count, the second leaves out what failed on another way.
+        failed = await patiently(lambda: count_aside(database, context.scope, selection=selection))
         aside = min(coverage.quarantined, failed)
         return _Left(coverage=coverage, rows=rows, aside=min(aside, rows))
 
-    async def _untagged_above(self) -> int:
+    async def _untagged_elsewhere(self) -> int:
         """
         Return how many rows without a tag need nothing, as `detect` sees it; reads them all.
         """
@@ -129,15 +153,16 @@ class Conclusion:
         after: Any = BEGINNING
         number = 0
         while (page := await patiently(lambda: rows.read(after, size=PAGE_SIZE))).rows:  # noqa: B023 - awaited here
-            number += sum(_stands_above(context.kind, raw, context.target) for raw in page.rows)
+            number += sum(_needs_nothing(context.kind, raw, context.target, context.direction) for raw in page.rows)
             after = page.last
         return number
 
 
-def _stands_above(kind: Kind[Any], raw: bytes, target: int) -> bool:
+def _needs_nothing(kind: Kind[Any], raw: bytes, target: int, direction: Direction) -> bool:
     try:
-        return kind.version(decoded(raw, kind)) > target
+        version = kind.version(decoded(raw, kind))
     except NewerVersionError:
         return True
     except DocumentError:
         return False
+    return version <= target if direction is Direction.DOWN else version > target

@@ -3,13 +3,16 @@
 import asyncio
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from docstore.backfill.progress import Meter
 from docstore.backfill.putting_aside import PuttingAside
 from docstore.backfill.validation import Validation
+from docstore.core.chain import CompiledChain
+from docstore.core.direction import Direction
 from docstore.core.kind import Kind
+from docstore.core.run_scope import RunScope
 from docstore.mongo.batch_writing import BatchWriter
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.old_rows import OldRows
@@ -41,6 +44,16 @@ class RunContext:
     validation: Validation
     #: The rows that the run is limited to; None stands for every row.
     selection: Selection | None = None
+    direction: Direction = Direction.UP
+    #: The ways to the target that were compiled already, by where they begin.
+    ways: dict[int | None, CompiledChain | None] = field(default_factory=dict)
+
+    @property
+    def scope(self) -> RunScope:
+        """
+        Which rows the run is about.
+        """
+        return RunScope(self.kind, self.target, self.direction)
 
     @property
     def results(self) -> ServerResults:
@@ -60,6 +73,7 @@ class RunContext:
         return PuttingAside(
             Quarantine(self.database, self.kind.name),
             target=self.target,
+            direction=self.direction,
             with_text=self.with_text,
             run=self.begun,
             now=self.now,

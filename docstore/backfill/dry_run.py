@@ -8,20 +8,26 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from docstore.backfill.directing import brought, on_server
 from docstore.backfill.dry_run_result import Change, DryRunResult, Example, Failure, PathDifference
-from docstore.backfill.looking import old_versions
 from docstore.backfill.patience import patiently
 from docstore.backfill.poison import record_of
-from docstore.backfill.verifying import brought
 from docstore.core.bson_values import RawDocument, encode, identical
 from docstore.core.chain import CompiledChain
 from docstore.core.coverage import Coverage, VersionCount
 from docstore.core.differences import differing_paths
+from docstore.core.direction import Direction
 from docstore.core.id_range import IdRange
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded, id_of, refused
-from docstore.core.version import tag_version
-from docstore.errors import DocumentError, NotCompilableError, NotInvertibleError, StoreRejectedError
+from docstore.core.run_scope import RunScope
+from docstore.errors import (
+    DocumentError,
+    NewerVersionError,
+    NotCompilableError,
+    NotInvertibleError,
+    StoreRejectedError,
+)
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.reading import RowSource
 from docstore.mongo.server_results import ServerResults
@@ -61,16 +67,25 @@ class DryRun:
         database: Where the rows are.
         kind: Whose rows.
         target: The version to bring them to.
+        direction: From where.
         sample: How many random rows to look at besides.
         validates: Whether rows at latest have to fit the model.
     """
 
     def __init__(
-        self, database: AnyDatabase, kind: Kind[Any], *, target: int, sample: int = 0, validates: bool = True
+        self,
+        database: AnyDatabase,
+        kind: Kind[Any],
+        *,
+        target: int,
+        direction: Direction,
+        sample: int = 0,
+        validates: bool = True,
     ) -> None:
         self._database = database
         self._kind = kind
         self._target = target
+        self._direction = direction
         self._sample = sample
         self._validates = validates and target == kind.latest
         self._seen = _Seen()
@@ -85,7 +100,7 @@ class DryRun:
         Raises:
             StoreUnavailableError, StoreRejectedError: The database.
         """
-        sources = old_versions(coverage, self._target)
+        sources = RunScope(self._kind, self._target, self._direction).sources(coverage)
         for source in sources:
             self._look_at(await self._batch(source))
         picked = await self._random()
@@ -118,7 +133,7 @@ class DryRun:
             seen.failures.append(self._failure(error, id_of(raw), None))
             return
         source = stored.get(kind.version_field)
-        if _is_above(source, self._target):
+        if self._is_elsewhere(stored):
             seen.untouched += 1
             return
         after = brought(kind, stored, self._target)
@@ -134,6 +149,19 @@ class DryRun:
             seen.examples.setdefault(source, []).append(Example(id=stored["_id"], before=stored, after=after))
             del seen.examples[source][_EXAMPLES:]
 
+    def _is_elsewhere(self, row: RawDocument) -> bool:
+        """
+        Tell whether the run is not about a row, because it stands on the other side of the target, or above latest.
+        """
+        kind = self._kind
+        try:
+            version = kind.version(row)
+        except NewerVersionError:
+            return True
+        except DocumentError:
+            return False
+        return version < self._target if self._direction is Direction.DOWN else version > self._target
+
     def _checked(self, row: RawDocument, version: Any) -> RawDocument | DocumentError:
         kind = self._kind
         plain = {name: value for name, value in row.items() if name != kind.version_field}
@@ -146,7 +174,9 @@ class DryRun:
 
     def _failure(self, error: DocumentError, row_id: Any, version: Any) -> Failure:
         known = version if isinstance(version, int) else None
-        record = record_of(error, id=row_id, target=self._target, version=known, with_text=False)
+        record = record_of(
+            error, id=row_id, target=self._target, direction=self._direction, version=known, with_text=False
+        )
         return Failure(
             id=row_id,
             version=record.version,
@@ -174,7 +204,7 @@ class DryRun:
         if start < self._kind.floor:
             return None
         try:
-            return self._kind.compile(source, to=self._target)
+            return on_server(self._direction, self._kind, source, self._target)
         except (NotCompilableError, NotInvertibleError):
             return None
 
@@ -210,6 +240,7 @@ class DryRun:
         return DryRunResult(
             kind=self._kind.name,
             target=self._target,
+            direction=self._direction,
             versions=tuple(counts),
             untagged=untagged,
             looked_at=len(seen.rows),
@@ -223,11 +254,6 @@ class DryRun:
             differences=tuple(seen.differences[:_TOLD]),
             examples=tuple(_mixed(list(seen.examples.values()))[:_EXAMPLES]),
         )
-
-
-def _is_above(tag: Any, target: int) -> bool:
-    version = tag_version(tag)
-    return version is not None and version > target
 
 
 def _changes(before: RawDocument, after: RawDocument) -> Iterable[tuple[str, _What]]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, field_serializer
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.coverage import VersionCount
+from docstore.core.direction import Direction
 from docstore.core.extended_json import to_text
 
 
@@ -71,7 +72,9 @@ class DryRunResult(_Part):
 
     kind: str
     target: int
-    #: All rows that do not stand at the target, counted exactly.
+    #: Whether rows would go up or down to it.
+    direction: Direction
+    #: All rows on that side of the target, counted exactly.
     versions: tuple[VersionCount, ...]
     untagged: int
     #: Rows that were tried, and what would become of them.

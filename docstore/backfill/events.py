@@ -12,11 +12,11 @@ import structlog
 _log: Final = structlog.get_logger("docstore.backfill")
 
 
-def backfill_started(*, kind: str, target: int, rows: int) -> None:
+def backfill_started(*, kind: str, target: int, direction: str, rows: int) -> None:
     """
     A run begins, with so many rows that are not at the target.
     """
-    _log.info("backfill_started", kind=kind, target=target, rows=rows)
+    _log.info("backfill_started", kind=kind, target=target, direction=direction, rows=rows)
 
 
 def building_index(*, kind: str, collection: str) -> None:

@@ -8,17 +8,19 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from docstore.backfill import events
-from docstore.backfill.concluding import OLD_WRITERS
+from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.joining import selection_of
 from docstore.backfill.looking import counted
-from docstore.backfill.patience import patiently
+from docstore.backfill.others import tell_of_others
+from docstore.backfill.patience import cancelled, patiently
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
 from docstore.backfill.run_work import BEAT, RunWork, Who
+from docstore.backfill.selection_status import SelectionStatus
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.worker import LEASE
-from docstore.core.coverage import rows_below
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
+from docstore.core.run_scope import RunScope
 from docstore.core.run_state import CLAIMABLE, ENDED, RunState
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.runs import Runs
@@ -63,25 +65,23 @@ async def work_until_ended(
         wait_for_writers=False,
         throttling=throttling,
     )
-    after: RunRecord | None = run
-    while after is not None and after.state not in ENDED and not stop.is_set():
-        after = await work.work(run.id)
-        if after is None or after.state not in CLAIMABLE or stop.is_set():
-            break
-        if after.held is not None and after.held.reason == OLD_WRITERS:
-            break
-        # Others work on it, and there is no place for one more.
-        await asyncio.sleep(BEAT)
+    watching = asyncio.create_task(tell_of_others(database, run.id, worker=who.id, meter=meter))
+    try:
+        await _work(work, run, stop)
+    finally:
+        await cancelled(watching)
     after = await patiently(lambda: Runs(database).get(run.id)) or run
     succeeded = after.state is RunState.SUCCEEDED
     if succeeded and after.remaining is not None:
-        remaining = after.remaining
+        remaining, newer = after.remaining, after.newer
     else:
         coverage = await counted(database, kind, now, selection=selection_of(database, run))
-        remaining = rows_below(kind, coverage, run.target)
+        scope = RunScope(kind, run.target, run.direction)
+        remaining, newer = scope.rows(coverage), scope.newer(coverage)
     result = BackfillResult(
         kind=kind.name,
         target=run.target,
+        direction=run.direction,
         state=after.state,
         reason=after.held.detail if after.held is not None else after.state_reason,
         server=meter.now.server,
@@ -89,10 +89,24 @@ async def work_until_ended(
         conflicts=meter.now.conflicts,
         quarantined=remaining if succeeded else min(meter.now.quarantined, remaining),
         remaining=remaining,
+        newer=newer,
         passes=after.number_of_pass,
         seconds=(now() - begun).total_seconds(),
         index_built=after.index_built,
         interrupted=stop.is_set() and not succeeded,
+        selection=SelectionStatus.of(after.selection),
     )
-    events.backfill_ended(**result.model_dump())
+    events.backfill_ended(**result.model_dump(exclude={"selection"}))
     return result
+
+
+async def _work(work: RunWork, run: RunRecord, stop: asyncio.Event) -> None:
+    after: RunRecord | None = run
+    while after is not None and after.state not in ENDED and not stop.is_set():
+        after = await work.work(run.id)
+        if after is None or after.state not in CLAIMABLE or stop.is_set():
+            return
+        if after.held is not None and after.held.reason in WAITS_FOR_WRITERS:
+            return
+        # Others work on it, and there is no place for one more.
+        await asyncio.sleep(BEAT)

@@ -10,13 +10,14 @@ from typing import Any
 
 from docstore.backfill import events
 from docstore.backfill.context import RunContext
-from docstore.backfill.looking import counted, old_versions, refuse_target
+from docstore.backfill.looking import counted
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Phase
 from docstore.backfill.validation import SAMPLE, Validate, Validation
-from docstore.core.coverage import rows_below
+from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.run_record import Cursor, RunRecord
+from docstore.core.run_scope import RunScope
 from docstore.core.run_state import RunState
 from docstore.errors import BackfillRefusedError
 from docstore.mongo.driver import AnyDatabase
@@ -48,15 +49,18 @@ async def begin(
         moved = await runs.move(run.id, RunState.ENQUEUED, RunState.RUNNING, by=by)
         return moved or await runs.get(run.id)
     coverage = await counted(database, kind, now, selection=selection_of(database, run))
+    scope = RunScope(kind, run.target, run.direction)
     try:
-        refuse_target(kind, coverage, run.target)
+        scope.refuse_one_way(coverage)
     except BackfillRefusedError as error:
         moved = await runs.move(run.id, RunState.ENQUEUED, RunState.FAILED, by=by, why=error.reason)
         return moved or await runs.get(run.id)
-    rows = rows_below(kind, coverage, run.target)
+    rows = scope.rows(coverage)
     if not rows:
         await patiently(lambda: Quarantine(database, kind.name).settle(kind.collection, kind.version_field))
-        moved = await runs.move(run.id, RunState.ENQUEUED, RunState.SUCCEEDED, by=by, changes={"remaining": 0})
+        ended = {"remaining": 0, "newer": scope.newer(coverage)}
+        why = scope.about_newer(coverage)
+        moved = await runs.move(run.id, RunState.ENQUEUED, RunState.SUCCEEDED, by=by, why=why, changes=ended)
         return moved or await runs.get(run.id)
     if await find_tag_index(database, kind.collection, kind.version_field) is None:
         meter.set(phase=Phase.INDEX)
@@ -64,18 +68,19 @@ async def begin(
         await patiently(lambda: build_tag_index(database, kind.collection, kind.version_field))
         await runs.set_fields(run.id, index_built=True)
     changes = {
-        "sources": old_versions(coverage, run.target),
+        "sources": scope.sources(coverage),
         "cursor": Cursor(seq=run.cursor.seq).stored(),
         "pass": run.number_of_pass + 1,
         "total": rows,
         "remaining": rows,
+        "newer": scope.newer(coverage),
         "unfinished_passes": 0,
         "odd_tags": bool(coverage.unreadable),
         "failures_from": run.cursor.seq + 1,
     }
     moved = await runs.move(run.id, RunState.ENQUEUED, RunState.RUNNING, by=by, changes=changes)
     if moved is not None:
-        events.backfill_started(kind=kind.name, target=run.target, rows=rows)
+        events.backfill_started(kind=kind.name, target=run.target, direction=run.direction.value, rows=rows)
     return moved or await runs.get(run.id)
 
 
@@ -112,11 +117,19 @@ async def context_of(
         now=now,
         index=index,
         collated=await patiently(RowSource(database, kind.collection).has_collation),
+        direction=run.direction,
         validation=Validation(
-            None if run.options.validate is None else Validate(run.options.validate),
+            _choice(run),
             chance=random.Random(),  # noqa: S311 - a sample guards nothing
             # A run over some rows tries what is to come: all of its rows are compared.
             share=SAMPLE if run.selection is None else 1.0,
         ),
         selection=selection_of(database, run),
     )
+
+
+def _choice(run: RunRecord) -> Validate | None:
+    if run.direction is Direction.ADOPT:
+        # Rows stay what they are, so nothing about them is for the model to refuse.
+        return Validate.NONE
+    return None if run.options.validate is None else Validate(run.options.validate)

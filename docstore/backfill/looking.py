@@ -11,7 +11,8 @@ from docstore.backfill.patience import patiently
 from docstore.backfill.putting_aside import PuttingAside
 from docstore.core.coverage import Coverage, coverage_of
 from docstore.core.kind import Kind
-from docstore.errors import BackfillRefusedError, DocstoreError, UnknownVersionError, VersionRangeError
+from docstore.core.run_scope import RunScope
+from docstore.errors import DocstoreError, UnknownVersionError
 from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.quarantine import Quarantine
@@ -47,58 +48,18 @@ async def counted(
     return coverage_of(kind, counts.tags, quarantined=counts.quarantined, counted_at=now(), exact=counts.one_moment)
 
 
-def old_versions(coverage: Coverage, target: int) -> list[int | None]:
+async def count_aside(database: AnyDatabase, scope: RunScope, *, selection: Selection | None = None) -> int:
     """
-    Return the versions below *target* at which rows stand; None stands for untagged rows.
+    Return how many of the rows that a run is about (of the selection, if there is one) are in quarantine.
     """
-    found: list[int | None] = [count.version for count in coverage.versions if count.version < target]
-    return [*found, None] if coverage.untagged else found
-
-
-def where_they_stand(coverage: Coverage, target: int) -> str:
-    """
-    Say how many rows stand at which version below *target*.
-    """
-    parts = [f"{count.rows:,} at version {count.version}" for count in coverage.versions if count.version < target]
-    if coverage.untagged:
-        parts.append(f"{coverage.untagged:,} without a tag")
-    if coverage.unreadable:
-        parts.append(f"{coverage.unreadable:,} with a tag that is no version")
-    return ", ".join(parts)
-
-
-def refuse_target(kind: Kind[Any], coverage: Coverage, target: int) -> None:
-    """
-    Refuse a target that the kind does not have, or that lies below every row.
-
-    Raises:
-        VersionRangeError: It is no version of the kind.
-        BackfillRefusedError: Every stored row stands above it.
-    """
-    if not kind.floor <= target <= kind.latest:
-        raise VersionRangeError(kind=kind.name, asked=target, floor=kind.floor, latest=kind.latest)
-    above = sum(count.rows for count in coverage.versions if count.version > target)
-    if coverage.total and above == coverage.total:
-        raise BackfillRefusedError(
-            kind=kind.name,
-            reason=f"every row stands above version {target}, and a backfill brings rows up only",
-            advice=f"docstore coverage {kind.name} shows where they stand",
-        )
-
-
-async def count_aside(
-    database: AnyDatabase, kind: Kind[Any], target: int, *, selection: Selection | None = None
-) -> int:
-    """
-    Return how many rows below *target* (of the selection, if there is one) are in quarantine.
-    """
+    kind = scope.kind
     quarantine = Quarantine(database, kind.name)
     number = 0
     async with aclosing(_pages(selection)) as pages:
         async for ids in pages:
             async with aclosing(quarantine.kept(kind.collection, kind.version_field, ids=ids)) as records:
                 async for kept in records:
-                    number += kept.record.version is None or kept.record.version < target
+                    number += scope.failed_here(kept.record.version, kept.record.target)
     return number
 
 

@@ -11,11 +11,13 @@ from typing import Any, Final
 from docstore.backfill import events
 from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
-from docstore.backfill.looking import counted, old_versions, put_unreadable_aside, refuse_target
+from docstore.backfill.looking import counted, put_unreadable_aside
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress, Path, Phase
 from docstore.backfill.validation import Validation
-from docstore.core.coverage import Coverage, rows_below
+from docstore.core.coverage import Coverage
+from docstore.core.direction import Direction
 from docstore.core.kind import Kind
+from docstore.core.run_scope import RunScope, direction_of
 from docstore.core.run_state import RunState
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.quarantine import Quarantine
@@ -30,23 +32,24 @@ async def backfill_on_mock(
     kind: Kind[Any],
     *,
     target: int,
+    direction: Direction | None,
     with_text: bool,
     on_progress: OnProgress | None,
     stop: asyncio.Event,
     now: Callable[[], datetime.datetime],
 ) -> BackfillResult:
     """
-    Bring every row below *target* up to it, as `commands.backfill` does on a server.
+    Bring the rows on one side of *target* to it, as `commands.backfill` does on a server.
 
     Raises:
         VersionRangeError: *target* is no version of the kind.
-        BackfillRefusedError: Every row stands above it.
+        BackfillRefusedError: See `direction_of`.
     """
     begun, meter = now(), Meter(on_progress)
     coverage = await counted(database, kind, now)
-    refuse_target(kind, coverage, target)
-    remaining = rows_below(kind, coverage, target)
-    events.backfill_started(kind=kind.name, target=target, rows=remaining)
+    scope = RunScope(kind, target, direction_of(kind, coverage, target, direction))
+    remaining = scope.rows(coverage)
+    events.backfill_started(kind=kind.name, target=target, direction=scope.direction.value, rows=remaining)
     built = bool(remaining) and await find_tag_index(database, kind.collection, kind.version_field) is None
     if built:
         await build_tag_index(database, kind.collection, kind.version_field)
@@ -54,6 +57,7 @@ async def backfill_on_mock(
         database=database,
         kind=kind,
         target=target,
+        direction=scope.direction,
         meter=meter,
         stop=stop,
         begun=begun,
@@ -72,20 +76,22 @@ async def backfill_on_mock(
         passes += 1
         meter.set(phase=Phase.COUNT)
         coverage = await counted(database, kind, now)
-        remaining = max(rows_below(kind, coverage, target) - untouched, 0)
+        remaining = max(scope.rows(coverage) - untouched, 0)
         if meter.now.rewritten == rewritten:
             break
     await Quarantine(database, kind.name).settle(kind.collection, kind.version_field)
     result = BackfillResult(
         kind=kind.name,
         target=target,
+        direction=scope.direction,
         state=RunState.PAUSED if stop.is_set() else RunState.SUCCEEDED,
-        reason="",
+        reason=scope.about_newer(coverage),
         server=0,
         client=meter.now.client,
         conflicts=meter.now.conflicts,
         quarantined=meter.now.quarantined if remaining else 0,
         remaining=remaining,
+        newer=scope.newer(coverage),
         passes=passes,
         seconds=(now() - begun).total_seconds(),
         index_built=built,
@@ -100,7 +106,7 @@ async def _one_pass(context: RunContext, coverage: Coverage) -> int:
     Meet every old row once; return how many of them need nothing.
     """
     untouched = 0
-    for source in old_versions(coverage, context.target):
+    for source in context.scope.sources(coverage):
         context.meter.set(phase=Phase.REWRITE, path=Path.CLIENT, version=source)
         client = ClientPath(context, context.old_rows(source))
         await client.rewrite()

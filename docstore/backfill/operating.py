@@ -5,14 +5,17 @@ What operators do to runs: ask for one, pause, resume, cancel, change an option.
 import datetime
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from docstore.backfill.choosing import ChosenIds, RandomRows, select
-from docstore.backfill.concluding import OLD_WRITERS
-from docstore.backfill.looking import counted, old_versions, refuse_target
+from docstore.backfill.concluding import WAITS_FOR_WRITERS
+from docstore.backfill.looking import counted
+from docstore.core.coverage import Coverage
+from docstore.core.direction import Direction
 from docstore.core.fingerprint import differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunOptions, RunRecord
+from docstore.core.run_scope import RunScope, direction_of, refuse_version, side_of_rows
 from docstore.core.run_state import CLAIMABLE, SETTLED, RunState, cancelled_by_wish, paused_by_wish, resumed_by_wish
 from docstore.core.selected_rows import SelectedRows
 from docstore.errors import BackfillRefusedError, RunNotFoundError
@@ -21,6 +24,12 @@ from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.run_update import RunOpenError
 from docstore.mongo.runs import Runs
 from docstore.mongo.selections import Selection
+
+_SPOKEN: Final = {
+    Direction.UP: "a run to version {}",
+    Direction.DOWN: "a run down to version {}",
+    Direction.ADOPT: "a run that tags rows",
+}
 
 
 class LiveOption(StrEnum):
@@ -56,44 +65,49 @@ class Operating:
         target: int,
         options: RunOptions,
         *,
+        direction: Direction | None = None,
         chosen: ChosenIds | RandomRows | None = None,
         now: Callable[[], datetime.datetime],
     ) -> RunRecord:
         """
-        Ask for a run; an open run to the same target is gone on with instead.
+        Ask for a run; an open run to the same target, in the same direction, is gone on with instead.
 
         Args:
             kind: Whose rows.
             target: The version to bring them to.
             options: The limits of the run.
+            direction: Where rows are taken; by default away from where they stand, if that is one side of the target.
             chosen: The rows that it is limited to; all of them by default.
             now: The clock.
 
         Raises:
             VersionRangeError: *target* is no version of the kind.
-            BackfillRefusedError: Every row stands above it, another run of the kind is open, or none of the chosen
-                ids names a row.
+            BackfillRefusedError: Rows stand on both sides of it and no direction was given, the way leads down over a
+                step that has no way back, every row stands above latest, another run of the kind is open, or none of
+                the chosen ids names a row.
         """
+        refuse_version(kind, target)
         coverage = await counted(self._database, kind, now)
-        refuse_target(kind, coverage, target)
-        marks = fingerprints(kind, target)
         while True:
             for run in await self._runs.open(kind.name):
-                self._refuse_beside(run, target, options, marks, chosen)
+                _refuse_beside(run, _meant_beside(run, kind, coverage, target, direction), options, chosen)
                 # Somebody is here who wants it to be tried now.
-                await self._runs.release(run.id, OLD_WRITERS)
+                for reason in WAITS_FOR_WRITERS:
+                    await self._runs.release(run.id, reason)
                 return run
+            scope = RunScope(kind, target, direction_of(kind, coverage, target, direction))
             last = await self._runs.last(kind.name)
             selected = None
             if chosen is not None:
-                selected = await select(self._database, kind, chosen, old_versions(coverage, target), now=now)
+                selected = await select(self._database, kind, chosen, scope.sources(coverage), now=now)
             opened = await self._runs.enqueue(
                 kind=kind.name,
                 collection=kind.collection,
                 target=target,
                 options=options,
-                fingerprints=marks,
+                fingerprints=fingerprints(kind, target, scope.direction),
                 by=self._by,
+                direction=scope.direction,
                 selection=selected,
             )
             if opened is not None:
@@ -151,7 +165,7 @@ class Operating:
             changed = await self._runs.set_option(run.id, option.value, value, seconds=seconds, by=self._by)
             if changed is not None:
                 return changed
-        raise RunNotFoundError(kind=kind)
+        raise RunNotFoundError(kind=kind, open_only=True)
 
     async def settled(self, run: RunRecord) -> RunRecord:
         """
@@ -183,28 +197,41 @@ class Operating:
         if selected is not None:
             await Selection(self._database, selected.id).forget()
 
-    def _refuse_beside(
-        self,
-        run: RunRecord,
-        target: int,
-        options: RunOptions,
-        marks: dict[str, str],
-        chosen: ChosenIds | RandomRows | None,
-    ) -> None:
-        def refused(reason: str, advice: str) -> BackfillRefusedError:
-            return BackfillRefusedError(kind=run.kind, reason=reason, advice=advice)
 
-        cancel = f"docstore backfill cancel {run.kind} ends it"
-        if run.target != target:
-            raise refused(f"a run to version {run.target} is open", f"wait for it, or {cancel}")
-        if (None if chosen is None else chosen.mark) != (None if run.selection is None else run.selection.mark):
-            which = "all rows" if run.selection is None else f"{run.selection.rows:,} chosen rows only"
-            raise refused(f"a run over {which} is open", f"wait for it, or {cancel}")
-        if differences(marks, run.fingerprints):
-            raise refused("a run of other code is open: the steps are not the same", f"wait for it, or {cancel}")
-        if run.state not in CLAIMABLE:
-            raise refused(f"a run is open and {run.state}", f"docstore backfill resume {run.kind}, or {cancel}")
-        if options not in {RunOptions(), run.options}:
-            raise refused(
-                "a run with other options is open", f"docstore backfill set {run.kind} changes them, or {cancel}"
-            )
+def _refuse_beside(
+    run: RunRecord,
+    scope: RunScope,
+    options: RunOptions,
+    chosen: ChosenIds | RandomRows | None,
+) -> None:
+    """
+    Refuse to take an open run for one that was asked for, if it is another one.
+    """
+
+    def refused(reason: str, advice: str) -> BackfillRefusedError:
+        return BackfillRefusedError(kind=run.kind, reason=reason, advice=advice)
+
+    cancel = f"docstore backfill cancel {run.kind} ends it"
+    if run.direction is not scope.direction or run.target != scope.target:
+        raise refused(f"{_SPOKEN[run.direction].format(run.target)} is open", f"wait for it, or {cancel}")
+    if (None if chosen is None else chosen.mark) != (None if run.selection is None else run.selection.mark):
+        which = "all rows" if run.selection is None else f"{run.selection.rows:,} chosen rows only"
+        raise refused(f"a run over {which} is open", f"wait for it, or {cancel}")
+    if differences(fingerprints(scope.kind, scope.target, scope.direction), run.fingerprints):
+        raise refused("a run of other code is open: the steps are not the same", f"wait for it, or {cancel}")
+    if run.state not in CLAIMABLE:
+        raise refused(f"a run is open and {run.state}", f"docstore backfill resume {run.kind}, or {cancel}")
+    if options not in {RunOptions(), run.options}:
+        raise refused("a run with other options is open", f"docstore backfill set {run.kind} changes them, or {cancel}")
+
+
+def _meant_beside(
+    run: RunRecord, kind: Kind[Any], coverage: Coverage, target: int, asked: Direction | None
+) -> RunScope:
+    """
+    Return which rows are meant while a run is open: where nothing tells, those that the run is about.
+
+    A run at work leaves rows on both sides of its target, or none at all, so neither is a reason to refuse.
+    """
+    of_run = Direction.UP if run.direction is Direction.ADOPT else run.direction
+    return RunScope(kind, target, asked or side_of_rows(kind, coverage, target) or of_run)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from docstore.core.direction import Direction
 from docstore.errors import (
     DocstoreError,
     InvalidDocumentError,
@@ -12,7 +13,9 @@ from docstore.errors import (
 from docstore.mongo.quarantine import QuarantineRecord
 
 
-def record_of(error: DocstoreError, *, id: Any, target: int, version: int | None, with_text: bool) -> QuarantineRecord:
+def record_of(
+    error: DocstoreError, *, id: Any, target: int, direction: Direction, version: int | None, with_text: bool
+) -> QuarantineRecord:
     """
     Return the record of a row that cannot be upgraded.
 
@@ -20,6 +23,7 @@ def record_of(error: DocstoreError, *, id: Any, target: int, version: int | None
         error: What was raised for it.
         id: The row's id.
         target: The version that it was to be brought to.
+        direction: Where the run took rows.
         version: Where it stands, for errors that do not say.
         with_text: Keep the text of the error that the user's code or the model raised. It can hold values of the row.
     """
@@ -43,6 +47,7 @@ def record_of(error: DocstoreError, *, id: Any, target: int, version: int | None
         row_id=id,
         version=version,
         target=target,
+        direction=direction,
         step=step,
         error=type(error).__name__,
         reason=reason,

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.selection_status import SelectionStatus
+from docstore.core.direction import Direction
 from docstore.core.run_state import RunState
 
 
@@ -48,6 +50,8 @@ class BackfillProgress:
     #: Where the rows at hand are upgraded, and their version (None: untagged).
     path: Path | None = None
     version: int | None = None
+    #: Rows that need no more work thanks to other processes, or to earlier ones.
+    others: int = 0
     #: Why the run holds back; empty at full speed.
     hold: str = ""
 
@@ -59,7 +63,7 @@ class BackfillProgress:
     @property
     def done(self) -> int:
         """Rows that need no more work, as far as this run can help them."""
-        return self.rewritten + self.quarantined
+        return self.rewritten + self.quarantined + self.others
 
 
 #: Told after every batch, from the event loop of the run; it should return at once.
@@ -120,6 +124,13 @@ class Meter:
         self.now = replace(self.now, hold=reason)
         self._tell()
 
+    def others(self, done: int, *, total: int) -> None:
+        """
+        Say what others have done, and how many rows there were to be done.
+        """
+        self.now = replace(self.now, others=done, total=total)
+        self._tell()
+
     def begin_pass(self) -> None:
         """Forget the rows that were put aside: the next pass meets them again."""
         self.now = replace(self.now, quarantined=0)
@@ -135,8 +146,9 @@ class BackfillResult(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     kind: str
-    #: The version that rows were brought to.
+    #: The version that rows were brought to, and from where.
     target: int
+    direction: Direction
     #: The state of the run, and why it is in it.
     state: RunState
     reason: str
@@ -148,8 +160,10 @@ class BackfillResult(BaseModel):
     #: Rows that could not be upgraded, whichever process found them. They are as they were, with a record each in
     #: `docstore_quarantine`.
     quarantined: int
-    #: Rows that still stand below the target, the quarantined ones among them.
+    #: Rows that still stand on that side of the target (or have no tag), the quarantined ones among them.
     remaining: int
+    #: Rows above latest, which a way down left where they are, because this code does not know their version.
+    newer: int
     #: Passes over the old rows, by whichever process.
     passes: int
     #: How long this process took.
@@ -158,8 +172,12 @@ class BackfillResult(BaseModel):
     index_built: bool
     #: Whether it was asked to stop before its end.
     interrupted: bool
+    #: The rows that the run is limited to; null if it is about every row.
+    selection: SelectionStatus | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether every row stands at the target or above."""
-        return not self.remaining and not self.interrupted
+        """
+        Whether every row that the run is about stands at the target or beyond it.
+        """
+        return not self.remaining and not self.newer and not self.interrupted

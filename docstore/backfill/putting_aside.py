@@ -8,6 +8,7 @@ from docstore.backfill import events
 from docstore.backfill.patience import patiently
 from docstore.backfill.poison import record_of
 from docstore.backfill.progress import Meter
+from docstore.core.direction import Direction
 from docstore.errors import DocstoreError
 from docstore.mongo.quarantine import Quarantine
 
@@ -20,6 +21,7 @@ class PuttingAside:
         quarantine: Quarantine,
         *,
         target: int,
+        direction: Direction,
         with_text: bool,
         run: datetime.datetime,
         now: Callable[[], datetime.datetime],
@@ -27,6 +29,7 @@ class PuttingAside:
     ) -> None:
         self._quarantine = quarantine
         self._target = target
+        self._direction = direction
         self._with_text = with_text
         self._run = run
         self._now = now
@@ -43,7 +46,14 @@ class PuttingAside:
         if not errors:
             return
         records = [
-            record_of(error, id=row_id, target=self._target, version=version, with_text=self._with_text)
+            record_of(
+                error,
+                id=row_id,
+                target=self._target,
+                direction=self._direction,
+                version=version,
+                with_text=self._with_text,
+            )
             for row_id, error in errors
         ]
         await patiently(lambda: self._quarantine.put(records, run=self._run, now=self._now()))

@@ -6,12 +6,13 @@ import time
 
 from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
+from docstore.backfill.directing import on_server
 from docstore.backfill.progress import Path, Phase
 from docstore.backfill.server_path import rewrite_on_server
 from docstore.backfill.verifying import Verifier
 from docstore.core.batch_record import BatchRecord, Tally
 from docstore.core.chain import CompiledChain
-from docstore.errors import NotCompilableError
+from docstore.errors import NotCompilableError, NotInvertibleError
 
 
 class RangeWork:
@@ -70,10 +71,17 @@ def compiled(context: RunContext, source: int | None) -> CompiledChain | None:
 
     A way that is operations first and functions later goes through Python as a whole: each row is rewritten once.
     """
+    if source not in context.ways:
+        context.ways[source] = _compiled(context, source)
+    return context.ways[source]
+
+
+def _compiled(context: RunContext, source: int | None) -> CompiledChain | None:
     kind = context.kind
     if (kind.baseline if source is None else source) < kind.floor or context.validation.by_python_only:
         return None
     try:
-        return kind.compile(source, to=context.target)
-    except NotCompilableError:
+        return on_server(context.direction, kind, source, context.target)
+    except (NotCompilableError, NotInvertibleError):
+        # Where there is no way back, Python says so of each row.
         return None

@@ -10,11 +10,13 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from docstore.backfill import events
+from docstore.backfill.directing import in_python
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter
 from docstore.backfill.putting_aside import PuttingAside
 from docstore.backfill.upgrading import Upgraded, Upgrader
 from docstore.core.bson_values import comparison_key
+from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.errors import DocumentError, NotQuarantinedError, VersionRangeError
 from docstore.mongo.batch_writing import BatchWriter, Rewrite
@@ -90,38 +92,39 @@ class Retry:
         """
         kind = self._kind
         groups = await self._groups(ids)
-        for target, _ in groups:
+        for _, target, _ in groups:
             if not kind.floor <= target <= kind.latest:
                 raise VersionRangeError(kind=kind.name, asked=target, floor=kind.floor, latest=kind.latest)
-        for (target, version), chosen in groups.items():
-            await self._bring(chosen, target, version)
+        for (direction, target, version), chosen in groups.items():
+            await self._bring(chosen, direction, target, version)
         await patiently(lambda: self._quarantine.settle(kind.collection, kind.version_field))
         result = self._result(sum(map(len, groups.values())))
         events.quarantine_retried(**result.model_dump(exclude={"settled"}))
         return result
 
-    async def _groups(self, ids: Sequence[Any] | None) -> dict[tuple[int, int | None], list[Any]]:
+    async def _groups(self, ids: Sequence[Any] | None) -> dict[tuple[Direction, int, int | None], list[Any]]:
         """
-        Return the ids of the rows to try, by the version where they were to go and the one where they failed.
+        Return the ids of the rows to try: by how and to which version they were to go, and where they failed.
         """
         kind = self._kind
-        groups: dict[tuple[int, int | None], list[Any]] = {}
+        groups: dict[tuple[Direction, int, int | None], list[Any]] = {}
         missing = {comparison_key(row_id): row_id for row_id in ids or ()}
         async with aclosing(self._quarantine.kept(kind.collection, kind.version_field, ids=ids)) as records:
             async for kept in records:
                 record = kept.record
-                groups.setdefault((record.target, record.version), []).append(record.row_id)
+                groups.setdefault((record.direction, record.target, record.version), []).append(record.row_id)
                 missing.pop(comparison_key(record.row_id), None)
         for row_id in missing.values():
             raise NotQuarantinedError(kind=kind.name, id=row_id)
         return groups
 
-    async def _bring(self, ids: Sequence[Any], target: int, version: int | None) -> None:
+    async def _bring(self, ids: Sequence[Any], direction: Direction, target: int, version: int | None) -> None:
         writer = await self._writer()
-        upgrader = Upgrader(self._kind, target, writer)
+        upgrader = in_python(direction, self._kind, target, writer)
         aside = PuttingAside(
             self._quarantine,
             target=target,
+            direction=direction,
             with_text=self._with_text,
             run=self._started,
             now=self._now,

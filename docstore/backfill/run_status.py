@@ -7,13 +7,19 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.selection_status import SelectionStatus
 from docstore.core.batch_record import RunTotals
+from docstore.core.direction import Direction
 from docstore.core.run_record import RunRecord, WorkerEntry
 from docstore.core.run_state import CLAIMABLE, OPEN, RunState
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.run_workers import WORKER_SEEN
 from docstore.mongo.runs import Runs
+from docstore.mongo.worker_rows import rows_by_worker
+
+#: Entries of the history that are told.
+_NEWEST: Final = 10
 
 _FROZEN: Final = ConfigDict(frozen=True)
 
@@ -41,12 +47,43 @@ class WorkerStatus(BaseModel):
     host: str
     pid: int
     seen: datetime.datetime
-    #: Rows per second; null before its first batch.
+    #: Rows that it has rewritten.
+    rows: int
+    #: Rows per second of its batches, pauses left out; null before its first batch.
     rate: float | None
     #: Why it does not work on the run; empty if it does.
     note: str
     #: What it waits for, while the database does not take its calls; empty at other times.
     waits: str
+
+
+class ChangeStatus(BaseModel):
+    """
+    A limit that an operator has changed for a while.
+    """
+
+    model_config = _FROZEN
+
+    option: str
+    value: float | None
+    until: datetime.datetime
+
+
+class HistoryEntry(BaseModel):
+    """
+    What happened to a run, and who wanted it.
+    """
+
+    model_config = _FROZEN
+
+    at: datetime.datetime
+    #: The states before and after; null before it was asked for, the same where only an option was changed.
+    before: RunState | None
+    after: RunState
+    reason: str
+    by: str
+    #: What was said beyond the reason; may be empty.
+    why: str
 
 
 class RunStatus(BaseModel):
@@ -59,10 +96,14 @@ class RunStatus(BaseModel):
     run: str
     kind: str
     target: int
+    #: Up or down to the target; or adopt, where rows without a tag get theirs.
+    direction: Direction
     state: RunState
     #: Why it is in that state.
     reason: str
     hold: HoldStatus | None
+    #: The rows that it is limited to; null if it is about every row.
+    selection: SelectionStatus | None
     #: Rows that were to be done when the run began; others may have come since.
     total: int
     server: int
@@ -71,7 +112,9 @@ class RunStatus(BaseModel):
     quarantined: int
     #: Rows that are left: counted where the run has ended, else what the counters say.
     remaining: int | None
-    #: Rows per second of all workers that are there; null if there is none.
+    #: Rows above latest, which a way down leaves where they are, because the code does not know their version.
+    newer: int
+    #: Rows per second of all workers that are there, at most what the limit allows; null if there is none.
     rate: float | None
     #: Seconds that the rest takes at that rate; null where nothing is known, or the run does not go on.
     eta_seconds: float | None
@@ -89,7 +132,13 @@ class RunStatus(BaseModel):
     rate_limit: float | None
     batch_seconds: float
     workers_max: int | None
+    #: Which of these limits hold for a while only.
+    changes: tuple[ChangeStatus, ...]
+    #: What happened to it last, oldest first.
+    history: tuple[HistoryEntry, ...]
     by: str
+    #: The server's time when all this was read.
+    at: datetime.datetime
     created: datetime.datetime
     started: datetime.datetime | None
     ended: datetime.datetime | None
@@ -109,13 +158,15 @@ async def run_statuses(database: AnyDatabase, kind: str | None = None) -> list[R
     Raises:
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    runs, batches = Runs(database), Batches(database, owner="", lease=0.0)
+    runs = Runs(database)
     found = [await runs.last(name) for name in (await runs.kinds() if kind is None else [kind])]
-    return [await _status(run, batches) for run in found if run is not None]
+    return [await _status(database, run) for run in found if run is not None]
 
 
-async def _status(run: RunRecord, batches: Batches) -> RunStatus:
+async def _status(database: AnyDatabase, run: RunRecord) -> RunStatus:
+    runs, batches = Runs(database), Batches(database, owner="", lease=0.0)
     totals = await batches.totals(run.id)
+    rows = await rows_by_worker(database, run.id)
     rate = _rate(run)
     remaining = _remaining(run, totals)
     goes_on = run.state in CLAIMABLE and run.held is None
@@ -124,17 +175,20 @@ async def _status(run: RunRecord, batches: Batches) -> RunStatus:
         run=run.id,
         kind=run.kind,
         target=run.target,
+        direction=run.direction,
         state=run.state,
         reason=run.state_reason,
         hold=None
         if held is None
         else HoldStatus(reason=held.reason, detail=held.detail, since=held.since, until=held.until),
+        selection=SelectionStatus.of(run.selection),
         total=run.total,
         server=totals.tally.server,
         client=totals.tally.client,
         conflicts=totals.tally.conflicts,
         quarantined=totals.tally.quarantined,
         remaining=remaining,
+        newer=run.newer,
         rate=rate,
         eta_seconds=remaining / rate if goes_on and rate and remaining is not None else None,
         running_seconds=run.running_seconds,
@@ -145,14 +199,28 @@ async def _status(run: RunRecord, batches: Batches) -> RunStatus:
         last_error=await batches.last_error(run.id),
         workers=tuple(
             WorkerStatus(
-                host=entry.host, pid=entry.pid, seen=entry.seen, rate=entry.rate, note=entry.note, waits=entry.waits
+                host=entry.host,
+                pid=entry.pid,
+                seen=entry.seen,
+                rows=rows.get(entry.id, 0),
+                rate=entry.rate,
+                note=entry.note,
+                waits=entry.waits,
             )
             for entry in _there(run)
         ),
         rate_limit=run.options.rate,
         batch_seconds=run.options.batch_seconds,
         workers_max=run.options.workers_max,
+        changes=tuple(
+            ChangeStatus(option=change.name, value=change.value, until=change.until) for change in run.changes
+        ),
+        history=tuple(
+            HistoryEntry(**{name: entry[name] for name in HistoryEntry.model_fields})
+            for entry in await runs.history.newest(run.id, limit=_NEWEST)
+        ),
         by=run.by,
+        at=run.now,
         created=run.created,
         started=run.started,
         ended=run.ended,
@@ -169,7 +237,9 @@ def _there(run: RunRecord) -> list[WorkerEntry]:
 
 def _rate(run: RunRecord) -> float | None:
     rates = [entry.rate for entry in _there(run) if entry.rate is not None]
-    return sum(rates) if rates else None
+    if not rates:
+        return None
+    return sum(rates) if run.options.rate is None else min(sum(rates), run.options.rate)
 
 
 def _remaining(run: RunRecord, totals: RunTotals) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from docstore.backfill.concluding import OLD_WRITERS
+from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.joining import begin, context_of
 from docstore.backfill.lane import Lane
 from docstore.backfill.metrics import WorkerMetrics
@@ -153,7 +153,8 @@ class RunWork:
         """
         Return why this worker cannot work on a run at all; empty if it can.
         """
-        differing = differences(fingerprints(self._kind, min(run.target, self._kind.latest)), run.fingerprints)
+        ours = fingerprints(self._kind, min(run.target, self._kind.latest), run.direction)
+        differing = differences(ours, run.fingerprints)
         if not differing:
             return ""
         return f"its code differs from that of the run: {', '.join(map(_named, differing))}"
@@ -233,7 +234,7 @@ class RunWork:
         """
         Have the lanes end where there is nothing to do for this worker any more.
         """
-        waits_for_writers = run is not None and run.held is not None and run.held.reason == OLD_WRITERS
+        waits_for_writers = run is not None and run.held is not None and run.held.reason in WAITS_FOR_WRITERS
         if run is None or run.state not in CLAIMABLE or (waits_for_writers and not self._wait_for_writers):
             self._over.set()
         if run is not None and run.remaining is not None and self._metrics is not None:

@@ -1,4 +1,6 @@
-"""From the bytes of old rows to rewrites, and to the errors of the rows that cannot be upgraded. Pure."""
+"""
+From the bytes of old rows to rewrites, and to the errors of the rows that cannot be upgraded. Pure.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,18 +16,22 @@ from docstore.mongo.batch_writing import BatchWriter, Rewrite
 
 @dataclass(slots=True)
 class Upgraded:
-    """What became of a page of rows; every row is in one of the three."""
+    """
+    What became of a page of rows; every row is in one of the three.
+    """
 
     rewrites: list[Rewrite] = field(default_factory=list)
-    #: The rows that cannot be upgraded.
+    #: The rows that cannot be rewritten.
     poison: list[DocumentError] = field(default_factory=list)
-    #: Rows that need nothing: they stand at the target or above.
+    #: Rows that need nothing: they stand at the target, or the run is not about them.
     untouched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How rows of one version get to the target: what the steps may change (None: anything)."""
+    """
+    How rows of one version get to the target: what the steps may change (None: anything).
+    """
 
     fields: tuple[str, ...] | None
     runs_functions: bool
@@ -48,10 +54,12 @@ class Upgrader:
         self._validation = validation
 
     def upgrade(self, rows: Iterable[bytes], upgraded: Upgraded) -> None:
-        """Upgrade rows and add what became of them to *upgraded*."""
+        """
+        Prepare the rewrites of rows, and add what became of each row to *upgraded*.
+        """
         for raw in rows:
             try:
-                rewrite = self._upgrade(raw)
+                rewrite = self._rewrite(raw)
             except NewerVersionError:
                 # Only `detect` finds those here; the code that knows their version takes care of them.
                 upgraded.untouched += 1
@@ -63,7 +71,10 @@ class Upgrader:
                 else:
                     upgraded.rewrites.append(rewrite)
 
-    def _upgrade(self, raw: bytes) -> Rewrite | None:
+    def _rewrite(self, raw: bytes) -> Rewrite | None:
+        """
+        Return what is to be done to one row, or None if it needs nothing.
+        """
         kind, target = self._kind, self._target
         row = decoded(raw, kind)
         version = row.get(kind.version_field)
@@ -77,18 +88,27 @@ class Upgrader:
         before = self._before(row, way)
         row_id = row.get("_id")
         row = kind.chain.lift(row, version, target)
-        try:
-            # Encoded before the model sees the row: its validators are the user's and may change what they are given.
-            rewrite = self._writer.prepare(raw, row, way.fields, before)
-        except Exception as error:
-            reason = f"its result cannot be stored: {type(error).__name__}"
-            raise UpgradeFailedError(kind=kind.name, id=row_id, version=version, step=target, error=reason) from error
+        # Encoded before the model sees the row: its validators are the user's and may change what they are given.
+        rewrite = self._prepared(raw, row, way, before, version=version, row_id=row_id)
         if self._reaches_model and (self._validation is None or self._validation.checks(row_id)):
             self._check(row, version)
         return rewrite
 
+    def _prepared(
+        self, raw: bytes, row: RawDocument, way: _Way, before: RawDocument, *, version: int, row_id: Any
+    ) -> Rewrite:
+        try:
+            return self._writer.prepare(raw, row, way.fields, before)
+        except Exception as error:
+            reason = f"its result cannot be stored: {type(error).__name__}"
+            raise UpgradeFailedError(
+                kind=self._kind.name, id=row_id, version=version, step=self._target, error=reason
+            ) from error
+
     def _before(self, row: RawDocument, way: _Way) -> RawDocument:
-        """Return the fields that may change, out of reach of functions that change values in place."""
+        """
+        Return the fields that may change, out of reach of functions that change values in place.
+        """
         before = dict(row) if way.fields is None else {name: row[name] for name in way.fields if name in row}
         return copied(before) if way.runs_functions else before
 
@@ -101,10 +121,11 @@ class Upgrader:
             raise refused(error, kind=kind, row=row, version=version) from error
 
     def _way(self, version: int) -> _Way:
-        writes = self._kind.writes(version, self._target)
+        low, high = sorted((version, self._target))
+        writes = self._kind.writes(low, high)
         fields = None
         if writes is not None:
             fields = tuple(dict.fromkeys((self._kind.version_field, *sorted(path[0] for path in writes))))
-        way = _Way(fields=fields, runs_functions=self._kind.chain.runs_functions(version, self._target))
+        way = _Way(fields=fields, runs_functions=self._kind.chain.runs_functions(low, high))
         self._ways[version] = way
         return way

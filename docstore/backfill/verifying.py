@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from docstore.backfill import events
+from docstore.backfill.directing import brought
 from docstore.backfill.patience import patiently
 from docstore.backfill.validation import Validation
 from docstore.core.bson_values import RawDocument, encode
@@ -138,18 +139,6 @@ class Verifier:
         else:
             paths = differing_paths(python, server)
         raise PathsDifferError(kind=self._kind.name, id=stored["_id"], version=source, target=self._target, paths=paths)
-
-
-def brought(kind: Kind[Any], stored: RawDocument, target: int) -> RawDocument | DocumentError:
-    """
-    Return what Python makes of a row, up or down, or why it refuses it.
-    """
-    try:
-        if kind.version(stored) > target:
-            return kind.downgrade(stored, to=target)
-        return kind.upgrade(stored, to=target)
-    except DocumentError as error:
-        return error
 
 
 def fits(kind: Kind[Any], row: RawDocument) -> bool:

@@ -2,7 +2,7 @@
 One async function per verb of the command line, for Python: each returns a pydantic result.
 """
 
-from docstore.commands.adoption import adopt
+from docstore.commands.adoption import adopt, adopt_start
 from docstore.commands.backfill_control import (
     backfill_cancel,
     backfill_pause,
@@ -22,6 +22,7 @@ __all__ = [
     "CoverageResult",
     "IndexState",
     "adopt",
+    "adopt_start",
     "backfill",
     "backfill_cancel",
     "backfill_dry_run",

@@ -7,11 +7,19 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-from docstore.backfill.adopting import Adoption, AdoptResult
+from docstore.backfill.adopting import AdoptResult, adopted, adoption_target
+from docstore.backfill.adopting_on_mock import adopt_on_mock
+from docstore.backfill.in_this_process import work_until_ended
+from docstore.backfill.operating import Operating
+from docstore.backfill.progress import OnProgress
+from docstore.backfill.run_status import RunStatus, run_statuses
 from docstore.backfill.throttling import Throttling
-from docstore.commands.process import utc_now
+from docstore.commands.process import this_process, utc_now
+from docstore.core.direction import Direction
 from docstore.core.kind import Kind
-from docstore.mongo.driver import AnyDatabase
+from docstore.core.run_record import RunOptions
+from docstore.errors import RunNotFoundError
+from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.signals import open_signals
 
 
@@ -19,30 +27,62 @@ async def adopt(
     database: AnyDatabase,
     kind: Kind[Any],
     *,
+    by: str | None = None,
+    on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
     throttled: bool = True,
     now: Callable[[], datetime.datetime] = utc_now,
 ) -> AdoptResult:
     """
-    Tag every row that has no tag, with the kind's baseline or what its `detect` function says.
+    Tag every row that has no tag, with the kind's baseline or what its `detect` function says, in this process.
 
-    Nothing but the tag is written, each row atomically: no change of any other writer is lost. May be stopped, killed
-    and repeated at any time. Builds the (tag, `_id`) index if it is missing.
+    Nothing but the tag is written, each row atomically: no change of any other writer is lost. It is a run like those
+    of the backfill: workers that are there help, and it may be paused, stopped, killed and repeated at any time.
+    Builds the (tag, `_id`) index if it is missing.
 
     Args:
-        database: A Motor or PyMongo Async database (or the mock).
+        database: A Motor or PyMongo Async database (or the mock, where no run is recorded).
         kind: Whose rows.
-        stop: Once it is set, the batch in flight is finished and the call ends.
+        by: Who asks, for the history; this process by default.
+        on_progress: Told after every batch; should return at once.
+        stop: Once it is set, the batches in flight are finished and the call ends. The run stays open.
         throttled: Hold back when the server shows the load.
         now: The clock.
 
     Raises:
         VersionRangeError: The kind's floor is above its baseline.
+        BackfillRefusedError: Another run of the kind is open.
         StoreUnavailableError, StoreRejectedError: The database.
     """
+    stop = stop or asyncio.Event()
+    if driver_of(database) is Driver.MOCK:
+        return await adopt_on_mock(database, kind, stop=stop, now=now)
+    who = this_process()
+    run = await Operating(database, by=by or who.name).start(
+        kind, adoption_target(kind), RunOptions(), direction=Direction.ADOPT, now=now
+    )
     throttling = Throttling(open_signals(database) if throttled else ())
     try:
-        adoption = Adoption(database, kind, throttling=throttling, stop=stop or asyncio.Event(), now=now)
-        return await adoption.adopt()
+        result = await work_until_ended(
+            database, kind, run, who=who, on_progress=on_progress, stop=stop, now=now, throttling=throttling
+        )
     finally:
         await throttling.close()
+    return await adopted(database, kind, run, result, now=now)
+
+
+async def adopt_start(database: AnyDatabase, kind: Kind[Any], *, by: str) -> RunStatus:
+    """
+    Ask for a run that tags rows, which workers then take up.
+
+    Raises:
+        VersionRangeError: The kind's floor is above its baseline.
+        BackfillRefusedError: Another run of the kind is open.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    await Operating(database, by=by).start(
+        kind, adoption_target(kind), RunOptions(), direction=Direction.ADOPT, now=utc_now
+    )
+    for status in await run_statuses(database, kind.name):
+        return status
+    raise RunNotFoundError(kind=kind.name)

@@ -3,11 +3,16 @@ Asking for a run, watching it, and telling its workers what to do.
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
+from docstore.backfill.choosing import chosen_by
 from docstore.backfill.operating import LiveOption, Operating
+from docstore.backfill.patience import patiently
 from docstore.backfill.run_status import RunStatus, run_statuses
 from docstore.commands.process import utc_now
+from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import ENDED
@@ -16,7 +21,15 @@ from docstore.mongo.driver import AnyDatabase
 
 
 async def backfill_start(
-    database: AnyDatabase, kind: Kind[Any], *, to: int | None = None, options: RunOptions | None = None, by: str
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    to: int | None = None,
+    direction: Direction | None = None,
+    options: RunOptions | None = None,
+    ids: Sequence[Any] | None = None,
+    sample: int | None = None,
+    by: str,
 ) -> RunStatus:
     """
     Ask for a run, which workers then take up; an open run to the same version is left to go on.
@@ -25,16 +38,23 @@ async def backfill_start(
         database: A Motor or PyMongo Async database.
         kind: Whose rows.
         to: The version to bring them to; latest by default.
+        direction: Which rows are to move, where some stand below the version and others above it.
         options: Limits of the run.
+        ids: Do the rows with these ids only. They are recorded, so workers need not know them.
+        sample: Do so many rows only, picked at random among the old ones; not together with *ids*.
         by: Who asks, for the history.
 
     Raises:
         VersionRangeError: *to* is no version of the kind.
-        BackfillRefusedError: Every row stands above *to*, or another run of the kind is open.
+        BackfillRefusedError: Rows stand on both sides of *to* and no direction was given, the way leads down over a
+            step that has no way back, every row stands above latest, another run of the kind is open, or none of the
+            ids names a row.
         StoreUnavailableError, StoreRejectedError: The database.
     """
     target = kind.latest if to is None else to
-    await Operating(database, by=by).start(kind, target, options or RunOptions(), now=utc_now)
+    await Operating(database, by=by).start(
+        kind, target, options or RunOptions(), direction=direction, chosen=chosen_by(ids, sample), now=utc_now
+    )
     return await _status(database, kind.name)
 
 
@@ -98,19 +118,36 @@ async def backfill_set(
 
 
 async def backfill_wait(
-    database: AnyDatabase, kind: str, *, poll: float = 1.0, stop: asyncio.Event | None = None
+    database: AnyDatabase,
+    kind: str,
+    *,
+    poll: float = 1.0,
+    stop: asyncio.Event | None = None,
+    on_look: Callable[[RunStatus], None] | None = None,
 ) -> RunStatus:
     """
     Return how the kind's run stands when it has ended, or when *stop* is set; reads only.
 
+    Args:
+        database: A Motor or PyMongo Async database.
+        kind: Whose run.
+        poll: How often to look, in seconds.
+        stop: Ends the waiting once it is set.
+        on_look: Told how the run stands, each time.
+
     Raises:
         RunNotFoundError: The kind has no run.
+        StoreUnavailableError: The database stayed away for a minute.
     """
+    stop = stop or asyncio.Event()
     while True:
-        status = await _status(database, kind)
-        if status.state in ENDED or (stop is not None and stop.is_set()):
+        status = await patiently(lambda: _status(database, kind))
+        if on_look is not None:
+            on_look(status)
+        if status.state in ENDED or stop.is_set():
             return status
-        await asyncio.sleep(poll)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), poll)
 
 
 async def _status(database: AnyDatabase, kind: str) -> RunStatus:

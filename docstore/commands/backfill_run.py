@@ -4,21 +4,25 @@ A backfill from beginning to end in this process, or tried without a write.
 
 import asyncio
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from docstore.backfill.choosing import chosen_by
 from docstore.backfill.dry_run import DryRun
 from docstore.backfill.dry_run_result import DryRunResult
 from docstore.backfill.in_this_process import work_until_ended
-from docstore.backfill.looking import counted, refuse_target
+from docstore.backfill.looking import counted
 from docstore.backfill.on_mock import backfill_on_mock
 from docstore.backfill.operating import Operating
 from docstore.backfill.progress import BackfillResult, OnProgress
 from docstore.backfill.throttling import Throttling
 from docstore.commands.process import this_process, utc_now
+from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunOptions
+from docstore.core.run_scope import direction_of
+from docstore.errors import BackfillRefusedError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.signals import open_signals
 
@@ -28,7 +32,10 @@ async def backfill(
     kind: Kind[Any],
     *,
     to: int | None = None,
+    direction: Direction | None = None,
     options: RunOptions | None = None,
+    ids: Sequence[Any] | None = None,
+    sample: int | None = None,
     record_error_text: bool = False,
     by: str | None = None,
     on_progress: OnProgress | None = None,
@@ -37,7 +44,11 @@ async def backfill(
     now: Callable[[], datetime.datetime] = utc_now,
 ) -> BackfillResult:
     """
-    Bring every row of a kind that stands below a version up to it, in this process, while others read and write.
+    Bring every row of a kind on one side of a version to it, in this process, while others read and write.
+
+    Rows below the version go up by the upgraders. If rows stand above it only, they go down by the downgraders: those
+    that lose nothing on the way, which is when coming up again gives back all that they hold (P11). Rows above latest
+    are left alone (P4) and counted as `newer`.
 
     Each rewrite is atomic, and takes effect only if the row is still what it was computed from: no change of any other
     writer is lost, and no step is applied twice. Rows that cannot be upgraded stay as they are and are recorded in
@@ -50,8 +61,12 @@ async def backfill(
         database: A Motor or PyMongo Async database. On the mock rows go through Python one by one, unguarded against
             writers in other processes, which the mock does not have.
         kind: Whose rows.
-        to: The version to bring them to; latest by default. Rows above it are left alone.
+        to: The version to bring them to; latest by default.
+        direction: Which rows are to move, where some stand below the version and others above it. The others are left
+            alone.
         options: Limits of the run; not on the mock.
+        ids: Do the rows with these ids only; not on the mock.
+        sample: Do so many rows only, picked at random among the old ones; not together with *ids*, not on the mock.
         record_error_text: Keep what the user's functions or the model said about a row in its quarantine record. That
             can hold values of the row.
         by: Who asks, for the history; this process by default.
@@ -62,7 +77,9 @@ async def backfill(
 
     Raises:
         VersionRangeError: *to* is no version of the kind.
-        BackfillRefusedError: Every row stands above *to*, or another run of the kind is open.
+        BackfillRefusedError: Rows stand on both sides of *to* and no direction was given, the way leads down over a
+            step that has no way back (nothing was touched), every row stands above latest, another run of the kind
+            is open, none of the ids names a row, or some rows only were asked for on the mock.
         StoreUnavailableError: The database stayed away for a minute. Run it again.
         StoreRejectedError: The database refused what the run needs, missing privileges for example.
     """
@@ -70,18 +87,24 @@ async def backfill(
     target = kind.latest if to is None else to
     asked = options or RunOptions()
     asked = replace(asked, record_error_text=record_error_text or asked.record_error_text)
+    chosen = chosen_by(ids, sample)
     if driver_of(database) is Driver.MOCK:
+        if chosen is not None:
+            raise BackfillRefusedError(kind=kind.name, reason="on the mock a run is about every row")
         return await backfill_on_mock(
             database,
             kind,
             target=target,
+            direction=direction,
             with_text=asked.record_error_text,
             on_progress=on_progress,
             stop=stop,
             now=now,
         )
     who = this_process()
-    run = await Operating(database, by=by or who.name).start(kind, target, asked, now=now)
+    run = await Operating(database, by=by or who.name).start(
+        kind, target, asked, direction=direction, chosen=chosen, now=now
+    )
     throttling = Throttling(open_signals(database) if throttled else ())
     try:
         return await work_until_ended(
@@ -96,6 +119,7 @@ async def backfill_dry_run(
     kind: Kind[Any],
     *,
     to: int | None = None,
+    direction: Direction | None = None,
     sample: int = 0,
     validate: bool = True,
     now: Callable[[], datetime.datetime] = utc_now,
@@ -110,6 +134,7 @@ async def backfill_dry_run(
         database: A Motor or PyMongo Async database. On the mock there is no server to compare with, and no sample.
         kind: Whose rows.
         to: The version to bring them to; latest by default.
+        direction: Which rows are to move, where some stand below the version and others above it.
         sample: Look at so many random rows besides.
         validate: Hold rows that reach latest against the model.
         now: The clock.
@@ -121,5 +146,5 @@ async def backfill_dry_run(
     """
     target = kind.latest if to is None else to
     coverage = await counted(database, kind, now)
-    refuse_target(kind, coverage, target)
-    return await DryRun(database, kind, target=target, sample=sample, validates=validate).run(coverage)
+    way = direction_of(kind, coverage, target, direction)
+    return await DryRun(database, kind, target=target, direction=way, sample=sample, validates=validate).run(coverage)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
 from docstore.core.batch_size import TARGET_SECONDS
+from docstore.core.direction import Direction
 from docstore.core.id_range import BEGINNING, IdRange
 from docstore.core.run_state import RunState
 from docstore.core.selected_rows import SelectedRows
@@ -35,6 +36,18 @@ class RunOptions:
     #: Which rows have to fit the model: "all", "sample" or "none"; None stands for all rows that are upgraded in
     #: Python, and a sample of those that the server rewrites.
     validate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OptionChange:
+    """
+    An option that has another value for a while.
+    """
+
+    #: As in `RunOptions`.
+    name: str
+    value: float | None
+    until: datetime.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +111,13 @@ class RunRecord:
     kind: str
     collection: str
     target: int
+    direction: Direction
     state: RunState
     state_reason: str
+    #: As they are at the moment, changes for a while included.
     options: RunOptions
+    #: The changes for a while that hold at the moment.
+    changes: tuple[OptionChange, ...]
     fingerprints: Mapping[str, str]
     #: The rows that it is limited to; None stands for every row.
     selection: SelectedRows | None
@@ -113,6 +130,8 @@ class RunRecord:
     total: int
     #: Rows that were left when they were last counted; None before that.
     remaining: int | None
+    #: Rows above the latest version of the code, which a way down has left where they are.
+    newer: int
     hold: Hold | None
     workers: tuple[WorkerEntry, ...]
     by: str
@@ -159,14 +178,17 @@ class RunRecord:
         Return what a document of `docstore_runs`, read with the server's time, says.
         """
         cursor, hold, sources, now = stored["cursor"], stored["hold"], stored["sources"], stored["now"]
+        changes = tuple(OptionChange(**change) for change in stored["changes"] if change["until"] > now)
         return cls(
             id=stored["_id"],
             kind=stored["kind"],
             collection=stored["collection"],
             target=stored["target"],
+            direction=Direction(stored["direction"]),
             state=RunState(stored["state"]),
             state_reason=stored["state_reason"],
-            options=_options(stored["options"], stored["changes"], now),
+            options=RunOptions(**{**stored["options"], **{change.name: change.value for change in changes}}),
+            changes=changes,
             fingerprints=stored["fingerprints"],
             selection=SelectedRows.of(stored["selection"]),
             sources=None if sources is None else tuple(sources),
@@ -174,6 +196,7 @@ class RunRecord:
             number_of_pass=stored["pass"],
             total=stored["total"],
             remaining=stored["remaining"],
+            newer=stored["newer"],
             hold=None if hold is None else Hold(**hold),
             workers=tuple(WorkerEntry(**entry) for entry in stored["workers"]),
             by=stored["by"],
@@ -195,6 +218,7 @@ def new_run(
     kind: str,
     collection: str,
     target: int,
+    direction: Direction,
     options: RunOptions,
     fingerprints: Mapping[str, str],
     selection: SelectedRows | None,
@@ -209,6 +233,7 @@ def new_run(
         "kind": kind,
         "collection": collection,
         "target": target,
+        "direction": direction.value,
         "options": asdict(options),
         "changes": [],
         "fingerprints": dict(fingerprints),
@@ -218,6 +243,7 @@ def new_run(
         "pass": 0,
         "total": 0,
         "remaining": None,
+        "newer": 0,
         "hold": None,
         "workers": [],
         "by": by,
@@ -230,8 +256,3 @@ def new_run(
         "index_built": False,
         "failures_from": 0,
     }
-
-
-def _options(stored: Stored, changes: list[Stored], now: datetime.datetime) -> RunOptions:
-    live = {change["name"]: change["value"] for change in changes if change["until"] > now}
-    return RunOptions(**{**stored, **live})

@@ -44,11 +44,27 @@ class RunScope:
         untagged = coverage.untagged if self._takes_untagged else 0
         return sum(count.rows for count in self._counts(coverage)) + untagged + coverage.unreadable
 
+    def unreadable(self, coverage: Coverage) -> int:
+        """
+        Return how many rows have a tag that is no version, if the run cares for them.
+        """
+        return 0 if self.direction is Direction.ADOPT else coverage.unreadable
+
     def newer(self, coverage: Coverage) -> int:
         """
         Return how many rows a way down leaves where they are, because they stand above latest.
         """
         return coverage.newer if self.direction is Direction.DOWN else 0
+
+    def about_newer(self, coverage: Coverage) -> str:
+        """
+        Say that newer rows are left where they are; empty if there is none.
+        """
+        newer = self.newer(coverage)
+        if not newer:
+            return ""
+        which = "1 row that stands" if newer == 1 else f"{newer:,} rows that stand"
+        return f"all rows are there but {which} above version {self.kind.latest}, which this code does not know"
 
     def whereabouts(self, coverage: Coverage) -> str:
         """
@@ -57,7 +73,7 @@ class RunScope:
         parts = [f"{count.rows:,} at version {count.version}" for count in self._counts(coverage)]
         if coverage.untagged and self._takes_untagged:
             parts.append(f"{coverage.untagged:,} without a tag")
-        if coverage.unreadable and self.direction is not Direction.ADOPT:
+        if self.unreadable(coverage):
             parts.append(f"{coverage.unreadable:,} with a tag that is no version")
         return ", ".join(parts)
 
@@ -141,6 +157,8 @@ def direction_of(kind: Kind[Any], coverage: Coverage, target: int, asked: Direct
             the way leads down over a step that has no way back.
     """
     refuse_version(kind, target)
+    if asked is Direction.ADOPT:
+        return asked
     below, above = _sides(kind, coverage, target)
     if coverage.total and coverage.newer == coverage.total:
         raise BackfillRefusedError(

@@ -10,6 +10,7 @@ from bson.min_key import MinKey
 from pymongo import UpdateOne
 
 from docstore.core.bson_values import RawDocument, encode
+from docstore.core.direction import Direction
 from docstore.core.version import tag_version
 from docstore.mongo.driver import AnyCollection, AnyDatabase, AnySession, Driver, driver_of, open_collection
 from docstore.mongo.failures import translated
@@ -29,8 +30,9 @@ class QuarantineRecord:
     row_id: Any
     #: The version at which the row stands; None where that is not known.
     version: int | None
-    #: The version that it was to be brought to.
+    #: The version that it was to be brought to, and by which kind of run.
     target: int
+    direction: Direction
     #: The version that the step at fault produces; None where no step is (the model, the tag, the server).
     step: int | None
     #: The class of the error, and what it says about types and places.
@@ -103,7 +105,7 @@ class Quarantine:
 
     async def settle(self, collection: str, field: str) -> int:
         """
-        Remove the records of rows that are gone, or have been brought above the version where they failed.
+        Remove the records of rows that are gone, or do not stand any more at the version where they failed.
 
         Returns:
             How many records are left.
@@ -123,6 +125,7 @@ class Quarantine:
 
     def _update(self, record: QuarantineRecord, run: datetime.datetime, now: datetime.datetime) -> list[RawDocument]:
         facts = {"schema_version": RECORD_VERSION, "kind": self.kind, **asdict(record)}
+        facts["direction"] = record.direction.value
         same_run = {"$eq": [{"$ifNull": ["$run", None]}, run]}
         tries = {"$ifNull": ["$tries", 0]}
         return [
@@ -188,21 +191,19 @@ def _key(row_id: Any) -> bytes:
 
 
 def _is_settled(record: RawDocument, tags: Mapping[bytes, Any]) -> bool:
-    """Tell whether a row is gone, or has moved from where it failed towards where it was to go."""
+    """
+    Tell whether a row is gone, or stands elsewhere than where it failed.
+    """
     key = _key(record["row_id"])
     if key not in tags:
         return True
     stands_at = tag_version(tags[key])
-    failed_at = record.get("version")
-    if stands_at is None or failed_at is None:
-        return stands_at is not None
-    target: int = record["target"]
-    before: int = failed_at
-    return stands_at < before if target < before else stands_at > before
+    return stands_at is not None and stands_at != record["version"]
 
 
 def _kept(record: RawDocument) -> KeptRecord:
     facts: dict[str, Any] = {each.name: record.get(each.name) for each in fields(QuarantineRecord)}
+    facts["direction"] = Direction(record["direction"])
     return KeptRecord(
         record=QuarantineRecord(**facts),
         tries=record["tries"],

@@ -11,6 +11,7 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
+from docstore.core.direction import Direction
 from docstore.core.run_record import Cursor, RunOptions, RunRecord, Stored, new_run
 from docstore.core.run_state import OPEN, RunState, reason_for
 from docstore.core.selected_rows import SelectedRows
@@ -41,6 +42,7 @@ class Runs:
         options: RunOptions,
         fingerprints: Mapping[str, str],
         by: str,
+        direction: Direction = Direction.UP,
         selection: SelectedRows | None = None,
     ) -> RunRecord | None:
         """
@@ -57,6 +59,7 @@ class Runs:
             kind=kind,
             collection=collection,
             target=target,
+            direction=direction,
             options=options,
             fingerprints=fingerprints,
             selection=selection,

@@ -3,11 +3,16 @@ Rows without a tag that get one.
 """
 
 import asyncio
+import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from docstore import Kind, commands
+from docstore.core.direction import Direction
+from docstore.core.run_state import RunState
+from docstore.errors import BackfillRefusedError, VersionRangeError
 from tests.kinds import Place, place_kind, stored
 
 Database = Any
@@ -40,8 +45,8 @@ async def test_rows_get_the_baseline_and_nothing_else_changes(database: Database
     assert await database.places.find_one({"_id": 3}) == stored(3, 3)
 
 
-async def test_rows_of_more_than_one_range_are_all_tagged(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("docstore.backfill.adopting._RANGE", 10)
+@pytest.mark.usefixtures("small_batches")
+async def test_rows_of_more_than_one_batch_are_all_tagged(database: Database) -> None:
     await database.places.insert_many([untagged(1, place) for place in range(35)])
 
     result = await commands.adopt(database, place_kind())
@@ -49,8 +54,8 @@ async def test_rows_of_more_than_one_range_are_all_tagged(database: Database, mo
     assert (result.tagged, result.remaining) == (35, 0)
 
 
-async def test_detect_says_the_version_of_every_row(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("docstore.backfill.adopting._PAGE", 7)
+@pytest.mark.usefixtures("small_batches")
+async def test_detect_says_the_version_of_every_row(database: Database) -> None:
     await database.places.insert_many(
         [*(untagged(1, place) for place in range(20)), *(untagged(2, f"b{place}") for place in range(20))]
     )
@@ -111,9 +116,122 @@ async def test_a_call_that_is_to_stop_tags_nothing_more(database: Database) -> N
     result = await commands.adopt(database, place_kind(), stop=stop)
 
     assert (result.tagged, result.remaining) == (0, 1)
+    # The run is there, and goes on with the same command.
+    again = await commands.adopt(database, place_kind())
+    assert (again.state, again.tagged, again.remaining) == (RunState.SUCCEEDED, 1, 0)
+    assert await database.docstore_runs.count_documents({}) == 1
+
+
+async def test_a_kind_that_no_longer_reads_its_baseline_is_refused(database: Database) -> None:
+    await database.places.insert_one(untagged(1, 1))
+
+    with pytest.raises(VersionRangeError):
+        await commands.adopt(database, Kind("place", collection="places", model=Place, baseline=1, floor=3))
+    assert await database.docstore_runs.count_documents({}) == 0
+
+
+async def test_a_row_that_does_not_fit_the_model_is_tagged_all_the_same(database: Database) -> None:
+    # Its only version is latest, where rows are otherwise held against the model.
+    kind = Kind("place", collection="places", model=Place)
+    await database.places.insert_many([{"_id": 1, "name": 5}, {"_id": 2}])
+
+    result = await commands.adopt(database, kind)
+
+    assert (result.tagged, result.quarantined, result.remaining) == (2, 0, 0)
+
+
+async def test_rows_that_are_tagged_already_are_none_of_its_business(database: Database) -> None:
+    rows = [stored(1, 1), stored(3, 2) | {"schema_version": 9}, stored(3, 3) | {"schema_version": "x"}]
+    await database.places.insert_many([*rows, untagged(1, 4)])
+
+    result = await commands.adopt(database, place_kind())
+
+    assert (result.state, result.tagged, result.quarantined, result.remaining) == (RunState.SUCCEEDED, 1, 0, 0)
+    assert await database.places.find({"_id": {"$lt": 4}}).to_list() == rows
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_workers_share_a_run_that_tags_rows(database: Database) -> None:
+    await database.places.insert_many([untagged(1, place) for place in range(30)])
+    asked = await commands.adopt_start(database, detecting(), by="a test")
+
+    await asyncio.gather(
+        *(commands.work(database, [detecting()], drain=True, throttled=False) for _ in range(2)),
+    )
+
+    status = await commands.backfill_wait(database, "place")
+    assert (asked.direction, asked.state) == (Direction.ADOPT, RunState.ENQUEUED)
+    assert (status.direction, status.state, status.client, status.remaining) == (
+        Direction.ADOPT,
+        RunState.SUCCEEDED,
+        30,
+        0,
+    )
+    assert await database.places.count_documents({"schema_version": 1}) == 30
+
+
+async def test_it_can_be_paused_and_cancelled_like_any_run(database: Database) -> None:
+    await database.places.insert_one(untagged(1, 1))
+    await commands.adopt_start(database, place_kind(), by="a test")
+
+    paused = await commands.backfill_pause(database, "place", by="a test")
+    with pytest.raises(BackfillRefusedError, match="open and paused"):
+        await commands.adopt(database, place_kind())
+    cancelled = await commands.backfill_cancel(database, "place", by="a test")
+
+    assert (paused.state, cancelled.state) == (RunState.PAUSED, RunState.CANCELLED)
+    assert await database.places.find_one() == untagged(1, 1)
+
+
+async def test_a_backfill_is_not_taken_for_an_open_run_that_tags_rows(database: Database) -> None:
+    await database.places.insert_one(untagged(1, 1))
+    await commands.adopt_start(database, place_kind(), by="a test")
+
+    for to in (1, 3):
+        with pytest.raises(BackfillRefusedError, match="a run that tags rows is open"):
+            await commands.backfill(database, place_kind(), to=to)
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("of", [place_kind, detecting], ids=["on the server", "in Python"])
+async def test_no_increment_of_another_writer_is_lost(database: Database, of: Callable[[], Kind[Place]]) -> None:
+    await database.places.insert_many([untagged(1, place, visits=0) for place in range(40)])
+    done = asyncio.Event()
+
+    async def increment(seed: int) -> int:
+        rng, added = random.Random(seed), 0
+        while not done.is_set() or added < 50:
+            result = await database.places.update_one({"_id": rng.randrange(40)}, {"$inc": {"visits": 1}})
+            added += result.modified_count
+        return added
+
+    writers = [asyncio.create_task(increment(seed)) for seed in range(3)]
+    result = await commands.adopt(database, of())
+    done.set()
+    added = sum(await asyncio.gather(*writers))
+
+    rows = await database.places.find().to_list()
+    assert (result.tagged, result.remaining) == (40, 0)
+    assert sum(row["visits"] for row in rows) == added
+
+
+async def test_a_row_is_only_tagged_when_it_is_tried_again(database: Database) -> None:
+    await database.places.insert_one(untagged(1, 2, name="odd"))
+    await commands.adopt(database, detecting())
+
+    mended = Kind("place", collection="places", model=Place, steps=place_kind().steps, detect=lambda _: 1)
+    retried = await commands.quarantine_retry(database, mended)
+
+    assert (retried.tried, retried.succeeded) == (1, 1)
+    assert await database.places.find_one() == {**untagged(1, 2, name="odd"), "schema_version": 1}
 
 
 async def test_it_works_on_the_mock(mock_database: Database) -> None:
-    await mock_database.places.insert_many([untagged(1, 1), untagged(1, 2)])
+    await mock_database.places.insert_many([untagged(1, 1), untagged(1, 2, name="odd"), untagged(2, 3)])
 
-    assert (await commands.adopt(mock_database, place_kind())).tagged == 2
+    plain = await commands.adopt(mock_database, detecting())
+    again = await commands.adopt(mock_database, place_kind())
+
+    assert (plain.tagged, plain.quarantined, plain.remaining) == (2, 1, 1)
+    assert (again.tagged, again.remaining) == (1, 0)
+    assert await mock_database.places.find_one({"_id": 3}) == stored(2, 3)

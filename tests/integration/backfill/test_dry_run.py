@@ -9,6 +9,7 @@ import pytest
 
 from docstore import Kind, Step, commands
 from docstore import operations as ops
+from docstore.core.direction import Direction
 from docstore.errors import BackfillRefusedError, VersionRangeError
 from tests.kinds import Place, add_slug, place_kind, stored
 
@@ -138,16 +139,16 @@ async def test_a_sample_looks_at_random_rows_besides_the_first_ones(database: Da
 async def test_rows_at_the_target_or_above_need_nothing(database: Database) -> None:
     await database.places.insert_many([stored(1, 1), stored(2, 2), stored(3, 3)])
 
-    result = await commands.backfill_dry_run(database, place_kind(), to=2, sample=50)
+    result = await commands.backfill_dry_run(database, place_kind(), to=2, direction=Direction.UP, sample=50)
 
     assert (result.would_change, result.untouched, result.would_fail) == (1, 2, 0)
 
 
 async def test_it_refuses_what_a_backfill_would_refuse(database: Database) -> None:
-    await database.places.insert_one(stored(3, 1))
+    await database.places.insert_many([stored(1, 1), stored(3, 2)])
 
     with pytest.raises(BackfillRefusedError):
-        await commands.backfill_dry_run(database, place_kind(), to=1)
+        await commands.backfill_dry_run(database, place_kind(), to=2)
     with pytest.raises(VersionRangeError):
         await commands.backfill_dry_run(database, place_kind(), to=9)
 

@@ -20,6 +20,7 @@ from docstore import Document, Kind, Step
 from docstore import operations as ops
 from docstore.commands import backfill, coverage
 from docstore.core.bson_values import CODEC, encode
+from docstore.core.direction import Direction
 from docstore.errors import BackfillRefusedError, VersionRangeError
 from docstore.mongo.tag_index import find_tag_index
 from tests.integration.backfill.conftest import Counter
@@ -115,11 +116,13 @@ async def test_rows_of_every_version_and_without_a_tag_are_reached(
     assert await database["counters"].count_documents({"schema_version": {"$type": "int"}}) == len(found)
 
 
-async def test_rows_at_the_target_or_above_are_left_alone(database: AsyncDatabase[dict[str, Any]]) -> None:
+async def test_rows_at_the_target_or_above_are_left_alone_on_the_way_up(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
     await database["places"].insert_many([stored(1, 1), stored(3, 2), stored(3, 3) | {"schema_version": 9}])
     before = await rows_of(database, "places")
 
-    result = await backfill(database, place_kind(), to=2)
+    result = await backfill(database, place_kind(), to=2, direction=Direction.UP)
 
     after = await rows_of(database, "places")
     assert result.complete
@@ -136,14 +139,15 @@ async def test_what_has_nothing_to_do_is_done(database: AsyncDatabase[dict[str, 
     assert (finished.passes, finished.complete) == (0, True)
 
 
-async def test_bringing_rows_down_is_refused(database: AsyncDatabase[dict[str, Any]]) -> None:
-    await database["places"].insert_one(stored(3))
+async def test_rows_that_all_stand_above_latest_are_refused(database: AsyncDatabase[dict[str, Any]]) -> None:
+    row = stored(3) | {"schema_version": 9}
+    await database["places"].insert_one(row)
 
     with pytest.raises(BackfillRefusedError) as caught:
         await backfill(database, place_kind(), to=2)
 
     assert caught.value.kind == "place"
-    assert await database["places"].find_one() == stored(3)
+    assert await database["places"].find_one() == row
 
 
 async def test_a_version_that_the_kind_does_not_have_is_refused(database: AsyncDatabase[dict[str, Any]]) -> None:

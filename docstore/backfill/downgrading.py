@@ -1,0 +1,30 @@
+"""
+From the bytes of newer rows to rewrites at an older version, and to the errors of the rows that cannot go down. Pure.
+"""
+
+from docstore.backfill.upgrading import Upgrader
+from docstore.core.lowering import lowered
+from docstore.core.row_faults import decoded
+from docstore.mongo.batch_writing import Rewrite
+
+
+class Downgrader(Upgrader):
+    """
+    Brings newer rows of a kind down to a version and prepares their guarded rewrites.
+
+    A row goes down only if coming up again gives back all that it holds (P11); one for which the older version has no
+    place is at fault, by name, and nothing of it is trimmed. Rows above latest are left alone (P4). Nothing is
+    written, and one row's fault is only its own.
+    """
+
+    def _rewrite(self, raw: bytes) -> Rewrite | None:
+        kind, target = self._kind, self._target
+        row = decoded(raw, kind)
+        version = kind.version(row)
+        if version <= target:
+            return None
+        way = self._ways.get(version) or self._way(version)
+        before = self._before(row, way)
+        row_id = row.get("_id")
+        lower = lowered(kind.chain, row, version, target)
+        return self._prepared(raw, lower, way, before, version=version, row_id=row_id)
