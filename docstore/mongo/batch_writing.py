@@ -9,7 +9,7 @@ from bson.raw_bson import RawBSONDocument
 from docstore.core.bson_values import RawDocument, decode, encode
 from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
-from docstore.mongo.failures import LATER, translated
+from docstore.mongo.failures import LATER, translate, translated, unmet
 from docstore.mongo.guard import SIMPLE_COLLATION, guard, row_update
 from docstore.mongo.row_writer import DuplicateRowError
 from docstore.mongo.writing import open_row_writer
@@ -122,9 +122,8 @@ class BatchWriter:
             if fault["code"] in LATER:
                 raise StoreUnavailableError(reason=f"the server gave up a write (code {fault['code']})")
             refused[fault["index"]] = StoreRejectedError(reason="it does not store the row", code=fault["code"])
-        if "writeConcernError" in answer:
-            # The rows are there, and nobody knows for how long: sent again, they are waited for again.
-            raise StoreUnavailableError(reason="the write concern was not met")
+        if (unsure := unmet(answer)) is not None:
+            raise translate(unsure)
         return Written(answer["n"], refused)
 
     async def _write_alone(self, rewrite: Rewrite) -> Written:

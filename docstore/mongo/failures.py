@@ -1,7 +1,7 @@
 """Turning driver errors into docstore's own, so that none leaks out of this package."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Final
@@ -35,8 +35,10 @@ from docstore.errors import (
 LATER: Final = frozenset({6, 7, 24, 43, 50, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 #: Codes that say "not so much at once".
 _TOO_LARGE: Final = frozenset({146, 292, 10334, 17280, 17419})
-#: Codes that say "never": missing privileges, no such command, a view.
-_FOR_GOOD: Final = frozenset({13, 18, 20, 59, 72, 73, 115, 166, 8000})
+#: Codes that say "never": missing privileges, no such command, a view, a write concern that no members can meet.
+_FOR_GOOD: Final = frozenset({13, 18, 20, 59, 72, 73, 79, 100, 115, 166, 8000})
+#: Among them: no members could ever meet the write concern, or nobody knows it.
+_NEVER_MET: Final = frozenset({79, 100})
 
 _TRANSIENT: Final = "TransientTransactionError"
 #: DocumentValidationFailure, ConversionFailure, DuplicateKey: their texts or details hold values of the row at fault.
@@ -74,6 +76,8 @@ def translate(error: PyMongoError) -> StoreError:
     """Return docstore's error for a driver error; no text in it can hold a document's values."""
     if error.has_error_label(_TRANSIENT):
         return TransactionInterruptedError(reason=_name(error))
+    if isinstance(error, WriteConcernError) and error.code in _NEVER_MET:
+        return StoreRejectedError(reason="no members can meet the write concern", code=error.code)
     if isinstance(error, ServerSelectionTimeoutError):
         return StoreUnavailableError(reason=_first_sentence(str(error)))
     if isinstance(error, InvalidURI):
@@ -101,6 +105,16 @@ def _translate_answer(error: OperationFailure) -> StoreError:
     if error.code in LATER:
         return StoreUnavailableError(reason=_name(error))
     return StoreRejectedError(reason=_name(error), code=error.code)
+
+
+def unmet(answer: Mapping[str, Any]) -> WriteConcernError | None:
+    """
+    Return what the driver would raise for an answer whose write concern was not met; None if it was.
+
+    The rows are there, and nobody knows for how long: sent again, they are waited for again.
+    """
+    fault = answer.get("writeConcernError")
+    return None if fault is None else WriteConcernError("", fault.get("code"))
 
 
 class Reaction(Enum):

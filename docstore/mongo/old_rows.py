@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError, WTimeoutError
+from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 
 from docstore.core.bson_values import CODEC, encode
 from docstore.core.chain import CompiledChain
 from docstore.core.id_range import BEGINNING
 from docstore.core.row_faults import id_of
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
-from docstore.mongo.failures import translated
+from docstore.mongo.failures import translated, unmet
 from docstore.mongo.guard import SIMPLE_COLLATION
 from docstore.mongo.reading import RowSource, rows_of
 from docstore.mongo.selections import IDS_AT_ONCE, Selection
@@ -132,8 +132,8 @@ class OldRows:
             answer = await self._database.command(command)
             for fault in answer.get("writeErrors", ()):
                 raise _fault(fault)
-            if "writeConcernError" in answer:
-                raise WTimeoutError("", answer["writeConcernError"].get("code"))
+            if (unsure := unmet(answer)) is not None:
+                raise unsure
         return int(answer["n"])
 
     async def read(self, after: Any, upto: Any = BEGINNING, *, size: int) -> Page:

@@ -23,6 +23,7 @@ from docstore.core.run_state import RunState
 from docstore.discovery import find_kinds
 from docstore.embedded import EmbeddedServer
 from docstore.embedded.member import Launch, Member
+from docstore.mongo.tag_index import build_tag_index
 from tests.integration.runs.conftest import PACKAGE, Processes, old_rows, until, write_package
 from tests.integration.runs.proxy import Proxy
 from tests.integration.runs.test_processes import ended, rows_done, steps
@@ -147,6 +148,23 @@ async def test_status_tells_what_a_worker_waits_for_and_the_run_goes_on_when_it_
     status = await status_of(database)
     assert (status.state, status.remaining) == (RunState.SUCCEEDED, 0)
     assert await steps(database) == {(2, 1)}
+
+
+async def test_a_write_concern_that_no_members_can_meet_fails_the_run_at_once(
+    fragile_database: Database, on_fragile: Processes, slow_counter: Kind[Any]
+) -> None:
+    database = fragile_database
+    await build_tag_index(database, "counters", "schema_version")
+    await commands.backfill_start(database, slow_counter, by="a test")
+    asked_of_five = Processes(on_fragile.uri + "&w=5", on_fragile.folder)
+
+    code = await ended(asked_of_five.worker("--drain"))
+    asked_of_five.kill()
+
+    status = await status_of(database)
+    assert code == 0
+    assert status.state is RunState.FAILED
+    assert "no members can meet the write concern (code 100)" in status.reason
 
 
 async def test_a_silent_line_costs_a_worker_its_batch_and_nobody_anything_else(
