@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
@@ -23,17 +24,31 @@ from docstore.cli.running import run, usage_fault, workplace
 from docstore.cli.runs import operator
 from docstore.cli.signals import stopped_by_signals
 from docstore.core.batch_size import TARGET_SECONDS
+from docstore.core.direction import Direction
 from docstore.core.run_record import RunOptions
+
+
+class Way(StrEnum):
+    """
+    Where rows are taken.
+    """
+
+    UP = "up"
+    DOWN = "down"
+
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 # Paragraphs are single lines, which typer wraps to the terminal.
 _START_HELP: Final = (
-    "Bring every row of KIND below a schema version up to it.\n\n"
+    "Bring every row of KIND below a schema version up to it, or those above it down.\n\n"
     "Asks for a run, which `docstore worker` processes take up; with --wait this process works on it too.\n\n"
     "Others may read and write all the time: a rewrite takes effect only if the row is still what it was computed "
     "from. Steps made of operations run inside the server, all others in Python. Rows that cannot be upgraded stay as "
     "they are, with a record each in docstore_quarantine.\n\n"
+    "Rows go down if they stand above --to only, or with --direction down: by the downgraders, and only those that "
+    "lose nothing on the way; the others go to quarantine as they are. It is refused, before anything is touched, where "
+    "a step has no way back. Rows above the latest version of this code are left alone.\n\n"
     "--ids-from and --sample limit the run to some rows, whoever works on it: to mend what is known, or as a canary "
     "before all rows are done. Every one of these rows is compared between the server and Python first, and the run "
     "succeeds when they are done.\n\n"
@@ -48,8 +63,8 @@ _START_EXAMPLE: Final = (
     "  docstore backfill start city --dry-run --sample 1000\n\n"
     "  docstore backfill start city --to 4 --wait --format json\n\n"
     "[dim]Exit codes: 0 every row is there (without --wait: asked for; with --dry-run: every row would get there), "
-    "1 rows are left (in quarantine, or the run was interrupted), 3 refused: every row stands above --to, or another "
-    "run of KIND is open.[/]"
+    "1 rows are left (in quarantine, or the run was interrupted), 3 refused: rows stand on both sides of --to, a step "
+    "has no way back, or another run of KIND is open.[/]"
 )
 
 
@@ -67,7 +82,14 @@ def start(
         int | None,
         typer.Option(
             metavar="VERSION",
-            help="The schema version to bring rows to; the latest by default. Rows above it are left alone.",
+            help="The schema version to bring rows to; the latest by default.",
+            show_default=False,
+        ),
+    ] = None,
+    direction: Annotated[
+        Way | None,
+        typer.Option(
+            help="Which rows are to move, where some stand below --to and others above it. The others are left alone.",
             show_default=False,
         ),
     ] = None,
@@ -146,11 +168,12 @@ def start(
 ) -> None:
     """See `_START_HELP`."""
     where = Where(uri=uri, database=database, upgraders=upgraders)
+    way = None if direction is None else Direction(direction.value)
     if dry_run:
         if ids_from is not None:
             raise usage_fault("--dry-run and --ids-from exclude each other", "--dry-run --sample N tries random rows")
         checks = validate is not Validate.NONE
-        run(tried(context, where, kind, to=to, sample=sample or 0, validate=checks, format=format))
+        run(tried(context, where, kind, to=to, direction=way, sample=sample or 0, validate=checks, format=format))
     if ids_from is not None and sample is not None:
         raise usage_fault("--ids-from and --sample exclude each other", "docstore backfill start --help")
     rows = Rows(ids=None if ids_from is None else read_ids(ids_from), sample=sample)
@@ -162,7 +185,7 @@ def start(
         validate=None if validate is None else validate.value,
     )
     start = _work_on if wait else _enqueue
-    run(start(context, where, kind, to=to, options=options, rows=rows, format=format))
+    run(start(context, where, kind, to=to, direction=way, options=options, rows=rows, format=format))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +199,22 @@ class Rows:
 
 
 async def _enqueue(
-    context: typer.Context, where: Where, kind: str, *, to: int | None, options: RunOptions, rows: Rows, format: Format
+    context: typer.Context,
+    where: Where,
+    kind: str,
+    *,
+    to: int | None,
+    direction: Direction | None,
+    options: RunOptions,
+    rows: Rows,
+    format: Format,
 ) -> ExitCode:
     async with workplace(context, where, kind=kind) as place:
         status = await commands.backfill_start(
             place.database,
             place.kind(kind),
             to=to,
+            direction=direction,
             options=options,
             ids=rows.ids,
             sample=rows.sample,
@@ -193,7 +225,15 @@ async def _enqueue(
 
 
 async def _work_on(
-    context: typer.Context, where: Where, kind: str, *, to: int | None, options: RunOptions, rows: Rows, format: Format
+    context: typer.Context,
+    where: Where,
+    kind: str,
+    *,
+    to: int | None,
+    direction: Direction | None,
+    options: RunOptions,
+    rows: Rows,
+    format: Format,
 ) -> ExitCode:
     async with workplace(context, where, kind=kind) as place:
         with stopped_by_signals() as stop, shown_progress(kind) as on_progress:
@@ -201,6 +241,7 @@ async def _work_on(
                 place.database,
                 place.kind(kind),
                 to=to,
+                direction=direction,
                 options=options,
                 ids=rows.ids,
                 sample=rows.sample,

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from docstore.backfill.progress import BackfillResult
+from docstore.cli.run_words import aim, left
 
 
 def backfill_summary(result: BackfillResult) -> RenderableType:
@@ -14,7 +15,7 @@ def backfill_summary(result: BackfillResult) -> RenderableType:
     rate = f", {rewritten / result.seconds:,.0f} rows/s" if result.seconds and rewritten else ""
     heading = Text.assemble(
         (result.kind, "bold"),
-        f": {rewritten:,} {'row' if rewritten == 1 else 'rows'} brought to version {result.target} "
+        f": {rewritten:,} {'row' if rewritten == 1 else 'rows'} brought {aim(result.direction, result.target)} "
         f"in {result.seconds:.1f} s{rate}",
     )
     if result.selection is not None:
@@ -28,7 +29,8 @@ def backfill_summary(result: BackfillResult) -> RenderableType:
         ("in Python", result.client, ""),
         ("changed meanwhile and read again", result.conflicts, ""),
         ("put aside in docstore_quarantine", result.quarantined, "red"),
-        (f"still below version {result.target}", result.remaining, "red"),
+        (f"still {left(result.direction, result.target)}", result.remaining, "red"),
+        ("above every version that this code knows", result.newer, "red"),
     ):
         if number:
             numbers.add_row(Text(label, style), Text(f"{number:,}", style))

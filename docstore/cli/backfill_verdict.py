@@ -5,6 +5,8 @@ What a backfill came to: the exit code, and what to do next where rows are left.
 from docstore.backfill.progress import BackfillResult
 from docstore.cli.complaints import complain
 from docstore.cli.exits import ExitCode
+from docstore.cli.run_words import left
+from docstore.core.direction import Direction
 from docstore.core.run_state import RunState
 
 _ASKED: dict[RunState, str] = {
@@ -23,20 +25,24 @@ def verdict_on(result: BackfillResult) -> ExitCode:
         return ExitCode.DONE
     again = "the same command"
     if result.selection is None:
-        again = f"docstore backfill start {result.kind} --to {result.target} --wait"
+        way = f" --direction {result.direction}" if result.direction is Direction.DOWN else ""
+        again = f"docstore backfill start {result.kind} --to {result.target}{way} --wait"
+    where = left(result.direction, result.target)
     rows = "1 row is" if result.remaining == 1 else f"{result.remaining:,} rows are"
     if result.state is RunState.FAILED:
         complain(f"the run failed: {result.reason}", f"mend that, then: docstore backfill resume {result.kind}")
     elif result.state in _ASKED:
         complain(
-            f"the run was {result.state} by an operator: {rows} still below version {result.target}",
+            f"the run was {result.state} by an operator: {rows} still {where}",
             _ASKED[result.state].format(kind=result.kind, again=again),
         )
     elif result.interrupted:
-        complain(f"interrupted: {rows} still below version {result.target}", f"{again} goes on")
+        complain(f"interrupted: {rows} still {where}", f"{again} goes on")
+    elif result.newer and not result.remaining:
+        complain(result.reason, "code that knows their version can bring them down")
     elif result.quarantined >= result.remaining:
         complain(
-            f"{rows} still below version {result.target}, in quarantine",
+            f"{rows} still {where}, in quarantine",
             f"docstore quarantine list {result.kind} says why; mend the rows or the steps, then: {again}",
         )
     else:

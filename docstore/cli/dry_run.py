@@ -18,21 +18,31 @@ from docstore.backfill.dry_run_result import DryRunResult, Example
 from docstore.cli.complaints import complain
 from docstore.cli.exits import ExitCode
 from docstore.cli.options import Format, Where
+from docstore.cli.run_words import left
 from docstore.cli.running import workplace
+from docstore.core.direction import Direction
 from docstore.core.extended_json import to_text
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 async def dry_run(
-    context: typer.Context, where: Where, kind: str, *, to: int | None, sample: int, validate: bool, format: Format
+    context: typer.Context,
+    where: Where,
+    kind: str,
+    *,
+    to: int | None,
+    direction: Direction | None,
+    sample: int,
+    validate: bool,
+    format: Format,
 ) -> ExitCode:
     """
     Try a backfill in memory and show what it would do, with the values of up to three rows.
     """
     async with workplace(context, where, kind=kind) as place:
         result = await commands.backfill_dry_run(
-            place.database, place.kind(kind), to=to, sample=sample, validate=validate
+            place.database, place.kind(kind), to=to, direction=direction, sample=sample, validate=validate
         )
     if format is Format.JSON:
         typer.echo(result.model_dump_json())
@@ -53,7 +63,7 @@ def _report(result: DryRunResult) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(
             (result.kind, "bold"),
-            f": {_rows(old)} below version {result.target}; {result.looked_at:,} looked at, nothing written",
+            f": {_rows(old)} {left(result.direction, result.target)}; {result.looked_at:,} looked at, nothing written",
         ),
         Padding(_numbers(result), (0, 0, 0, 2)),
     ]

@@ -18,6 +18,7 @@ from docstore.backfill.selection_status import SelectionStatus
 from docstore.cli.coverage_table import share
 from docstore.cli.durations import span
 from docstore.cli.options import Format
+from docstore.cli.run_words import aim, left
 from docstore.core.batch_size import TARGET_SECONDS
 from docstore.core.run_state import CLAIMABLE, OPEN, RunState
 
@@ -53,7 +54,7 @@ def _block(status: RunStatus) -> RenderableType:
     some = "" if status.selection is None else f", {_selected(status.selection)}"
     heading = Text.assemble(
         (status.kind, "bold"),
-        f" to version {status.target}{some}: ",
+        f" {aim(status.direction, status.target)}{some}: ",
         (str(status.state), _STYLES.get(status.state, "")),
         f" ({status.reason})" if status.reason else "",
     )
@@ -77,11 +78,12 @@ def _facts(status: RunStatus) -> Iterator[tuple[str, str, str]]:
         ("in Python", status.client, ""),
         ("conflicts", status.conflicts, ""),
         ("in quarantine", status.quarantined, "red"),
+        ("newer, left alone", status.newer, "red"),
     ):
         if number:
             yield label, f"{number:,}", style
     if status.remaining and status.state not in OPEN:
-        yield f"below {status.target}", f"{status.remaining:,}", "red"
+        yield left(status.direction, status.target), f"{status.remaining:,}", "red"
     yield from _speed(status)
     batches = f"{status.batches_done:,} done"
     batches += f", {status.batches_failed:,} failed" if status.batches_failed else ""

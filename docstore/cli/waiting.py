@@ -79,10 +79,12 @@ def verdict(status: RunStatus) -> ExitCode:
     """
     Say what a run that was waited for came to, and return the exit code for it.
     """
-    if status.state is RunState.SUCCEEDED and not status.remaining:
+    if status.state is RunState.SUCCEEDED and not status.remaining and not status.newer:
         return ExitCode.DONE
     if status.state not in ENDED:
         complain(f"interrupted: the run is {status.state}", f"docstore backfill wait {status.kind} waits on")
+    elif status.state is RunState.SUCCEEDED and not status.remaining:
+        complain(status.reason, "code that knows their version can bring them down")
     elif status.state is RunState.SUCCEEDED:
         rows = "1 row is" if status.remaining == 1 else f"{status.remaining:,} rows are"
         complain(f"{rows} left, in quarantine", f"docstore quarantine list {status.kind} says why")
