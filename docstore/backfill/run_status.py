@@ -11,7 +11,7 @@ from docstore.backfill.selection_status import SelectionStatus
 from docstore.core.batch_record import RunTotals
 from docstore.core.direction import Direction
 from docstore.core.run_record import RunRecord, WorkerEntry
-from docstore.core.run_state import CLAIMABLE, OPEN, RunState
+from docstore.core.run_state import CLAIMABLE, RunState
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.run_workers import WORKER_SEEN
@@ -110,7 +110,7 @@ class RunStatus(BaseModel):
     client: int
     conflicts: int
     quarantined: int
-    #: Rows that are left: counted where the run has ended, else what the counters say.
+    #: Rows that are left: counted where the run has succeeded, else what the counters say.
     remaining: int | None
     #: Rows above latest, which a way down leaves where they are, because the code does not know their version.
     newer: int
@@ -148,7 +148,9 @@ class RunStatus(BaseModel):
         """
         Rows that need no more work, as far as the run can help them.
         """
-        return self.server + self.client + self.quarantined
+        # What a worker did last before it was killed is counted by nobody, but the end of the run says that it is done.
+        ended = self.total if self.state is RunState.SUCCEEDED else 0
+        return max(self.server + self.client + self.quarantined, ended)
 
 
 async def run_statuses(database: AnyDatabase, kind: str | None = None) -> list[RunStatus]:
@@ -243,7 +245,7 @@ def _rate(run: RunRecord) -> float | None:
 
 
 def _remaining(run: RunRecord, totals: RunTotals) -> int | None:
-    if run.state not in OPEN or run.sources is None:
+    if run.state is RunState.SUCCEEDED or run.sources is None:
         return run.remaining
     tally = totals.tally
     return max(run.total - tally.server - tally.client - tally.quarantined, 0)

@@ -24,7 +24,7 @@ from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
 from tests.integration.runs.conftest import Processes, old_rows, until
 
-ROWS = 3_000
+ROWS = 1_500
 #: Slow enough to be there still when a command has started, on a busy machine too.
 SLOW = RunOptions(rate=100)
 
@@ -107,7 +107,7 @@ async def test_watching_shows_rows_and_workers_and_ends_with_ctrl_c(
 
     with terminal(processes, "backfill", "status", "counter", "--watch") as screen:
         await screen.shows(r"counter to version 2: running")
-        await screen.shows(r"rows +[1-9][0-9]* of 3,000")
+        await screen.shows(r"rows +[1-9][0-9]* of 1,500")
         await screen.shows(rf"worker +\S+:{worker.pid}, [1-9][0-9]* rows, [0-9,]+ rows/s")
         await screen.shows(r"time left +about")
         screen.process.send_signal(signal.SIGINT)
@@ -306,7 +306,7 @@ async def test_the_progress_of_a_resumed_run_begins_where_it_stopped(database: D
     stop = asyncio.Event()
 
     def stop_soon(progress: BackfillProgress) -> None:
-        if progress.done >= 1_000:
+        if progress.done >= 300:
             stop.set()
 
     first = await commands.backfill(database, counter, on_progress=stop_soon, stop=stop)
@@ -339,3 +339,45 @@ async def test_a_bar_shows_rows_and_a_second_ctrl_c_leaves_nothing_broken(
     assert await ended(again) == 0
     assert (await commands.backfill_status(database, "counter"))[0].state is RunState.SUCCEEDED
     assert await steps(database) == {(2, 1)}
+
+
+async def test_a_run_that_has_succeeded_shows_all_rows_done_whatever_killed_workers_counted(
+    database: Database, counter: Kind[Any]
+) -> None:
+    await database["counters"].insert_many(old_rows(10))
+    await commands.backfill(database, counter)
+    await database["docstore_batches"].update_many({}, {"$set": {"tally.client": 3}})
+
+    (status,) = await commands.backfill_status(database, "counter")
+    assert (status.total, status.done, status.remaining) == (10, 10, 0)
+
+
+async def test_a_cancelled_run_shows_what_is_left_by_its_own_count(database: Database, counter: Kind[Any]) -> None:
+    await database["counters"].insert_many(old_rows(ROWS))
+    stop = asyncio.Event()
+
+    def stop_soon(progress: BackfillProgress) -> None:
+        if progress.done >= 300:
+            stop.set()
+
+    result = await commands.backfill(database, counter, on_progress=stop_soon, stop=stop)
+    status = await commands.backfill_cancel(database, "counter", by="a test")
+
+    assert status.state is RunState.CANCELLED
+    assert status.done == result.client >= 300
+    assert status.remaining == result.remaining == ROWS - result.client
+
+
+async def test_rows_in_quarantine_count_once_however_many_passes_meet_them(
+    database: Database, counter: Kind[Any]
+) -> None:
+    await database["counters"].insert_many([*old_rows(5), {"_id": "x", "schema_version": 1, "steps": "none"}])
+    status = await commands.backfill_start(database, counter, by="a test")
+    await commands.work(database, [counter], drain=True)
+    (batch,) = await database["docstore_batches"].find({"task": "rows"}).to_list()
+    again = {**batch, "_id": {**batch["_id"], "seq": 9}, "pass": 2, "tally": {**batch["tally"], "client": 0}}
+    await database["docstore_batches"].insert_one(again)
+
+    (after,) = await commands.backfill_status(database, "counter")
+    assert status.quarantined == 0
+    assert (after.client, after.quarantined) == (5, 1)
