@@ -54,6 +54,7 @@ class ClientPath:
                 while len(in_flight) >= IN_FLIGHT:
                     await in_flight.popleft()
                 in_flight.append(asyncio.create_task(self._write(upgraded)))
+                await self._context.breathe()
             while in_flight:
                 await in_flight.popleft()
         finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,12 @@ from docstore.mongo.old_rows import OldRows
 from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.selections import Selection
 from docstore.mongo.server_results import ServerResults
+
+
+async def _at_once() -> None:
+    """
+    Go on without a pause.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class RunContext:
     #: The rows that the run is limited to; None stands for every row.
     selection: Selection | None = None
     direction: Direction = Direction.UP
+    #: Awaited after every page of rows; pauses while the backfill holds back.
+    breathe: Callable[[], Awaitable[None]] = _at_once
     #: The ways to the target that were compiled already, by where they begin.
     ways: dict[int | None, CompiledChain | None] = field(default_factory=dict)
 

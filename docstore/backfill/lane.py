@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from docstore.backfill import events
+from docstore.backfill.breathing import Breathing
 from docstore.backfill.claiming import Claims
 from docstore.backfill.concluding import Conclusion
 from docstore.backfill.context import RunContext
@@ -130,7 +131,8 @@ class Lane:
 
     def _size(self, version: int | None) -> int:
         path = self._path(version)
-        return self._pacing.size(path, trial=path is Path.SERVER and not self._verifier.knows(version))
+        trial = path is Path.SERVER and not self._verifier.knows(version)
+        return self._pacing.size(path, trial=trial, held=self._throttling.hold is not None)
 
     def _path(self, version: int | None) -> Path:
         if version not in self._paths:
@@ -184,33 +186,33 @@ class Lane:
 
     async def _rewrite(self, held: Held) -> None:
         batch = held.batch
-        work = RangeWork(replace(self._context, meter=Meter(whole=self._context.meter)), batch, self._verifier)
-        begun = time.monotonic()
+        breathing = Breathing(self._throttling, lambda: self._is_over)
+        context = replace(self._context, meter=Meter(whole=self._context.meter), breathe=breathing.breathe)
+        work = RangeWork(context, batch, self._verifier)
         try:
-            await self._rewrite_held(held, work)
+            await self._rewrite_held(held, work, breathing)
         except LeaseLostError:
             events.lease_lost(run=batch.run, batch=batch.seq)
         except asyncio.CancelledError:
-            await self._give_back(batch, work.tally, time.monotonic() - begun)
+            await self._give_back(batch, work.tally, breathing.worked)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded
-            await self._fail(batch, error, work, time.monotonic() - begun)
+            await self._fail(batch, error, work, breathing.worked)
         else:
-            now = time.monotonic()
+            now, seconds = time.monotonic(), breathing.worked
             # Most of the comparing is done for the first range, so it says nothing of the next batch.
-            self._pacing.after(work.path, rows=work.tally.met, seconds=now - begun - work.comparing, now=now)
+            self._pacing.after(work.path, rows=work.tally.met, seconds=seconds - work.comparing, now=now)
             if self._context.stop.is_set():
                 # Nobody knows whether the last page was reached.
-                await self._give_back(batch, work.tally, now - begun)
+                await self._give_back(batch, work.tally, seconds)
             else:
-                await self._finish(batch, work.tally, now - begun)
+                await self._finish(batch, work.tally, seconds)
 
-    async def _rewrite_held(self, held: Held, work: RangeWork) -> None:
+    async def _rewrite_held(self, held: Held, work: RangeWork, breathing: Breathing) -> None:
         """
         Rewrite the rows of a batch, and tell everybody who watches what it came to.
         """
         kind = self._context.kind.name
-        begun = time.monotonic()
         try:
             with batch_span(kind, held.batch, target=self._context.target, path=work.path) as span:
                 try:
@@ -218,10 +220,9 @@ class Lane:
                 finally:
                     span.came_to(work.tally)
         finally:
-            seconds = time.monotonic() - begun
-            self._throttling.after_batch(seconds=seconds)
+            breathing.end()
             if self._metrics is not None:
-                self._metrics.batch(kind, work.path, work.tally, seconds=seconds)
+                self._metrics.batch(kind, work.path, work.tally, seconds=breathing.worked)
 
     async def _fail(self, batch: BatchRecord, error: Exception, work: RangeWork | None, seconds: float) -> None:
         tally = Tally() if work is None else work.tally

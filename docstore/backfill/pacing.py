@@ -16,6 +16,10 @@ FIRST_IN_PYTHON: Final = FIRST
 FIRST_ON_SERVER: Final = 5 * FIRST
 #: Rows in a range that is compared as a whole before the server rewrites it; Python needs a while for each of them.
 TRIAL: Final = FIRST // 2
+#: How long the server rewrites rows at a time while the backfill holds back, in seconds; then there is a pause.
+BREATH: Final = 0.05
+#: Fewer rows at a time cost more for the batch than for its rows.
+LEAST_AT_ONCE: Final = 100
 
 
 class Pacing:
@@ -51,15 +55,18 @@ class Pacing:
         self._options = run.options
         self._workers = max(1, sum(not entry.note for entry in run.workers))
 
-    def size(self, path: Path, *, trial: bool = False) -> int:
+    def size(self, path: Path, *, trial: bool = False, held: bool = False) -> int:
         """
         Return how many rows the next batch takes.
 
         Args:
             path: How they are rewritten.
             trial: The batch is the first of its version inside the server.
+            held: The backfill holds back.
         """
         size = min(self._paces[path].size, TRIAL) if trial else self._paces[path].size
+        if held and path is Path.SERVER:
+            size = min(size, self._at_once(path))
         share = self._share()
         return size if share is None else max(1, min(size, math.ceil(share * max(self._options.batch_seconds, 1.0))))
 
@@ -84,6 +91,10 @@ class Pacing:
         Return for how many seconds no batch may begin.
         """
         return self._rows.wait(now) if self.limited else 0.0
+
+    def _at_once(self, path: Path) -> int:
+        rate = self._paces[path].rate
+        return FIRST if rate is None else max(LEAST_AT_ONCE, int(rate * BREATH))
 
     def _share(self) -> float | None:
         return None if self._options.rate is None else self._options.rate / self._workers

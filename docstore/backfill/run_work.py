@@ -164,6 +164,8 @@ class RunWork:
 
     async def _joined(self, run: RunRecord) -> None:
         beating = asyncio.create_task(self._keep_beating(run.id))
+        # Who works on the server is known by the time that the rows are counted.
+        looking = asyncio.create_task(self._throttling.look())
         try:
             await self._batches.prepare()
             begun = await patiently(lambda: self._begin(run))
@@ -196,7 +198,7 @@ class RunWork:
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
         finally:
-            await cancelled(beating)
+            await cancelled(beating, looking)
 
     async def _begin(self, run: RunRecord) -> RunRecord | None:
         return await begin(

@@ -12,6 +12,7 @@ from typing import Final
 from docstore.backfill import events
 from docstore.core.throttle import Answer, Limits, Throttle, Verdict
 from docstore.errors import StoreError, StoreRejectedError
+from docstore.mongo.others import Others
 from docstore.mongo.signals import Signal
 
 #: Seconds between two rounds of questions.
@@ -40,7 +41,7 @@ class Hold:
     since: datetime.datetime
     #: Whether no batch may begin at all.
     stopped: bool
-    #: The pause after each batch, as a share of the batch's time.
+    #: The pause after work, as a share of the time that it took.
     nice: float
 
 
@@ -106,21 +107,32 @@ class Throttling:
 
     async def before_batch(self, is_over: Callable[[], bool]) -> None:
         """
-        Return when the next batch may begin, or when *is_over* says that there is none any more.
+        Return when the next rows may be worked on, or when *is_over* says that there are none any more.
         """
         await self._wait(self._nice_until - self._clock(), is_over, self._throttle.signal)
-        await self._look()
+        await self.look()
         while self._throttle.stopped and not is_over():
             await self._wait(self._interval, is_over, self._throttle.signal)
-            await self._look()
+            await self.look()
+
+    def worked(self, *, seconds: float, operations: int = 0) -> None:
+        """
+        Say what some work took, so that what follows it waits as long as it should.
+
+        Args:
+            seconds: How long it took.
+            operations: How many reads and inserts it needed, about.
+        """
+        self._nice_until = max(self._nice_until, self._clock()) + self._throttle.pause_after(seconds)
+        for signal in self._signals:
+            if isinstance(signal, Others):
+                signal.did(operations)
 
     def after_batch(self, *, seconds: float) -> None:
         """
-        Say what a batch took, so that the next one waits as long as it should.
+        Say how long a batch worked, pauses left out.
         """
-        now = self._clock()
         self._slowest_batch = max(seconds, self._slowest_batch or 0.0)
-        self._nice_until = max(self._nice_until, now) + self._throttle.pause_after(seconds)
 
     async def close(self) -> None:
         """
@@ -129,7 +141,7 @@ class Throttling:
         for signal in self._signals:
             await signal.close()
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
         """
         Ask the signals, if that was not done just now.
         """

@@ -37,6 +37,8 @@ class Answer:
     verdict: Verdict
     reason: str
     value: float | None = None
+    #: The pause that `SLOW_DOWN` asks for, as a share of the time worked; None stands for more with every round.
+    pause: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ UNKNOWN_FOR: Final = 30.0
 #: The pause grows by this factor with every bad round, and shrinks by `RECOVER` with every good one.
 BACK_OFF: Final = 2.0
 RECOVER: Final = 0.8
-#: The pause after each batch, as a share of the time that the batch took: the first and the longest.
+#: The pause after work, as a share of the time that it took: the first and the longest.
 FIRST_NICE: Final = 0.25
 MOST_NICE: Final = 8.0
 #: A share below this is full speed.
@@ -90,7 +92,7 @@ class Throttle:
     Times are seconds of any clock that does not go back.
 
     Args:
-        nice: The pause after each batch as a share of the batch's time; 0 is full speed.
+        nice: The pause after work as a share of the time that it took; 0 is full speed.
         signal: The signal that makes it hold back, or "" at full speed.
         reason: Why, or "".
         since: Since when it has held back without a break, or None.
@@ -123,8 +125,12 @@ class Throttle:
         worst = max(answers, key=lambda answer: answer.verdict, default=Answer("", Verdict.NORMAL, ""))
         lasting = next((each for each in answers if now - unknown.get(each.signal, now) >= UNKNOWN_FOR), None)
         nice, signal, reason = self.nice, self.signal, self.reason
-        if worst.verdict >= Verdict.SLOW_DOWN:
-            nice = min(MOST_NICE, max(FIRST_NICE, nice * BACK_OFF))
+        slow = [each for each in answers if each.verdict >= Verdict.SLOW_DOWN]
+        if slow:
+            growing = [each for each in slow if each.pause is None]
+            least = max((each.pause for each in slow if each.pause is not None), default=0.0)
+            nice = max(least, min(MOST_NICE, max(FIRST_NICE, nice * BACK_OFF)) if growing else _recovered(nice))
+            worst = max(growing or slow, key=lambda answer: answer.verdict)
             signal, reason = worst.signal, worst.reason
         elif worst.verdict is Verdict.NORMAL:
             nice = _recovered(nice)
@@ -146,7 +152,7 @@ class Throttle:
 
     def pause_after(self, seconds: float) -> float:
         """
-        Return how many seconds to wait after a batch that took *seconds*.
+        Return how many seconds to wait after work that took *seconds*.
         """
         return seconds * self.nice
 

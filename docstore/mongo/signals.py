@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from docstore.core.throttle import Answer, Limits, Verdict
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.failures import translated
+from docstore.mongo.others import Others
 from docstore.mongo.probe import Probe
 
 
@@ -60,6 +61,7 @@ def open_signals(database: AnyDatabase) -> tuple[Signal, ...]:
     return (
         MajorityLag(database),
         ServerLoad(database),
+        Others(database),
         Probe(database, read=PROBE_READ, write=PROBE_WRITE),
     )
 

@@ -69,7 +69,7 @@ async def test_hold_seconds_and_lag_are_those_of_the_throttling() -> None:
     metrics.watch(throttling)
     before = await asyncio.to_thread(scraped, metrics)
     await throttling.before_batch(lambda: False)
-    throttling.after_batch(seconds=0.02)
+    throttling.worked(seconds=0.02)
     await throttling.before_batch(lambda: False)
 
     lines = await asyncio.to_thread(scraped, metrics)

@@ -129,11 +129,11 @@ async def test_on_change_is_told_of_the_hold_and_of_its_end() -> None:
     assert holds[-1] is None
 
 
-async def test_after_a_batch_the_next_one_waits_its_share() -> None:
+async def test_after_some_work_what_follows_waits_its_share() -> None:
     throttle, _ = throttling(Verdict.SLOW_DOWN)
     await throttle.before_batch(never)
 
-    throttle.after_batch(seconds=0.04)
+    throttle.worked(seconds=0.04)
     await throttle.before_batch(never)
 
     assert throttle.waited["said"] >= 0.04 * FIRST_NICE * 0.9

@@ -7,6 +7,7 @@ NORMAL = Answer("lag", Verdict.NORMAL, "fine")
 UNKNOWN = Answer("load", Verdict.UNKNOWN, "not allowed")
 SLOW = Answer("lag", Verdict.SLOW_DOWN, "behind")
 STOP = Answer("lag", Verdict.STOP, "far behind")
+COMPANY = Answer("others", Verdict.SLOW_DOWN, "others are there", pause=1.0)
 
 
 def after(*rounds: list[Answer], start: Throttle | None = None) -> Throttle:
@@ -108,7 +109,7 @@ def test_throttle_forgets_how_long_a_signal_was_unknown_once_it_answers() -> Non
     assert throttle.nice == 0.0
 
 
-@given(st.lists(st.lists(st.sampled_from([NORMAL, UNKNOWN, SLOW, STOP]), max_size=3), max_size=60))
+@given(st.lists(st.lists(st.sampled_from([NORMAL, UNKNOWN, COMPANY, SLOW, STOP]), max_size=3), max_size=60))
 def test_throttle_always_has_a_bounded_pause_and_a_reason_for_it(rounds: list[list[Answer]]) -> None:
     throttle = after(*rounds)
 
@@ -118,8 +119,36 @@ def test_throttle_always_has_a_bounded_pause_and_a_reason_for_it(rounds: list[li
     assert throttle.pause_after(2.0) == 2 * throttle.nice
 
 
-@given(st.lists(st.lists(st.sampled_from([NORMAL, UNKNOWN, SLOW, STOP]), max_size=3), max_size=30))
+@given(st.lists(st.lists(st.sampled_from([NORMAL, UNKNOWN, COMPANY, SLOW, STOP]), max_size=3), max_size=30))
 def test_throttle_is_back_at_full_speed_after_enough_good_rounds(rounds: list[list[Answer]]) -> None:
     throttle = after(*rounds, *[[NORMAL]] * 30)
 
     assert throttle == Throttle()
+
+
+def test_throttle_takes_the_pause_that_an_answer_asks_for_at_once_and_no_longer_one() -> None:
+    pauses = [after(*[[COMPANY]] * rounds).nice for rounds in range(1, 5)]
+
+    assert pauses == [1.0] * 4
+
+
+def test_throttle_backs_off_further_for_a_signal_that_asks_for_no_pause_of_its_own() -> None:
+    throttle = after([COMPANY], [COMPANY, SLOW], [COMPANY, SLOW])
+
+    assert (throttle.nice, throttle.reason) == (4.0, "behind")
+
+
+def test_throttle_comes_back_slowly_to_the_pause_that_is_still_asked_for() -> None:
+    pauses = [after([SLOW], *[[SLOW]] * 3, *[[COMPANY]] * rounds).nice for rounds in range(6)]
+
+    assert pauses[0] == 2.0
+    assert pauses == sorted(pauses, reverse=True)
+    assert pauses[1] > 1.5
+    assert pauses[-1] == 1.0
+
+
+def test_throttle_names_the_stop_among_slow_answers() -> None:
+    throttle = after([COMPANY, SLOW, STOP])
+
+    assert throttle.stopped
+    assert throttle.reason == "far behind"

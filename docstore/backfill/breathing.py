@@ -1,0 +1,57 @@
+"""
+Pauses in the midst of a batch, so that those who work on the same server get their turn after every few rows.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from docstore.backfill.throttling import Throttling
+
+#: Reads and inserts that a batch costs besides those of its rows, about.
+OF_A_BATCH: Final = 6
+
+
+class Breathing:
+    """
+    Has one batch pause as the throttling says, and knows how much of its time was work.
+
+    Args:
+        throttling: Says how long.
+        is_over: Says that there is nothing to wait for any more.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self, throttling: Throttling, is_over: Callable[[], bool], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._throttling = throttling
+        self._is_over = is_over
+        self._clock = clock
+        self._begun = self._breathed = clock()
+        #: Seconds that were no work.
+        self.paused = 0.0
+
+    @property
+    def worked(self) -> float:
+        """
+        Seconds of work so far.
+        """
+        return self._clock() - self._begun - self.paused
+
+    async def breathe(self) -> None:
+        """
+        Pause after some rows, for as long as the work since the last pause asks for; call it once for each page.
+        """
+        now = self._clock()
+        self._throttling.worked(seconds=now - self._breathed, operations=1)
+        await self._throttling.before_batch(self._is_over)
+        self._breathed = self._clock()
+        self.paused += self._breathed - now
+
+    def end(self) -> None:
+        """
+        Say that the batch has ended, so that the next one begins when it should.
+        """
+        self._throttling.worked(seconds=self._clock() - self._breathed, operations=OF_A_BATCH)
+        self._throttling.after_batch(seconds=self.worked)
