@@ -42,6 +42,14 @@ def worker(
             metavar="SECONDS", min=1.0, help="How long others wait before they take over a batch of a dead worker."
         ),
     ] = LEASE,
+    throttle: Annotated[
+        bool,
+        typer.Option(
+            "--throttle/--no-throttle",
+            help="Hold back when the server shows the load. Without it this worker goes on at full speed whatever its "
+            "load is, at the cost of everybody else who uses the database.",
+        ),
+    ] = True,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -61,7 +69,11 @@ def worker(
     """
     where = Where(uri=uri, database=database, upgraders=upgraders)
     with _served(metrics_port) as metrics:
-        run(_worker(context, where, drain=drain, concurrency=concurrency, lease=lease, metrics=metrics))
+        run(
+            _worker(
+                context, where, drain=drain, concurrency=concurrency, lease=lease, throttle=throttle, metrics=metrics
+            )
+        )
 
 
 @contextmanager
@@ -88,6 +100,7 @@ async def _worker(
     drain: bool,
     concurrency: int,
     lease: float,
+    throttle: bool,
     metrics: WorkerMetrics | None,
 ) -> ExitCode:
     async with workplace(context, where) as place:
@@ -99,6 +112,7 @@ async def _worker(
                 concurrency=concurrency,
                 lease=lease,
                 stop=stop,
+                throttled=throttle,
                 metrics=metrics,
             )
     return ExitCode.DONE
