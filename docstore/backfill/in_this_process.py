@@ -22,6 +22,7 @@ from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_scope import RunScope
 from docstore.core.run_state import CLAIMABLE, ENDED, RunState
+from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.runs import Runs
 
@@ -71,6 +72,7 @@ async def work_until_ended(
     finally:
         await cancelled(watching)
     after = await patiently(lambda: Runs(database).get(run.id)) or run
+    others = await patiently(lambda: Batches(database, owner="", lease=0.0).totals(run.id, but_of=who.id))
     succeeded = after.state is RunState.SUCCEEDED
     if succeeded and after.remaining is not None:
         remaining, newer = after.remaining, after.newer
@@ -94,6 +96,7 @@ async def work_until_ended(
         seconds=(now() - begun).total_seconds(),
         index_built=after.index_built,
         interrupted=stop.is_set() and not succeeded,
+        others=others.tally.server + others.tally.client,
         selection=SelectionStatus.of(after.selection),
     )
     events.backfill_ended(**result.model_dump(exclude={"selection"}))

@@ -172,6 +172,8 @@ class BackfillResult(BaseModel):
     index_built: bool
     #: Whether it was asked to stop before its end.
     interrupted: bool
+    #: Rows that other processes have rewritten in the run, before and beside this one.
+    others: int = 0
     #: The rows that the run is limited to; null if it is about every row.
     selection: SelectionStatus | None = None
 

@@ -27,6 +27,7 @@ def backfill_summary(result: BackfillResult) -> RenderableType:
     for label, number, style in (
         ("inside the server", result.server, ""),
         ("in Python", result.client, ""),
+        ("by other processes of the run", result.others, ""),
         ("changed meanwhile and read again", result.conflicts, ""),
         ("put aside in docstore_quarantine", result.quarantined, "red"),
         (f"still {left(result.direction, result.target)}", result.remaining, "red"),

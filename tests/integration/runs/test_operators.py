@@ -296,6 +296,7 @@ async def test_the_progress_of_a_waiting_process_counts_what_others_do(
 
     assert await ended(helper) == 0
     assert 0 < result.client < ROWS
+    assert result.client + result.others == ROWS
     assert max(progress.others for progress in told) > 0
     assert max(progress.done for progress in told) > result.client
     assert max(progress.done for progress in told) <= ROWS
