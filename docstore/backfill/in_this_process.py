@@ -72,7 +72,7 @@ async def work_until_ended(
     finally:
         await cancelled(watching)
     after = await patiently(lambda: Runs(database).get(run.id)) or run
-    others = await patiently(lambda: Batches(database, owner="", lease=0.0).totals(run.id, but_of=who.id))
+    made = (await patiently(lambda: Batches(database, owner="", lease=0.0).totals(run.id))).tally
     succeeded = after.state is RunState.SUCCEEDED
     if succeeded and after.remaining is not None:
         remaining, newer = after.remaining, after.newer
@@ -96,7 +96,7 @@ async def work_until_ended(
         seconds=(now() - begun).total_seconds(),
         index_built=after.index_built,
         interrupted=stop.is_set() and not succeeded,
-        others=others.tally.server + others.tally.client,
+        others=max(made.server + made.client - meter.now.rewritten, 0),
         selection=SelectionStatus.of(after.selection),
     )
     events.backfill_ended(**result.model_dump(exclude={"selection"}))

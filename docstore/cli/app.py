@@ -1,6 +1,7 @@
 """The command line as a whole."""
 
 import os
+import signal
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -63,7 +64,10 @@ def docstore(
 
 def main() -> None:
     """Run the command line; ends the process with one of `ExitCode`."""
-    sys.exit(_run(sys.argv[1:]))
+    code = _run(sys.argv[1:])
+    # Everything is said and done: one more Ctrl-C does not change how it ended.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -78,6 +82,9 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         # Whoever read our output went away, `head` for example; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        complain("interrupted", "every command may be repeated")
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches the user
         return complain_about(error)

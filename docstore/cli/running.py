@@ -108,7 +108,7 @@ def run(command: Coroutine[Any, Any, ExitCode]) -> None:
     except DocstoreError as error:
         code = complain_about(error)
     except KeyboardInterrupt:
-        complain("interrupted")
+        complain("interrupted", "every command may be repeated")
         code = ExitCode.FAILED
     raise typer.Exit(code)
 
