@@ -220,3 +220,24 @@ async def test_a_process_that_waits_is_helped_by_workers(
     assert 0 < result.client < ROWS
     assert status.client == ROWS
     assert await steps(database) == {(2, 1)}
+
+
+async def test_a_worker_that_wakes_after_its_lease_was_taken_over_changes_nothing_more(
+    database: Database, processes: Processes, counter: Kind[Any]
+) -> None:
+    await database["counters"].insert_many(old_rows(800))
+    await commands.backfill_start(database, counter, by="a test")
+    sleeper = processes.worker("--drain")
+    await until(lambda: rows_done(database))
+    sleeper.send_signal(signal.SIGSTOP)
+    held = await holders(database)
+    heir_code = await ended(processes.worker("--drain"))
+    ended_as = await commands.backfill_wait(database, "counter")
+    before = await database["docstore_batches"].find(sort=[("_id", 1)]).to_list()
+    sleeper.send_signal(signal.SIGCONT)
+
+    assert await ended(sleeper) == 0
+    assert (heir_code, ended_as.state, ended_as.remaining) == (0, RunState.SUCCEEDED, 0)
+    assert held
+    assert await database["docstore_batches"].find(sort=[("_id", 1)]).to_list() == before
+    assert await steps(database) == {(2, 1)}
