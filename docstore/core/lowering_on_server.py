@@ -15,7 +15,7 @@ from docstore.errors import NotCompilableError
 
 #: How many containers deep the types of values are compared below a path that a step writes; what is deeper is left to
 #: Python.
-_DEPTH: Final = 3
+_DEPTH: Final = 4
 
 
 def compile_down(kind: Kind[Any], source: int, to: int) -> CompiledChain:
@@ -70,7 +70,7 @@ def _types(value: Expression, side: str, level: int = _DEPTH) -> Expression:
     if not level:
         deeper = {"$in": [{"$type": value}, ["array", "object"]]}
         # Something else on either side, so that the two are never equal.
-        return {"$cond": [deeper, Literal(f"too deep {side}"), _type(value)]}
+        return {"$cond": [deeper, Literal(f"too deep {side}"), _type(value, side)]}
     item = f"dsItem{level}"
     fields = {"$map": {"input": {"$objectToArray": value}, "as": item, "in": f"$${item}.v"}}
     contained = {
@@ -85,13 +85,17 @@ def _types(value: Expression, side: str, level: int = _DEPTH) -> Expression:
     held = f"dsHeld{level}"
     each = {"$map": {"input": f"$${held}", "as": item, "in": _types(f"$${item}", side, level - 1)}}
     return {
-        "$let": {"vars": {held: contained}, "in": {"$cond": [{"$eq": [f"$${held}", None]}, _type(value), each]}},
+        "$let": {"vars": {held: contained}, "in": {"$cond": [{"$eq": [f"$${held}", None]}, _type(value, side), each]}},
     }
 
 
-def _type(value: Expression) -> Expression:
+def _type(value: Expression, side: str) -> Expression:
     """
     Build the type of a value; of numbers also how they are written, since 0.0 equals -0.0, and 1.0 equals 1.00.
+
+    There are many values that are no number, all of them equal and written alike: they are left to Python.
     """
     number = {"$in": [{"$type": value}, ["double", "decimal"]]}
-    return {"$cond": [number, [{"$type": value}, {"$toString": value}], {"$type": value}]}
+    written = {"$toString": value}
+    told = {"$cond": [{"$eq": [written, "NaN"]}, Literal(f"no number {side}"), [{"$type": value}, written]]}
+    return {"$cond": [number, told, {"$type": value}]}
