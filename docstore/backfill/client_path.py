@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from docstore.backfill.context import RunContext
 from docstore.backfill.directing import in_python
@@ -22,6 +22,12 @@ IN_FLIGHT: Final = 3
 AT_ONCE: Final = 50
 #: How often a row that keeps changing is tried before the next pass has to take it.
 TRIES: Final = 5
+#: How often a row that fails is tried before it is put aside.
+ROW_TRIES: Final = 3
+#: How long failed rows rest before the next try, in seconds; twice as long after each further one.
+ROW_REST: Final = 0.1
+
+_Failed: TypeAlias = list[tuple[Any, DocstoreError]]
 
 
 class ClientPath:
@@ -77,31 +83,45 @@ class ClientPath:
         return asyncio.create_task(patiently(lambda: self._rows.read(after, upto, size=PAGE_SIZE)))
 
     async def _write(self, upgraded: Upgraded) -> None:
-        await self._put_aside([(_id(error), error) for error in upgraded.poison])
+        """Write what was upgraded, and try rows that fail again: what they need, or what is in them, may come late."""
+        failed = await self._written(upgraded)
+        for tries in range(1, ROW_TRIES):
+            if not failed or self._context.stop.is_set():
+                break
+            await asyncio.sleep(ROW_REST * 2 ** (tries - 1))
+            # Those that are gone, or done by others, are not found again.
+            failed = await self._written(await self._once_more([row_id for row_id, _ in failed]))
+        await self._context.aside.put(failed, version=self._rows.version)
+
+    async def _written(self, upgraded: Upgraded) -> _Failed:
+        """Write what was upgraded, again where others were quicker; return the rows that failed, and why."""
+        failed: _Failed = [(_id(error), error) for error in upgraded.poison]
         batch: Sequence[Rewrite] = upgraded.rewrites
         for _ in range(TRIES):
             if not batch:
-                return
-            batch = await self._write_once(batch)
+                return failed
+            batch = await self._write_once(batch, failed)
         self.contested += len(batch)
+        return failed
 
-    async def _write_once(self, batch: Sequence[Rewrite]) -> Sequence[Rewrite]:
+    async def _write_once(self, batch: Sequence[Rewrite], failed: _Failed) -> Sequence[Rewrite]:
         """Write a batch; return new rewrites for the rows that were changed by others meanwhile."""
         written = await patiently(lambda: self._writer.write(batch))
         self._context.meter.add(client=written.rewritten)
-        await self._put_aside([(batch[place].id, error) for place, error in written.refused.items()])
+        failed += [(batch[place].id, error) for place, error in written.refused.items()]
         if written.rewritten + len(written.refused) == len(batch):
             return ()
         # The answer does not say which rows did not match. Those that are gone or done are not found again.
-        ids = [rewrite.id for place, rewrite in enumerate(batch) if place not in written.refused]
-        page = await patiently(lambda: self._rows.read_those(ids))
-        again = await self._upgrade(page.rows)
-        await self._put_aside([(_id(error), error) for error in again.poison])
+        again = await self._once_more(
+            [rewrite.id for place, rewrite in enumerate(batch) if place not in written.refused]
+        )
+        failed += [(_id(error), error) for error in again.poison]
         self._context.meter.add(conflicts=len(again.rewrites))
         return again.rewrites
 
-    async def _put_aside(self, errors: Sequence[tuple[Any, DocstoreError]]) -> None:
-        await self._context.aside.put(errors, version=self._rows.version)
+    async def _once_more(self, ids: Sequence[Any]) -> Upgraded:
+        page = await patiently(lambda: self._rows.read_those(ids))
+        return await self._upgrade(page.rows)
 
 
 def _id(error: DocstoreError) -> Any:

@@ -2,6 +2,7 @@
 Rows that cannot be upgraded: left as they are, put aside by record, and no obstacle to the others (P5).
 """
 
+import asyncio
 import datetime
 from collections.abc import Callable
 from typing import Any
@@ -94,6 +95,49 @@ async def test_a_row_that_a_step_or_the_model_fails_on_is_put_aside(
     assert (record["row_id"], record["version"], record["target"], record["tries"]) == (1, 1, 2, 1)
     assert (await raw_rows(database, "notes"))[1] == before[1]
     assert SECRET not in str(record)
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(2, (1, 0)), (3, (0, 1))])
+async def test_a_row_is_tried_three_times_before_it_is_put_aside(
+    database: AsyncDatabase[dict[str, Any]], failures: int, expected: tuple[int, int]
+) -> None:
+    tries = 0
+
+    def fails_at_first(row: dict[str, Any]) -> dict[str, Any]:
+        nonlocal tries
+        tries += 1
+        if tries <= failures:
+            raise ValueError(SECRET)
+        return row
+
+    await database["notes"].insert_one({"_id": 1, "schema_version": 1, "text": "x"})
+
+    result = await backfill(database, kind_with(fails_at_first))
+
+    assert tries == 3
+    assert (result.client, result.quarantined) == expected
+    assert len(await records(database)) == expected[1]
+
+
+async def test_a_failed_row_that_is_mended_before_the_next_try_is_not_put_aside(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    mending: list[asyncio.Task[Any]] = []
+
+    def needs_text(row: dict[str, Any]) -> dict[str, Any]:
+        if row["text"] == "":
+            mend = database["notes"].update_one({"_id": row["_id"]}, {"$set": {"text": "mended"}})
+            mending.append(asyncio.ensure_future(mend))
+            raise ValueError(SECRET)
+        return row
+
+    await database["notes"].insert_one({"_id": 1, "schema_version": 1, "text": ""})
+
+    result = await backfill(database, kind_with(needs_text))
+
+    assert mending
+    assert (result.client, result.quarantined) == (1, 0)
+    assert await records(database) == []
 
 
 async def test_an_operation_that_refuses_names_the_field(database: AsyncDatabase[dict[str, Any]]) -> None:
