@@ -14,6 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.operations import IndexModel
 
 from docstore import Kind, commands
+from docstore.backfill.operating import LiveOption
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
@@ -233,8 +234,8 @@ async def test_a_resumed_run_keeps_to_its_ids(database: Database) -> None:
 
 
 async def test_two_workers_share_the_rows_of_a_file(database: Database, processes: Processes) -> None:
-    await database["counters"].insert_many(old_rows(3_000))
-    lines = [json.dumps(number) for number in range(0, 3_000, 2)]
+    await database["counters"].insert_many(old_rows(800))
+    lines = [json.dumps(number) for number in range(0, 800, 2)]
     (processes.folder / "ids.txt").write_text("\n".join([*lines, '"nobody"', ""]), encoding="utf-8")
 
     code, output, _ = await processes.run(
@@ -242,13 +243,12 @@ async def test_two_workers_share_the_rows_of_a_file(database: Database, processe
     )
     workers = [processes.worker("--drain"), processes.worker("--drain")]
     codes = [await asyncio.to_thread(worker.wait, 40) for worker in workers]
-    waited, table, _ = await processes.run("backfill", "wait", "counter")
+    (status,) = await commands.backfill_status(database, "counter")
 
-    assert (code, codes, waited) == (0, [0, 0], 0)
-    assert "only 1,500 rows picked by id (1 ids name no row)" in " ".join(output.split())
-    assert "succeeded" in table
+    assert (code, codes, status.state) == (0, [0, 0], RunState.SUCCEEDED)
+    assert "only 400 rows picked by id (1 ids name no row)" in " ".join(output.split())
     done = [row async for row in database["counters"].find({"steps": 1}, {"schema_version": 1})]
-    assert {row["_id"] for row in done} == set(range(0, 3_000, 2))
+    assert {row["_id"] for row in done} == set(range(0, 800, 2))
     assert {row["schema_version"] for row in done} == {2}
     owners = {batch["owner"] async for batch in database["docstore_batches"].find({"task": "rows"})}
     assert len(owners) <= 2
@@ -257,17 +257,16 @@ async def test_two_workers_share_the_rows_of_a_file(database: Database, processe
 async def test_a_killed_worker_leaves_a_run_by_ids_to_the_next_one(
     database: Database, processes: Processes, counter: Kind[Any]
 ) -> None:
-    await database["counters"].insert_many(old_rows(2_000))
-    await commands.backfill_start(database, counter, ids=list(range(1_000)), options=RunOptions(rate=200), by="a test")
+    await database["counters"].insert_many(old_rows(800))
+    await commands.backfill_start(database, counter, ids=list(range(400)), options=RunOptions(rate=100), by="a test")
     victim = processes.worker()
     await until(lambda: database["counters"].count_documents({"schema_version": 2}))
     victim.kill()
-    await processes.run("backfill", "set", "counter", "rate", "none")
-
+    await commands.backfill_set(database, "counter", LiveOption.RATE, None, seconds=None, by="a test")
     heir = processes.worker("--drain")
 
     assert await asyncio.to_thread(heir.wait, 40) == 0
-    assert await versions(database, "counters") == {1: 1_000, 2: 1_000}
+    assert await versions(database, "counters") == {1: 400, 2: 400}
     assert await database["counters"].count_documents({"steps": {"$gt": 1}}) == 0
 
 
