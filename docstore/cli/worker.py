@@ -24,7 +24,13 @@ HELP: Final = (
     "One that is killed loses nothing; the others take over what it had.\n\n"
     "SIGTERM or Ctrl-C: batches in flight are finished or given back, and the process ends with 0 within 5 seconds."
 )
-EXAMPLE: Final = "[bold]Examples[/]\n\n  docstore worker\n\n  docstore worker --drain --concurrency 2"
+EXAMPLE: Final = (
+    "[bold]Examples[/]\n\n"
+    "  docstore worker\n\n"
+    "  docstore worker --drain --concurrency 2\n\n"
+    "[dim]Exit codes: 0 told to stop, or nothing is open any more with --drain; what became of the runs is shown by "
+    "docstore backfill status. 5 the database could not be reached at the start; later it is waited for.[/]"
+)
 
 
 def worker(
