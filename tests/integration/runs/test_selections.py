@@ -168,6 +168,19 @@ async def test_a_sample_of_more_rows_than_there_are_takes_them_all_and_of_none_i
     assert (second.complete, second.selection.rows) == (True, 0)
 
 
+async def test_a_sample_of_a_way_down_takes_rows_above(database: Database) -> None:
+    await database["places"].insert_many([stored(3, number) for number in range(10)])
+    await database["places"].update_many({"_id": {"$gt": 5}}, {"$set": {"slug": "its own"}})
+
+    result = await commands.backfill(database, place_kind(), to=2, sample=10)
+    named = await commands.backfill(database, place_kind(), to=2, ids=[1, 2, 3])
+
+    aside = await database["docstore_quarantine"].count_documents({})
+    assert (result.state, result.client, result.remaining, aside) == (RunState.SUCCEEDED, 6, 4, 4)
+    assert (named.complete, named.client) == (True, 0)
+    assert await versions(database) == {2: 6, 3: 4}
+
+
 async def test_ids_that_name_no_row_are_refused_and_leave_nothing_behind(database: Database) -> None:
     await database["places"].insert_one(stored(1, 1))
 
