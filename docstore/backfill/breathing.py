@@ -9,7 +9,7 @@ from typing import Final
 from docstore.backfill.throttling import Throttling
 
 #: Reads and inserts that a batch costs besides those of its rows, about.
-OF_A_BATCH: Final = 6
+OF_A_BATCH: Final = 2
 
 
 class Breathing:

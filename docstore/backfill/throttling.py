@@ -6,11 +6,11 @@ import asyncio
 import datetime
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from docstore.backfill import events
-from docstore.core.throttle import Answer, Limits, Throttle, Verdict
+from docstore.core.throttle import FIRST_NICE, Answer, Limits, Throttle, Verdict
 from docstore.errors import StoreError, StoreRejectedError
 from docstore.mongo.others import Others
 from docstore.mongo.signals import Signal
@@ -23,6 +23,8 @@ ANSWER_TIME: Final = 5.0
 ALARM_AFTER: Final = 60.0
 #: A batch that takes so many seconds means slow. It never means stop: a stopped backfill would not measure it again.
 BATCH_SECONDS: Final = Limits(slow=4.0, stop=None)
+#: What only those feel who use the server at the same time.
+FELT_BY_OTHERS: Final = frozenset({"probe_read", "probe_write", "read_latency"})
 #: How often to look whether a wait is over, in seconds.
 _LOOK: Final = 0.05
 #: "Unauthorized" among the server's codes.
@@ -150,7 +152,7 @@ class Throttling:
             if self._asked_at is not None and now - self._asked_at < self._interval:
                 return
             answers = [answer for some in await asyncio.gather(*map(_asked, self._signals)) for answer in some]
-            answers += self._judged_batches()
+            answers = [*_without_company(answers), *self._judged_batches()]
             self.values = {answer.signal: answer.value for answer in answers if answer.value is not None}
             now = self._asked_at = self._clock()
             before, self._throttle = self._throttle, self._throttle.after(answers, now=now)
@@ -200,6 +202,22 @@ class Throttling:
             await asyncio.sleep(min(until - now, _LOOK))
         if seconds > 0:
             self.waited[signal] = self.waited.get(signal, 0.0) + self._clock() - began
+
+
+def _without_company(answers: Sequence[Answer]) -> Sequence[Answer]:
+    """
+    Return the answers, milder where it is known that nobody else is there to feel that the server is slow.
+
+    What is slow then is the machine, or the backfill itself: a short pause is enough, and does not grow.
+    """
+    if not any(answer.signal == Others.name and answer.verdict is Verdict.NORMAL for answer in answers):
+        return answers
+    return [
+        replace(answer, pause=FIRST_NICE)
+        if answer.signal in FELT_BY_OTHERS and answer.verdict is Verdict.SLOW_DOWN
+        else answer
+        for answer in answers
+    ]
 
 
 async def _asked(signal: Signal) -> Sequence[Answer]:

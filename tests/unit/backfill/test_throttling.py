@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from docstore.backfill.throttling import BATCH_SECONDS, Hold, Throttling
-from docstore.core.throttle import FIRST_NICE, UNKNOWN_FOR, Answer, Verdict
+from docstore.core.throttle import FIRST_NICE, MOST_NICE, UNKNOWN_FOR, Answer, Verdict
 from docstore.errors import StoreRejectedError, StoreUnavailableError
 
 INTERVAL = 0.001
@@ -220,3 +220,43 @@ async def test_close_closes_every_signal() -> None:
     await throttle.close()
 
     assert said.closed
+
+
+class Slow:
+    """
+    A probe that is slow, and whether anybody else is there.
+    """
+
+    name = "slow"
+
+    def __init__(self, others: Verdict) -> None:
+        self._others = others
+
+    async def ask(self) -> Sequence[Answer]:
+        return [
+            Answer("others", self._others, "others", pause=0.5),
+            Answer("probe_read", Verdict.SLOW_DOWN, "a tiny read took long"),
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("others", "pause"),
+    [
+        pytest.param(Verdict.NORMAL, FIRST_NICE, id="nobody-there"),
+        pytest.param(Verdict.SLOW_DOWN, MOST_NICE, id="company"),
+        pytest.param(Verdict.UNKNOWN, MOST_NICE, id="nobody-knows"),
+    ],
+)
+async def test_a_slow_server_holds_back_little_where_nobody_else_is_there_to_feel_it(
+    others: Verdict, pause: float
+) -> None:
+    throttle = Throttling([Slow(others)], interval=0)
+
+    for _ in range(10):
+        await throttle.look()
+
+    assert throttle.hold is not None
+    assert throttle.hold.nice == pause
