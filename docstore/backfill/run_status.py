@@ -53,7 +53,7 @@ class WorkerStatus(BaseModel):
     rate: float | None
     #: Why it does not work on the run; empty if it does.
     note: str
-    #: What it waits for, while the database does not take its calls; empty at other times.
+    #: What it waits for, while the database does not take its calls or shows the load; empty at other times.
     waits: str
 
 

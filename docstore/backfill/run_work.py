@@ -232,6 +232,14 @@ class RunWork:
             await self._runs.release(run.id, THROTTLED)
             self._holds = False
 
+    @property
+    def _pauses(self) -> str:
+        """
+        Why this worker pauses between rows; empty if it does not. That it is stopped, the run's hold tells.
+        """
+        hold = self._throttling.hold
+        return "" if hold is None or hold.stopped else f"between rows ({hold.reason})"
+
     def _look(self, run: RunRecord | None) -> None:
         """
         Have the lanes end where there is nothing to do for this worker any more.
@@ -250,7 +258,7 @@ class RunWork:
             pid=self._who.pid,
             rate=self._pacing.rate,
             note=note,
-            waits=self._waits.reason,
+            waits=self._waits.reason or self._pauses,
             busy=any(lane.busy for lane in self._lanes),
         )
         if run is not None:

@@ -97,7 +97,7 @@ class WorkerEntry:
     rate: float | None = None
     #: Why it does not work on the run; empty if it does.
     note: str = ""
-    #: What it waits for, while the database does not take its calls; empty at other times.
+    #: What it waits for, while the database does not take its calls or shows the load; empty at other times.
     waits: str = ""
 
 

@@ -80,6 +80,33 @@ async def test_a_run_that_the_load_stops_is_on_hold_until_it_is_better(database:
     assert (ended.state, ended.hold) == (RunState.SUCCEEDED, None)
 
 
+async def test_a_worker_that_pauses_between_rows_says_why_in_the_status(database: Database) -> None:
+    await database.places.insert_many([stored(1, place) for place in range(50)])
+    await commands.backfill_start(database, place_kind(), options=RunOptions(rate=10), by="test")
+    stop = asyncio.Event()
+    worker = Worker(
+        database,
+        {"place": place_kind()},
+        who=commands.this_process(),
+        stop=stop,
+        now=commands.utc_now,
+        throttling=Throttling([Load(Verdict.SLOW_DOWN)], interval=0.05),
+    )
+    working = asyncio.create_task(worker.work(drain=False))
+
+    async with asyncio.timeout(30):
+        while True:
+            (status,) = await run_statuses(database, "place")
+            if any(entry.waits for entry in status.workers):
+                break
+            await asyncio.sleep(0.05)
+    stop.set()
+    await working
+
+    assert [entry.waits for entry in status.workers] == ["between rows (the server is busy)"]
+    assert status.hold is None
+
+
 async def test_a_worker_that_is_to_stop_ends_although_the_load_holds_it(database: Database) -> None:
     await database.places.insert_many([stored(1, place) for place in range(50)])
     await commands.backfill_start(database, place_kind(), by="test")
