@@ -31,23 +31,23 @@ _STYLES: Final = {
 }
 
 
-def runs_table(statuses: Sequence[RunStatus]) -> RenderableType:
+def runs_table(statuses: Sequence[RunStatus], *, kind: str | None = None) -> RenderableType:
     """
-    Return one block for each run.
+    Return one block for each run; *kind* is the one that was asked about, if it was one.
     """
     if not statuses:
-        return Text("no backfill was ever asked for")
+        return Text(f"no backfill{'' if kind is None else f' of {kind}'} was ever asked for")
     return Group(*map(_block, statuses))
 
 
-def show_runs(statuses: Sequence[RunStatus], format: Format) -> None:
+def show_runs(statuses: Sequence[RunStatus], format: Format, *, kind: str | None = None) -> None:
     """
-    Write how runs stand to stdout.
+    Write how runs stand to stdout; *kind* is the one that was asked about, if it was one.
     """
     if format is Format.JSON:
         typer.echo(json.dumps([status.model_dump(mode="json") for status in statuses]))
     else:
-        Console(highlight=False).print(runs_table(statuses))
+        Console(highlight=False).print(runs_table(statuses, kind=kind))
 
 
 def _block(status: RunStatus) -> RenderableType:

@@ -118,7 +118,7 @@ async def _status(context: typer.Context, where: Where, kind: str | None, *, wat
         if watch:
             await watched(database, kind, format)
             return ExitCode.DONE
-        show_runs(await commands.backfill_status(database, kind), format)
+        show_runs(await commands.backfill_status(database, kind), format, kind=kind)
     return ExitCode.DONE
 
 

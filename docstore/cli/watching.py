@@ -33,7 +33,7 @@ async def watched(database: AnyDatabase, kind: str | None, format: Format) -> No
         if format is Format.JSON or not console.is_terminal:
             while not stop.is_set():
                 try:
-                    show_runs(await commands.backfill_status(database, kind), format)
+                    show_runs(await commands.backfill_status(database, kind), format, kind=kind)
                 except StoreUnavailableError as error:
                     note(str(error))
                 await _until(stop)
@@ -41,7 +41,7 @@ async def watched(database: AnyDatabase, kind: str | None, format: Format) -> No
         with Live(console=console, auto_refresh=False) as live:
             while not stop.is_set():
                 try:
-                    live.update(runs_table(await commands.backfill_status(database, kind)), refresh=True)
+                    live.update(runs_table(await commands.backfill_status(database, kind), kind=kind), refresh=True)
                 except StoreUnavailableError as error:
                     live.update(Text(str(error), "red"), refresh=True)
                 await _until(stop)
