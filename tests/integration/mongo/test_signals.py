@@ -86,7 +86,9 @@ async def test_probes_of_several_workers_share_one_document(database: Database) 
 
 
 async def test_probe_takes_what_is_slow_for_these_servers_from_the_best_time(database: Database) -> None:
-    seconds = iter([0.0, 0.1, 0.2, 1.0, 1.1, 1.8])
+    took = [(0.1, 0.1)] * 3 + [(0.1, 0.7)] * 3
+    now = 0.0
+    seconds = iter([now := now + step for read, write in took for step in (1.0, read, write)])
     probe = Probe(
         database, read=Limits(slow=50, stop=500), write=Limits(slow=50, stop=500), clock=lambda: next(seconds)
     )
@@ -97,6 +99,20 @@ async def test_probe_takes_what_is_slow_for_these_servers_from_the_best_time(dat
     # 100 ms each are the best so far; four times as much is slow.
     assert [answer.verdict for answer in first] == [Verdict.NORMAL, Verdict.NORMAL]
     assert [answer.verdict for answer in second] == [Verdict.NORMAL, Verdict.SLOW_DOWN]
+
+
+async def test_probe_takes_a_single_hiccup_for_none_of_the_server(database: Database) -> None:
+    took = [(0.001, 0.001)] * 3 + [(0.001, 0.001), (9.0, 9.0), (0.001, 0.001)]
+    now = 0.0
+    seconds = iter([now := now + step for read, write in took for step in (1.0, read, write)])
+    probe = Probe(
+        database, read=Limits(slow=50, stop=500), write=Limits(slow=50, stop=500), clock=lambda: next(seconds)
+    )
+
+    await probe.ask()
+    answers = await probe.ask()
+
+    assert {answer.verdict for answer in answers} == {Verdict.NORMAL}
 
 
 async def test_signals_of_a_server_that_is_away_raise_that_it_cannot_be_reached(mongod_uri: str) -> None:
