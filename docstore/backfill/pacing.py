@@ -19,7 +19,7 @@ TRIAL: Final = FIRST // 2
 #: How long the server rewrites rows at a time while the backfill holds back, in seconds; then there is a pause.
 BREATH: Final = 0.05
 #: Fewer rows at a time cost more for the batch than for its rows.
-LEAST_AT_ONCE: Final = 100
+LEAST_AT_ONCE: Final = 500
 
 
 class Pacing:
