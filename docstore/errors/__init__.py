@@ -45,6 +45,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── StaleQueryError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
+    ├── ViewRefusedError
     ├── IllegalTransitionError          a run cannot do that in its state
     ├── RunNotFoundError
     └── EmbeddedServerError
@@ -92,6 +93,7 @@ from docstore.errors.other import (
     IllegalTransitionError,
     RunNotFoundError,
     VersionRangeError,
+    ViewRefusedError,
 )
 from docstore.errors.store import (
     ConflictError,
@@ -156,4 +158,5 @@ __all__ = [
     "UpgradersNotFoundError",
     "VersionGapError",
     "VersionRangeError",
+    "ViewRefusedError",
 ]
