@@ -1,25 +1,21 @@
 """One kind's rows, read and written at the latest shape."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from docstore.core.document import Document, set_origin_row
 from docstore.core.kind import Kind
 from docstore.errors import DocumentExistsError, DocumentNotFoundError, StoreError
 from docstore.mongo.driver import AnyDatabase, AnySession
-from docstore.mongo.row_writer import UpdateResult
-from docstore.mongo.writing import open_row_writer
-from docstore.store.collection_reads import CollectionReads
-from docstore.store.composing import RowComposer
+from docstore.store.collection_updates import CollectionUpdates
 from docstore.store.pauses import Pause
 from docstore.store.replacing import Replacements
-from docstore.store.updating import Updates
 from docstore.store.write_back import WriteBack
 
 D = TypeVar("D", bound=Document)
 
 
-class Collection(CollectionReads[D]):
+class Collection(CollectionUpdates[D]):
     """
     The rows of one kind, as documents at the latest shape.
 
@@ -38,13 +34,8 @@ class Collection(CollectionReads[D]):
     def __init__(
         self, database: AnyDatabase, kind: Kind[D], *, pause: Pause, write_back: WriteBack | None = None
     ) -> None:
-        writer = open_row_writer(database, kind.collection)
-        super().__init__(database, kind, writer=writer, write_back=write_back)
-        composer = RowComposer(kind)
-        self._writer = writer
-        self._composer = composer
-        self._replacements = Replacements(kind, writer=writer, composer=composer, pause=pause)
-        self._updates = Updates(kind, writer=writer, composer=composer, queries=self._queries, pause=pause)
+        super().__init__(database, kind, pause=pause, write_back=write_back)
+        self._replacements = Replacements(kind, writer=self._writer, composer=self._composer, pause=pause)
 
     async def insert(self, document: D, *, session: AnySession | None = None) -> Any:
         """
@@ -158,50 +149,6 @@ class Collection(CollectionReads[D]):
             UpdateRefusedError, DocumentExistsError, DocumentError: See `replace`.
         """
         return await self._replacements.modify(self._value(id), change, session)
-
-    async def update(
-        self,
-        filter: Mapping[str, Any],
-        operators: Mapping[str, Any],
-        *,
-        many: bool = False,
-        upsert: bool = False,
-        array_filters: Sequence[Mapping[str, Any]] | None = None,
-        session: AnySession | None = None,
-    ) -> UpdateResult:
-        """
-        Apply update operators to one row that matches, or to all, at the latest shape.
-
-        A row that is still old is rewritten to the latest version first; the operators never meet another shape. The
-        update of one row is atomic; that of many is not atomic as a whole. The result is not checked against the
-        model: operators say what they say.
-
-        Args:
-            filter: Which rows, at the latest shape; see `find`.
-            operators: MongoDB's, such as `{"$inc": {"visits": 1}}`. No pipeline, and nothing that touches the tag or
-                `_id`.
-            many: Update every row that matches, instead of any one.
-            upsert: Insert a row at the latest version where none matches.
-            array_filters: As MongoDB takes them.
-            session: The session to write in.
-
-        Raises:
-            UpdateRefusedError: The operators or the filter could break a promise; nothing was written.
-            NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
-                not read; with *many* nothing was written.
-            DocumentError: An old row that matches cannot be upgraded.
-            ConflictError: Other writers were quicker in every try.
-            DocumentExistsError: Another row has the same unique key.
-            StaleQueryError: See `find`.
-        """
-        return await self._updates.apply(
-            self._filter(filter),
-            operators,
-            many=many,
-            upsert=upsert,
-            array_filters=array_filters,
-            session=session,
-        )
 
     async def delete(self, id: Any, *, session: AnySession | None = None) -> None:
         """

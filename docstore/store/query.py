@@ -184,6 +184,25 @@ class Queries(Generic[D]):
             return await self._stale.count(query, session=session)
         return await self._source.count(query.filter, session=session)
 
+    def rows(
+        self,
+        filter: _Filter = None,
+        *,
+        sort: SortKeys | None = None,
+        limit: int = 0,
+        session: AnySession | None = None,
+    ) -> Batches:
+        """
+        Return the rows that match, as they are stored, in batches; see `find`.
+
+        Raises:
+            DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
+        """
+        query = self._query(filter, sort, limit=limit)
+        if query.is_touched(self._kind):
+            return self._stale.rows(query, report=None, session=session)
+        return self._source.find(query.filter, sort=query.sort, limit=query.limit, session=session)
+
     def old_ids(
         self, filter: _Filter = None, *, limit: int = 0, session: AnySession | None = None
     ) -> AsyncGenerator[Any, None]:
