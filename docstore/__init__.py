@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from docstore.core.kind import Kind
     from docstore.core.step import Step
     from docstore.mongo.row_writer import UpdateResult
+    from docstore.store.bulk import BulkResult, Delete, Insert, Replace, Update
     from docstore.store.collection import Collection
     from docstore.store.cursor import Cursor, SkippedRow
     from docstore.store.store import Store
@@ -42,13 +43,18 @@ __all__ = [
     "BsonReference",
     "BsonRegex",
     "BsonTimestamp",
+    "BulkResult",
     "Collection",
     "Cursor",
+    "Delete",
     "Document",
+    "Insert",
     "Kind",
+    "Replace",
     "SkippedRow",
     "Step",
     "Store",
+    "Update",
     "UpdateResult",
     "UtcDatetime",
     "WriteBackStatistics",
@@ -57,13 +63,18 @@ __all__ = [
 
 # Imported when they are first asked for: a module of steps needs no driver.
 _HOME = {
+    "BulkResult": "docstore.store.bulk",
     "Collection": "docstore.store.collection",
     "Cursor": "docstore.store.cursor",
+    "Delete": "docstore.store.bulk",
     "Document": "docstore.core.document",
+    "Insert": "docstore.store.bulk",
     "Kind": "docstore.core.kind",
+    "Replace": "docstore.store.bulk",
     "SkippedRow": "docstore.store.cursor",
     "Step": "docstore.core.step",
     "Store": "docstore.store.store",
+    "Update": "docstore.store.bulk",
     "UpdateResult": "docstore.mongo.row_writer",
     "WriteBackStatistics": "docstore.store.write_back",
     "version_token": "docstore.store.tokens",

@@ -39,6 +39,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── DocumentExistsError
     │   ├── ConflictError
     │   ├── UnguardedReplaceError
+    │   ├── BulkFailedError                 some of a list of writes failed
     │   ├── UpdateRefusedError
     │   ├── QueryRefusedError
     │   ├── CursorBrokenError
@@ -96,6 +97,7 @@ from docstore.errors.other import (
     ViewRefusedError,
 )
 from docstore.errors.store import (
+    BulkFailedError,
     ConflictError,
     CursorBrokenError,
     DocumentExistsError,
@@ -114,6 +116,7 @@ from docstore.errors.store import (
 
 __all__ = [
     "BackfillRefusedError",
+    "BulkFailedError",
     "CollectionSharedError",
     "ConflictError",
     "CursorBrokenError",

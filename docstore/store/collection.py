@@ -3,11 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from docstore.core.document import Document, set_origin_row
+from docstore.core.document import Document
 from docstore.core.kind import Kind
-from docstore.errors import DocumentExistsError, DocumentNotFoundError, StoreError
+from docstore.errors import DocumentExistsError, DocumentNotFoundError
 from docstore.mongo.driver import AnyDatabase, AnySession
+from docstore.store.bulk import BulkResult, BulkRun, Delete, Operation, SingleWrites
 from docstore.store.collection_updates import CollectionUpdates
+from docstore.store.inserting import Inserts
 from docstore.store.pauses import Pause
 from docstore.store.replacing import Replacements
 from docstore.store.write_back import WriteBack
@@ -35,6 +37,7 @@ class Collection(CollectionUpdates[D]):
         self, database: AnyDatabase, kind: Kind[D], *, pause: Pause, write_back: WriteBack | None = None
     ) -> None:
         super().__init__(database, kind, pause=pause, write_back=write_back)
+        self._inserts = Inserts(kind, writer=self._writer, composer=self._composer)
         self._replacements = Replacements(kind, writer=self._writer, composer=self._composer, pause=pause)
 
     async def insert(self, document: D, *, session: AnySession | None = None) -> Any:
@@ -67,19 +70,15 @@ class Collection(CollectionUpdates[D]):
             StoreRejectedError: The database refused one for another reason; its notes tell the same.
             InvalidDocumentError, UnstorableValueError: One could not be read back; nothing was written.
         """
-        rows = [self._composer.new(document) for document in documents]
-        if not rows:
-            return []
-        outcome = await self._writer.insert(rows, ordered=ordered, session=session)
-        for place in outcome.stored:
-            set_origin_row(documents[place], rows[place])
-        error: StoreError | None = outcome.refusal
-        if error is None and outcome.duplicates:
-            first = min(outcome.duplicates)
-            error = DocumentExistsError(kind=self.kind.name, id=documents[first].id, index=outcome.duplicates[first])
-        if error is not None:
+        rows = [self._inserts.row(document) for document in documents]
+        stored = await self._inserts.store(documents, rows, ordered=ordered, session=session)
+        if stored.errors:
+            first = next(
+                (error for error in stored.errors.values() if not isinstance(error, DocumentExistsError)), None
+            )
+            error = first or stored.errors[min(stored.errors)]
             if len(rows) > 1:
-                error.add_note(f"{len(outcome.stored)} of {len(rows)} documents were stored")
+                error.add_note(f"{len(stored.places)} of {len(rows)} documents were stored")
             raise error
         return [document.id for document in documents]
 
@@ -149,6 +148,48 @@ class Collection(CollectionUpdates[D]):
             UpdateRefusedError, DocumentExistsError, DocumentError: See `replace`.
         """
         return await self._replacements.modify(self._value(id), change, session)
+
+    async def bulk(
+        self, operations: Sequence[Operation[D]], *, ordered: bool = True, session: AnySession | None = None
+    ) -> BulkResult:
+        """
+        Make several writes, each with the promises that it has by itself; they are not atomic together.
+
+        Args:
+            operations: `Insert`, `Replace`, `Update` and `Delete`, in any mixture.
+            ordered: One after another, and none after the first that fails. Otherwise all are tried, in any order and
+                several at once; none more once the database is away.
+            session: The session to write in. In a transaction the first error is raised by itself, as it has ended it.
+
+        Returns:
+            How many rows were inserted, replaced, matched, modified and deleted, and the ids of upserted ones.
+
+        Raises:
+            BulkFailedError: Some failed; carries the result, with the error of each by its position, and the positions
+                that were not tried.
+            TypeError: One is no such operation; nothing was written.
+        """
+        writes = SingleWrites(
+            inserts=self._inserts,
+            replace=lambda one, within: self.replace(
+                one.document, if_token=one.if_token, unguarded=one.unguarded, session=within
+            ),
+            update=lambda one, within: self.update(
+                one.filter,
+                one.operators,
+                many=one.many,
+                upsert=one.upsert,
+                array_filters=one.array_filters,
+                session=within,
+            ),
+            delete=self._delete,
+        )
+        return await BulkRun(writes, operations, session).run(kind=self.kind.name, ordered=ordered)
+
+    async def _delete(self, one: Delete, session: AnySession | None) -> int:
+        if one.many:
+            return await self.delete_many(one.filter, session=session)
+        return int(await self.delete_one(one.filter, session=session))
 
     async def delete(self, id: Any, *, session: AnySession | None = None) -> None:
         """

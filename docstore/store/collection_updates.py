@@ -200,7 +200,7 @@ class CollectionUpdates(CollectionReads[D]):
 
         Raises:
             UpdateRefusedError: The filter names the tag, or a field by a name that only the model has.
-            NewerVersionError, RetiredVersionError, UnknownVersionError: Only rows match whose version this code does
+            NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
                 not read; nothing was deleted.
             ConflictError: Other writers were quicker in every try.
             StaleQueryError: See `find`.
