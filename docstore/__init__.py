@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from docstore.core.step import Step
     from docstore.mongo.row_writer import UpdateResult
     from docstore.store.bulk import BulkResult, Delete, Insert, Replace, Update
+    from docstore.store.changes import Change, Changes
     from docstore.store.collection import Collection
     from docstore.store.cursor import Cursor, SkippedRow
     from docstore.store.store import Store
@@ -64,6 +65,8 @@ __all__ = [
 # Imported when they are first asked for: a module of steps needs no driver.
 _HOME = {
     "BulkResult": "docstore.store.bulk",
+    "Change": "docstore.store.changes",
+    "Changes": "docstore.store.changes",
     "Collection": "docstore.store.collection",
     "Cursor": "docstore.store.cursor",
     "Delete": "docstore.store.bulk",

@@ -7,8 +7,11 @@ from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.errors import DocumentExistsError, DocumentNotFoundError
 from docstore.mongo.driver import AnyDatabase, AnySession
+from docstore.mongo.row_events import Token
 from docstore.store.bulk import BulkResult, BulkRun, Delete, Operation, SingleWrites
+from docstore.store.changes import WAIT, Changes
 from docstore.store.collection_updates import CollectionUpdates
+from docstore.store.cursor import OnError
 from docstore.store.inserting import Inserts
 from docstore.store.pauses import Pause
 from docstore.store.replacing import Replacements
@@ -37,6 +40,7 @@ class Collection(CollectionUpdates[D]):
         self, database: AnyDatabase, kind: Kind[D], *, pause: Pause, write_back: WriteBack | None = None
     ) -> None:
         super().__init__(database, kind, pause=pause, write_back=write_back)
+        self._database = database
         self._inserts = Inserts(kind, writer=self._writer, composer=self._composer)
         self._replacements = Replacements(kind, writer=self._writer, composer=self._composer, pause=pause)
 
@@ -200,3 +204,45 @@ class Collection(CollectionUpdates[D]):
         """
         if not await self._writer.delete(self._value(id), session=session):
             raise DocumentNotFoundError(kind=self.kind.name, id=id)
+
+    def watch(
+        self,
+        *,
+        resume_after: Token | None = None,
+        start_after: Token | None = None,
+        include_rewrites: bool = False,
+        on_error: OnError = "raise",
+        wait: float = WAIT,
+    ) -> Changes[D]:
+        """
+        Return the changes of the rows from now on, or from a token on: `async with`, then `async for`.
+
+        Every change that anybody makes is seen once and in order, but for rewrites: changes that moved a row to
+        another version and left its meaning as it was. One is left out only if that is proved by the row just before
+        and just after it; a write that also changes something is always shown. What cannot be proved (the stream is
+        more than five minutes behind, and the collection keeps no images) is shown too.
+
+        Needs a replica set.
+
+        Args:
+            resume_after: The token of the last change that was handled.
+            start_after: The same; also after `invalidate`, where the collection was dropped and made again.
+            include_rewrites: Show rewrites too; their `rewrite` is true.
+            on_error: "raise" the error of a row that cannot be read, or "skip" the change and log it.
+            wait: How long `try_next` waits for a change, in seconds.
+
+        Raises:
+            ValueError: Two tokens were given.
+        """
+        if resume_after is not None and start_after is not None:
+            msg = "give resume_after or start_after, not both"
+            raise ValueError(msg)
+        return Changes(
+            self._database,
+            self.kind,
+            resume_after=resume_after,
+            start_after=start_after,
+            include_rewrites=include_rewrites,
+            on_error=on_error,
+            wait=wait,
+        )
