@@ -45,6 +45,8 @@ __all__ = [
     "BsonRegex",
     "BsonTimestamp",
     "BulkResult",
+    "Change",
+    "Changes",
     "Collection",
     "Cursor",
     "Delete",
