@@ -94,8 +94,11 @@ class RowEvents:
         while len(events) < BATCH_EVENTS and size < BATCH_BYTES:
             if self._coming is None:
                 self._coming = asyncio.ensure_future(self._stream.try_next())
-            # Waiting does not cancel: the event would be lost with the call that brings it.
-            await asyncio.wait({self._coming}, timeout=_AT_HAND if events else None)
+                # What the driver holds already is there after one turn of the loop.
+                await asyncio.sleep(0)
+            if not self._coming.done():
+                # Waiting does not cancel: the event would be lost with the call that brings it.
+                await asyncio.wait({self._coming}, timeout=_AT_HAND if events else None)
             if not self._coming.done():
                 break
             coming, self._coming = self._coming, None
