@@ -62,6 +62,7 @@ class CollectionReads(Generic[D]):
         sort: SortKeys | None = ...,
         skip: int = ...,
         projection: None = ...,
+        allow_client_filter: bool = ...,
         session: AnySession | None = ...,
     ) -> D | None: ...
 
@@ -73,6 +74,7 @@ class CollectionReads(Generic[D]):
         sort: SortKeys | None = ...,
         skip: int = ...,
         projection: type[P],
+        allow_client_filter: bool = ...,
         session: AnySession | None = ...,
     ) -> P | None: ...
 
@@ -83,6 +85,7 @@ class CollectionReads(Generic[D]):
         sort: SortKeys | None = None,
         skip: int = 0,
         projection: type[P] | None = None,
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> D | P | None:
         """
@@ -93,7 +96,12 @@ class CollectionReads(Generic[D]):
             StaleQueryError: See `find`.
         """
         return await self._reading(session).find_one(
-            self._filter(filter), sort=sort, skip=skip, projection=projection, session=session
+            self._filter(filter),
+            sort=sort,
+            skip=skip,
+            projection=projection,
+            allow_client_filter=allow_client_filter,
+            session=session,
         )
 
     @overload
@@ -106,6 +114,7 @@ class CollectionReads(Generic[D]):
         limit: int = ...,
         projection: None = ...,
         on_error: OnError = ...,
+        allow_client_filter: bool = ...,
         session: AnySession | None = ...,
     ) -> Cursor[D]: ...
 
@@ -119,6 +128,7 @@ class CollectionReads(Generic[D]):
         limit: int = ...,
         projection: type[P],
         on_error: OnError = ...,
+        allow_client_filter: bool = ...,
         session: AnySession | None = ...,
     ) -> Cursor[P]: ...
 
@@ -131,6 +141,7 @@ class CollectionReads(Generic[D]):
         limit: int = 0,
         projection: type[P] | None = None,
         on_error: OnError = "raise",
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> Cursor[D] | Cursor[P]:
         """
@@ -147,12 +158,14 @@ class CollectionReads(Generic[D]):
             projection: A model of some of the fields, to read instead of the kind's. Its objects cannot be replaced.
             on_error: "raise" the error of a row that cannot be read where it stands, or "skip" it and list it in the
                 cursor's `skipped`.
+            allow_client_filter: Where only Python functions can upgrade old rows that the query needs, read and
+                upgrade these, however many, instead of refusing. Their number is logged before the first is read.
             session: The session to read in.
 
         Raises:
             DocumentError: A row cannot be read, when its turn comes.
             StaleQueryError: Old rows are stored that this query would need and that cannot be brought along; when the
-                first document is wanted. Carries paths, versions, the number of rows and the reason.
+                first document is wanted. Carries paths, versions, the number of rows, the reason and the ways out.
         """
         return self._reading(session).find(
             self._filter(filter),
@@ -161,10 +174,13 @@ class CollectionReads(Generic[D]):
             limit=limit,
             projection=projection,
             on_error=on_error,
+            allow_client_filter=allow_client_filter,
             session=session,
         )
 
-    async def count(self, filter: _Filter = None, *, session: AnySession | None = None) -> int:
+    async def count(
+        self, filter: _Filter = None, *, allow_client_filter: bool = False, session: AnySession | None = None
+    ) -> int:
         """
         Return how many documents match, exactly; see `find`.
 
@@ -172,7 +188,7 @@ class CollectionReads(Generic[D]):
             DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
             StaleQueryError: See `find`.
         """
-        return await self._queries.count(self._filter(filter), session=session)
+        return await self._queries.count(self._filter(filter), allow_client_filter=allow_client_filter, session=session)
 
     def _reading(self, session: AnySession | None) -> Queries[D]:
         # A row read in a transaction may be the transaction's own: to write it back would make the two collide.
