@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from docstore.store.changes import Change, Changes
     from docstore.store.collection import Collection
     from docstore.store.cursor import Cursor, SkippedRow
+    from docstore.store.explaining import Explanation
     from docstore.store.store import Store
     from docstore.store.tokens import version_token
     from docstore.store.types import (
@@ -51,6 +52,7 @@ __all__ = [
     "Cursor",
     "Delete",
     "Document",
+    "Explanation",
     "Insert",
     "Kind",
     "Replace",
@@ -73,6 +75,7 @@ _HOME = {
     "Cursor": "docstore.store.cursor",
     "Delete": "docstore.store.bulk",
     "Document": "docstore.core.document",
+    "Explanation": "docstore.store.explaining",
     "Insert": "docstore.store.bulk",
     "Kind": "docstore.core.kind",
     "Replace": "docstore.store.bulk",

@@ -13,6 +13,7 @@ from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import RowWriter
 from docstore.store.cursor import Cursor, OnError
 from docstore.store.encoding import sendable
+from docstore.store.explaining import Explanation
 from docstore.store.query import Queries
 from docstore.store.rows import RowReader
 from docstore.store.write_back import WriteBack
@@ -189,6 +190,27 @@ class CollectionReads(Generic[D]):
             StaleQueryError: See `find`.
         """
         return await self._queries.count(self._filter(filter), allow_client_filter=allow_client_filter, session=session)
+
+    async def explain(
+        self,
+        filter: _Filter = None,
+        *,
+        sort: SortKeys | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        allow_client_filter: bool = False,
+    ) -> Explanation:
+        """
+        Tell which way `find` would take with these arguments, and why; with the server's plan.
+
+        Nothing is read but counts. A query that would be refused is explained, with the ways out; it is not raised.
+
+        Raises:
+            QueryRefusedError: The filter or a sort key names the tag, or a field by a name that only the model has.
+        """
+        return await self._queries.explain(
+            self._filter(filter), sort=sort, skip=skip, limit=limit, allow_client_filter=allow_client_filter
+        )
 
     def _reading(self, session: AnySession | None) -> Queries[D]:
         # A row read in a transaction may be the transaction's own: to write it back would make the two collide.

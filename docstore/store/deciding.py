@@ -94,16 +94,20 @@ class Decisions:
         Raises:
             StaleQueryError: Old rows are stored that cannot be brought along.
         """
-        decided = await self.decided(stack, query, session)
+        decided = await self.settled(await self.decided(stack, query, session), query)
+        if decided.decision.way is Way.REFUSED:
+            raise self.stale(decided.decision, decided.client_rows, decided.decision.reason)
+        return decided
+
+    async def settled(self, decided: Decided, query: Query) -> Decided:
+        """Count the rows that stand in the way of a query; where there are none, nothing does."""
         decision = decided.decision
-        if decision.way is not Way.REFUSED:
+        if decision.way is not Way.REFUSED or decided.client_rows:
             return decided
-        rows = decided.client_rows
-        if not rows:
-            standing = both_of(rows_at(self._kind, decision.versions), query.untouched_part(self._kind))
-            rows = await self._source.count(standing, session=decided.moment.session)
+        standing = both_of(rows_at(self._kind, decision.versions), query.untouched_part(self._kind))
+        rows = await self._source.count(standing, session=decided.moment.session)
         if rows:
-            raise self.stale(decision, rows, decision.reason)
+            return replace(decided, client_rows=rows)
         return replace(decided, decision=Decision(Way.AS_STORED, "no old rows are stored", decision.touched))
 
     def declined(self, query: Query, branches: Sequence[Branch]) -> Mapping[str, Any] | None:

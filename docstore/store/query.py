@@ -14,6 +14,7 @@ from docstore.mongo.driver import AnyDatabase, AnySession, Driver
 from docstore.mongo.reading import Batches, RowSource, SortKeys
 from docstore.store.asked import Course, Query
 from docstore.store.cursor import Cursor, OnError, ReadBatch, Report
+from docstore.store.explaining import Explanation, explain
 from docstore.store.projection import ProjectionReader
 from docstore.store.rows import RowReader
 from docstore.store.stale_query import StaleQueries
@@ -242,6 +243,19 @@ class Queries(Generic[D]):
             DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
         """
         return self._stale.old_ids(self._query(filter, limit=limit, in_client=allow_client_filter), session=session)
+
+    async def explain(
+        self,
+        filter: _Filter = None,
+        *,
+        sort: SortKeys | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        allow_client_filter: bool = False,
+    ) -> Explanation:
+        """Tell which way `find` would take with these arguments, and why; a refusal is told, not raised."""
+        query = self._query(filter, sort, skip, limit, in_client=allow_client_filter)
+        return await explain(self._source, self._kind, self._stale, query)
 
     async def raw_by_id(self, id: Any, *, session: AnySession | None = None) -> bytes | None:
         """Return the row with this id as it is stored, or None."""

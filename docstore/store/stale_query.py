@@ -1,6 +1,6 @@
 """Running a query of the latest shape over rows of older shapes."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -21,7 +21,7 @@ from docstore.core.stale_pipelines import (
     order_and_limits,
     union_of,
 )
-from docstore.core.stale_query import Branch, Decision, Way, old_versions, rows_at, rows_elsewhere
+from docstore.core.stale_query import Decision, Way, old_versions, rows_at, rows_elsewhere
 from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads
 from docstore.mongo.reading import Batches, RowSource, rows_of
@@ -108,7 +108,7 @@ class StaleQueries:
                 # A row that nobody can upgrade would be counted, or not, by chance.
                 if declined := self.decisions.declined(query, decision.branches):
                     await client.try_upgrading(declined)
-                return await self._source.count(self._translated(query, decision), session=moment.session)
+                return await self._source.count(self.translated(query, decision), session=moment.session)
             pipelines, left = await self._pipelines(query, decided, client)
             total = 0
             for pipeline in self._joined(pipelines, moment):
@@ -140,7 +140,7 @@ class StaleQueries:
         if decision.way is Way.AS_STORED:
             found = self._as_stored(query, moment.session, only_old=only_old)
         elif decision.way is Way.TRANSLATED:
-            in_every_shape = self._translated(query, decision, only_old=only_old)
+            in_every_shape = self.translated(query, decision, only_old=only_old)
             found = self._find(query, in_every_shape, moment.session, only_id=only_old)
         else:
             found = self._upgraded(query, decided, report, course, only_old=only_old)
@@ -160,7 +160,7 @@ class StaleQueries:
             session=session,
         )
 
-    def _translated(self, query: Query, decision: Decision, *, only_old: bool = False) -> Mapping[str, Any]:
+    def translated(self, query: Query, decision: Decision, *, only_old: bool = False) -> Mapping[str, Any]:
         """Return the filter for the rows that match as they are stored, each version in its shape."""
         elsewhere: Mapping[str, Any] = rows_elsewhere(self._kind, decision.versions)
         if only_old:
@@ -216,10 +216,8 @@ class StaleQueries:
         Rows are left only where the caller allows that the client reads them.
         """
         decision = decided.decision
-        pipelines: list[_Pipeline] = [[{"$match": self._translated(query, decision, only_old=only_old)}]]
-        branches = [branch for branch in decision.branches if branch.way is not Way.TRANSLATED]
-        pipelines += [branch_pipeline(branch, query.filter) for branch in branches if branch.match]
-        declined = _all_declined(branches)
+        pipelines = self.on_server(query, decision, only_old=only_old)
+        declined = self.left_to_python(decision)
         if declined is None:
             return pipelines, None
         rows = None if decision.way is Way.IN_CLIENT else await self._declined(declined, decided, query)
@@ -230,6 +228,19 @@ class StaleQueries:
         if documents := [with_stored(row, raw) for row, raw in candidates if row is not None]:
             pipelines.append(documents_pipeline(documents, query.filter))
         return pipelines, None
+
+    def on_server(self, query: Query, decision: Decision, *, only_old: bool = False) -> list[_Pipeline]:
+        """Return the pipelines that find what the server finds without Python's help."""
+        branches = [branch for branch in decision.branches if branch.way is not Way.TRANSLATED and branch.match]
+        as_stored: _Pipeline = [{"$match": self.translated(query, decision, only_old=only_old)}]
+        return [as_stored, *(branch_pipeline(branch, query.filter) for branch in branches)]
+
+    def left_to_python(self, decision: Decision) -> Mapping[str, Any] | None:
+        """Return the filter for the rows that Python has to upgrade, if there may be any."""
+        declined = [
+            both_of(branch.declined, branch.narrowed) for branch in decision.branches if branch.declined is not None
+        ]
+        return one_of(declined) if declined else None
 
     def _joined(self, pipelines: list[_Pipeline], moment: Moment) -> list[_Pipeline]:
         # A transaction has no `$unionWith`, but it is one moment for as many queries as there are.
@@ -257,12 +268,6 @@ class StaleQueries:
         _log.info("client_filter_begins", kind=self._kind.name, rows=left.rows, versions=list(decision.versions))
         if course is not None:
             course.way, course.client_rows = Way.IN_CLIENT, left.rows
-
-
-def _all_declined(branches: Iterable[Branch]) -> Mapping[str, Any] | None:
-    """Return the filter for the rows of these branches that Python has to upgrade, if there may be any."""
-    declined = [both_of(branch.declined, branch.narrowed) for branch in branches if branch.declined is not None]
-    return one_of(declined) if declined else None
 
 
 def _bounds() -> str:

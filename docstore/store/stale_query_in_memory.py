@@ -24,7 +24,7 @@ class StaleQueriesInMemory:
     def __init__(self, source: RowSource, kind: Kind[Any]) -> None:
         self._source = source
         self._kind = kind
-        self._old = old_versions(kind)
+        self.old = old_versions(kind)
 
     async def rows(
         self, query: Query, *, report: Report | None, session: AnySession | None, course: Course | None = None
@@ -40,7 +40,7 @@ class StaleQueriesInMemory:
     async def old_ids(self, query: Query, *, session: AnySession | None) -> AsyncGenerator[Any, None]:
         """See `StaleQueries.old_ids`."""
         del session
-        old = [pair for pair in await self._rows(query, None) if stands_at(self._kind, decode(pair[1]), self._old)]
+        old = [pair for pair in await self._rows(query, None) if stands_at(self._kind, decode(pair[1]), self.old)]
         async with aclosing(query_in_memory(old, query.filter, limit=query.limit)) as found:
             async for row in found:
                 yield decode(row)["_id"]
@@ -54,7 +54,7 @@ class StaleQueriesInMemory:
     ) -> list[tuple[RawDocument, bytes]]:
         """Return every row as the query has to see it, and as it is stored."""
         narrowed = query.untouched_part(self._kind)
-        stored = await stored_versions(self._source, self._kind.version_field, self._old, narrowed=narrowed)
+        stored = await stored_versions(self._source, self._kind.version_field, self.old, narrowed=narrowed)
         decision = decide(
             self._kind, query.paths, stored, filter=query.filter, sort=query.sort, in_client=query.in_client
         )
