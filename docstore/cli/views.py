@@ -25,7 +25,7 @@ app = typer.Typer(
 
 _SYNC_EXAMPLE: Final = (
     "[bold]Examples[/]\n\n  docstore views sync city\n\n  docstore views sync city --versions 4,5\n\n"
-    "[dim]Exit codes: 0 done, 3 a step cannot run on the server, or the name of a view is taken.[/]"
+    "[dim]Exit codes: 0 done, 3 a step that rows need cannot run on the server, or the name of a view is taken.[/]"
 )
 _DROP_EXAMPLE: Final = "[bold]Examples[/]\n\n  docstore views drop city\n\n  docstore views drop city --versions 4"
 _LIST_EXAMPLE: Final = "[bold]Examples[/]\n\n  docstore views list\n\n  docstore views list city --format json"

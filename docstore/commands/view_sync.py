@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from docstore.core.bson_values import identical
 from docstore.core.kind import Kind
-from docstore.core.view_pipeline import view_name, view_pipeline
+from docstore.core.view_pipeline import lowest_shown, view_name, view_pipeline
 from docstore.errors import VersionRangeError, ViewRefusedError
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.views import Found, Views
@@ -71,8 +71,9 @@ async def views_sync(
 
     Raises:
         VersionRangeError: One of *versions* is no version of the kind.
-        ViewRefusedError: A step on the way cannot run on the server or has no way back; or something that docstore
-            did not make has the name of a view; or the database is the mock's. Carries kind, view and reason.
+        ViewRefusedError: A step above a view's version cannot run on the server or has no way back; a step below it
+            cannot run there, and rows are stored that need it; something that docstore did not make has the name of a
+            view; or the database is the mock's. Carries kind, view and reason.
         StoreUnavailableError, StoreRejectedError: The database.
     """
     asked = None if versions is None else sorted(set(versions))
@@ -87,6 +88,9 @@ async def views_sync(
         if version in found and not found[version].is_ours:
             raise _foreign(kind, version)
     pipelines = {version: view_pipeline(kind, version) for version in wanted}
+    for version in wanted:
+        if version not in found or not identical(found[version].pipeline, pipelines[version]):
+            await _require_no_rows_below(views, kind, version)
     reports = [await _put(views, kind, version, pipelines[version], found) for version in wanted]
     for version in sorted(found.keys() - pipelines.keys()):
         report = _standing(kind, found[version])
@@ -140,6 +144,22 @@ async def views_list(database: AnyDatabase, kinds: Iterable[Kind[Any]]) -> list[
         found = await Views(database, kind.collection).found()
         reports += [_standing(kind, found.get(version, version)) for version in sorted({*found, kind.latest})]
     return reports
+
+
+async def _require_no_rows_below(views: Views, kind: Kind[Any], version: int) -> None:
+    """Refuse a view that would leave rows as they are which are there now, because of a step of functions."""
+    lowest, obstacle = lowest_shown(kind, version)
+    if obstacle is None:
+        return
+    below = range(kind.floor, lowest)
+    untagged = kind.detect is None and kind.floor <= kind.baseline < lowest
+    if await views.holds_rows_at(kind.version_field, below, untagged=untagged):
+        raise _refused(
+            kind,
+            version,
+            f"{obstacle}, and rows are stored below version {lowest}",
+            f"docstore backfill start {kind.name} --wait brings them up; then the same command goes on",
+        )
 
 
 async def _put(

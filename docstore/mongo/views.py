@@ -11,8 +11,9 @@ from pymongo.errors import OperationFailure
 
 from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.view_pipeline import made_here
-from docstore.mongo.driver import AnyDatabase, Driver, driver_of
+from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
 from docstore.mongo.failures import translated
+from docstore.mongo.tag_filters import tagged
 
 _NAME_TAKEN: Final = 48
 
@@ -67,6 +68,12 @@ class Views:
                 found[version] = Found(version, self._pipeline(entry))
             command = {"getMore": cursor["id"], "collection": cursor["ns"].partition(".")[2]} if cursor["id"] else {}
         return found
+
+    async def holds_rows_at(self, field: str, versions: Sequence[int], *, untagged: bool) -> bool:
+        """Tell whether a row of the collection stands at one of the versions, or has no tag (if *untagged*)."""
+        rows = open_collection(self._database, self._collection, primary=True)
+        with translated():
+            return await rows.find_one(tagged(field, versions, untagged=untagged), {"_id": 1}) is not None
 
     async def create(self, view: str, pipeline: Sequence[Mapping[str, Any]]) -> bool:
         """

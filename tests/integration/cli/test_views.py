@@ -58,6 +58,8 @@ def test_what_docstore_did_not_make_is_refused_with_exit_code_3(notes: CommandLi
 
 
 def test_a_step_of_functions_is_refused_with_exit_code_3(notes: CommandLine) -> None:
+    notes.database["places"].insert_one({"_id": 1, "schema_version": 1, "title": "a"})
+
     refused = notes.run("views", "sync", "place")
 
     assert refused.code == 3

@@ -12,7 +12,7 @@ from docstore import operations as ops
 from docstore.commands import ViewReport, ViewState, views_drop, views_list, views_sync
 from docstore.core.operation import Operation
 from docstore.errors import VersionRangeError, ViewRefusedError
-from tests.kinds import place_kind
+from tests.kinds import place_kind, stored
 
 Rows = AsyncDatabase[dict[str, Any]]
 
@@ -105,15 +105,46 @@ async def test_a_view_that_somebody_else_made_is_refused(database: Rows) -> None
     assert await names(database) == ["things_v2", "things_v3"]
 
 
-async def test_a_view_over_a_step_of_functions_is_refused_by_the_name_of_the_step(database: Rows) -> None:
+@pytest.mark.parametrize("version", [None, 1, 2])
+async def test_a_view_is_refused_by_the_name_of_the_step_of_functions_that_stored_rows_would_need(
+    database: Rows, version: int | None
+) -> None:
+    await database["places"].insert_many([stored(version, 1), stored(3, 2)])
+
     with pytest.raises(ViewRefusedError, match=r"places_v3.*step 3 cannot run on the server.*Python functions"):
         await views_sync(database, place_kind())
-    with pytest.raises(ViewRefusedError, match=r"step 3"):
+    assert await names(database) == ["places"]
+
+
+async def test_a_view_over_a_step_of_functions_is_made_once_no_row_needs_it(database: Rows) -> None:
+    await database["places"].insert_one(stored(3, 1))
+
+    assert states(await views_sync(database, place_kind())) == {3: "created"}
+    # Rows that come later are shown as they are stored: their tags tell.
+    await database["places"].insert_many([stored(2, 2), stored(None, 3)])
+    assert [row async for row in database["places_v3"].find(sort=[("_id", 1)])] == [
+        stored(3, 1),
+        stored(2, 2),
+        stored(None, 3),
+    ]
+    assert states(await views_sync(database, place_kind())) == {3: "current"}
+
+
+async def test_a_view_below_a_step_of_functions_is_refused_by_the_name_of_the_step(database: Rows) -> None:
+    # Rows of the latest version are to come, even if there are none.
+    with pytest.raises(ViewRefusedError, match=r"places_v2.*step 3 cannot run on the server.*Python functions"):
         await views_sync(database, place_kind(), versions=[2])
     assert await names(database) == []
-    [report] = await views_list(database, [place_kind()])
-    assert report.state is ViewState.REFUSED
-    assert "step 3" in str(report.reason)
+
+
+async def test_a_view_that_newer_steps_forbid_is_named_in_the_list(database: Rows) -> None:
+    await views_sync(database, place_kind(latest=2))
+
+    refused, missing = await views_list(database, [place_kind()])
+
+    assert refused.state is ViewState.REFUSED
+    assert "step 3" in str(refused.reason)
+    assert missing.state is ViewState.MISSING
 
 
 async def test_a_view_below_a_step_without_a_way_back_is_refused_by_the_name_of_the_step(database: Rows) -> None:
