@@ -10,7 +10,7 @@ from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.row_events import Token
 from docstore.store.bulk import BulkResult, BulkRun, Delete, Operation, SingleWrites
 from docstore.store.changes import WAIT, Changes
-from docstore.store.collection_updates import CollectionUpdates
+from docstore.store.collection_aggregation import CollectionAggregation
 from docstore.store.cursor import OnError
 from docstore.store.inserting import Inserts
 from docstore.store.pauses import Pause
@@ -20,7 +20,7 @@ from docstore.store.write_back import WriteBack
 D = TypeVar("D", bound=Document)
 
 
-class Collection(CollectionUpdates[D]):
+class Collection(CollectionAggregation[D]):
     """
     The rows of one kind, as documents at the latest shape.
 
@@ -37,9 +37,15 @@ class Collection(CollectionUpdates[D]):
     """
 
     def __init__(
-        self, database: AnyDatabase, kind: Kind[D], *, pause: Pause, write_back: WriteBack | None = None
+        self,
+        database: AnyDatabase,
+        kind: Kind[D],
+        *,
+        pause: Pause,
+        write_back: WriteBack | None = None,
+        kinds: Sequence[Kind[Any]] = (),
     ) -> None:
-        super().__init__(database, kind, pause=pause, write_back=write_back)
+        super().__init__(database, kind, pause=pause, write_back=write_back, kinds=kinds)
         self._database = database
         self._inserts = Inserts(kind, writer=self._writer, composer=self._composer)
         self._replacements = Replacements(kind, writer=self._writer, composer=self._composer, pause=pause)

@@ -56,7 +56,8 @@ class Store:
         self._write_back = WriteBack() if write_back else None
         waiting = jittered(Random()) if pause is None else pause  # noqa: S311 - writers only have to drift apart
         self._collections = {
-            kind.name: Collection(database, kind, pause=waiting, write_back=self._write_back) for kind in kinds
+            kind.name: Collection(database, kind, pause=waiting, write_back=self._write_back, kinds=kinds)
+            for kind in kinds
         }
 
     @property
