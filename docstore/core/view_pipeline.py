@@ -15,7 +15,6 @@ from docstore.core.kind import Kind
 from docstore.core.operation import Action, Program, Remove
 from docstore.core.paths import FieldPath, dotted
 from docstore.core.program import MAX_DEPTH, depth, transformed
-from docstore.core.step import Step
 from docstore.errors import NotCompilableError, NotInvertibleError, ViewRefusedError
 
 #: Where a row within the pipeline keeps the version that it comes from; null: it is shown as it is stored. docstore's
@@ -30,21 +29,38 @@ def view_name(collection: str, version: int) -> str:
     return f"{collection}_v{version}"
 
 
+def lowest_shown(kind: Kind[Any], version: int) -> tuple[int, str | None]:
+    """
+    Return the lowest version from which a view of *version* brings rows up, and what keeps it from those below.
+
+    The latter is None where that is the floor. Otherwise it is the step that cannot run on the server.
+    """
+    for step in reversed(kind.chain.between(kind.floor, version)):
+        try:
+            _ = step.programs
+        except NotCompilableError as error:
+            what = "" if error.operation == f"step {step.to}" else f"{error.operation}: "
+            return step.to or 0, f"step {step.to} cannot run on the server ({what}{error.reason})"
+    return kind.floor, None
+
+
 def view_pipeline(kind: Kind[Any], version: int) -> list[dict[str, Any]]:
     """
-    Return the pipeline that shows every row of a kind at *version*, as `Kind.upgrade` and `Kind.downgrade` give it.
+    Return the pipeline that shows the rows of a kind at *version*, as `Kind.upgrade` and `Kind.downgrade` give them.
 
     A row that the server cannot bring there is shown exactly as it is stored, under its own tag (or none): where a
-    step's precondition does not hold, where the tag is no version, above latest, below the floor, and without a tag
-    where `detect` would decide. So the tag of what a view shows always tells its shape (P2).
+    step's precondition does not hold, below a step that cannot run there (`lowest_shown`), where the tag is no
+    version, above latest, below the floor, and without a tag where `detect` would decide. So the tag of what a view
+    shows always tells its shape (P2).
 
     The values of fields are the same as in Python. Their order is, but for a top-level field that comes back after
     an earlier step removed it.
 
     Raises:
-        ViewRefusedError: A step between the versions cannot run on the server, or has no way back; names the step.
+        ViewRefusedError: A step above *version* cannot run on the server, or has no way back; names the step.
     """
-    sources = list(range(kind.floor, kind.latest + 1))
+    lowest, _ = lowest_shown(kind, version)
+    sources = list(range(lowest, kind.latest + 1))
     steps = [*_ways_up(kind, version, sources), *_ways_down(kind, version, sources)]
     stages: list[dict[str, Any]] = [
         {"$set": {FROM: _origin(kind, version, sources)}},
@@ -65,26 +81,23 @@ def made_here(pipeline: Sequence[Any]) -> bool:
 
 
 def _ways_up(kind: Kind[Any], version: int, sources: Sequence[int]) -> Iterator[tuple[Program, list[int]]]:
-    for step in kind.chain.between(kind.floor, version):
+    for step in kind.chain.between(sources[0], version):
         taking = [source for source in sources if source < (step.to or 0)]
-        yield from ((program, taking) for program in _programs(kind, version, step, up=True))
+        yield from ((program, taking) for program in step.programs)
 
 
 def _ways_down(kind: Kind[Any], version: int, sources: Sequence[int]) -> Iterator[tuple[Program, list[int]]]:
     for step in reversed(kind.chain.between(version, kind.latest)):
         taking = [source for source in sources if source >= (step.to or 0)]
-        yield from ((program, taking) for program in _programs(kind, version, step, up=False))
-
-
-def _programs(kind: Kind[Any], version: int, step: Step, *, up: bool) -> Sequence[Program]:
-    try:
-        return step.programs if up else step.inverse_programs
-    except NotCompilableError as error:
-        what = "" if error.operation == f"step {step.to}" else f"{error.operation}: "
-        raise _refused(kind, version, f"step {step.to} cannot run on the server ({what}{error.reason})") from error
-    except NotInvertibleError as error:
-        reason = f"step {step.to} has no way back ({error.operation}: {error.reason})"
-        raise _refused(kind, version, reason) from error
+        try:
+            programs = step.inverse_programs
+        except NotCompilableError as error:
+            what = "" if error.operation == f"step {step.to}" else f"{error.operation}: "
+            raise _refused(kind, version, f"step {step.to} cannot run on the server ({what}{error.reason})") from error
+        except NotInvertibleError as error:
+            reason = f"step {step.to} has no way back ({error.operation}: {error.reason})"
+            raise _refused(kind, version, reason) from error
+        yield from ((program, taking) for program in programs)
 
 
 def _refused(kind: Kind[Any], version: int, reason: str) -> ViewRefusedError:
