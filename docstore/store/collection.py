@@ -1,6 +1,6 @@
 """One kind's rows, read and written at the latest shape."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from docstore.core.document import Document
@@ -10,17 +10,17 @@ from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.row_events import Token
 from docstore.store.bulk import BulkResult, BulkRun, Delete, Operation, SingleWrites
 from docstore.store.changes import WAIT, Changes
-from docstore.store.collection_aggregation import CollectionAggregation
+from docstore.store.client_versions import AskedVersions
+from docstore.store.collection_replacements import CollectionReplacements
 from docstore.store.cursor import OnError
 from docstore.store.inserting import Inserts
 from docstore.store.pauses import Pause
-from docstore.store.replacing import Replacements
 from docstore.store.write_back import WriteBack
 
 D = TypeVar("D", bound=Document)
 
 
-class Collection(CollectionAggregation[D]):
+class Collection(CollectionReplacements[D]):
     """
     The rows of one kind, as documents at the latest shape.
 
@@ -44,11 +44,13 @@ class Collection(CollectionAggregation[D]):
         pause: Pause,
         write_back: WriteBack | None = None,
         kinds: Sequence[Kind[Any]] = (),
+        asked: AskedVersions | None = None,
     ) -> None:
         super().__init__(database, kind, pause=pause, write_back=write_back, kinds=kinds)
         self._database = database
         self._inserts = Inserts(kind, writer=self._writer, composer=self._composer)
-        self._replacements = Replacements(kind, writer=self._writer, composer=self._composer, pause=pause)
+        if asked is not None:
+            self._older.count_with(asked)
 
     async def insert(self, document: D, *, session: AnySession | None = None) -> Any:
         """
@@ -91,73 +93,6 @@ class Collection(CollectionAggregation[D]):
                 error.add_note(f"{len(stored.places)} of {len(rows)} documents were stored")
             raise error
         return [document.id for document in documents]
-
-    async def replace(
-        self,
-        document: D,
-        *,
-        if_token: str | None = None,
-        unguarded: bool = False,
-        session: AnySession | None = None,
-    ) -> None:
-        """
-        Store what changed in a document since it was read.
-
-        Only the fields whose encoded value changed are written, so the others keep their BSON type, and fields that
-        the model does not know survive. An old row goes to the latest version in the same write. Nothing is written
-        where nothing changed. Afterwards the document stands for the row as it is stored now: it can be changed and
-        replaced again.
-
-        Args:
-            document: A document that was read, inserted or replaced through a store; or any, with one of these:
-            if_token: The `version_token` of the row that it is meant for, which came back from a client.
-            unguarded: Store the whole document over whatever row is there, without what the model does not know.
-            session: The session to write in.
-
-        Raises:
-            ConflictError: The row changed or went since it was read; nothing was written. That docstore itself has
-                merely rewritten it to the latest version is no change.
-            UnguardedReplaceError: The document was never read, and neither *if_token* nor *unguarded* was given.
-            DocumentNotFoundError: With *unguarded*: there is no row with this id.
-            DocumentExistsError: Another row has the same unique key.
-            UpdateRefusedError: The document's id was changed.
-            DocumentError: What would be stored could not be read back; or, with *if_token* or *unguarded*, the row
-                that is there now is newer or has no readable tag.
-        """
-        if unguarded and if_token is not None:
-            msg = "give if_token or unguarded, not both"
-            raise ValueError(msg)
-        if unguarded:
-            await self._replacements.overwrite(document, session)
-        elif if_token is not None:
-            await self._replacements.replace_matching(document, if_token, session)
-        else:
-            await self._replacements.replace(document, session)
-
-    async def modify(self, id: Any, change: Callable[[D], D | Awaitable[D]], *, session: AnySession | None = None) -> D:
-        """
-        Read a document, change it and store it; again from the start if the row changed meanwhile.
-
-        No concurrent write is lost, whoever makes it. Writes what `replace` writes.
-
-        Args:
-            id: The document's id.
-            change: Takes the document and returns it, changed, or another one with the same id; may be a coroutine
-                function. It is called once for every try, each time with the row as it is then, so it must not have
-                effects of its own.
-            session: The session to read and write in. In a transaction there is one try: what another writer changed
-                ends the transaction, as it does with the driver's own calls.
-
-        Returns:
-            What *change* returned, standing for the row as it is stored now.
-
-        Raises:
-            DocumentNotFoundError: There is no row with this id.
-            ConflictError: Every try met a conflict; carries how many there were.
-            TypeError: *change* returned something else than a document of this kind.
-            UpdateRefusedError, DocumentExistsError, DocumentError: See `replace`.
-        """
-        return await self._replacements.modify(self._value(id), change, session)
 
     async def bulk(
         self, operations: Sequence[Operation[D]], *, ordered: bool = True, session: AnySession | None = None

@@ -1,22 +1,17 @@
 """The reading half of a collection: documents at the latest shape, whatever shape is stored."""
 
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel
 
 from docstore.core.document import Document
-from docstore.core.kind import Kind
-from docstore.errors import DocumentNotFoundError
-from docstore.mongo.driver import AnyDatabase, AnySession
+from docstore.core.older_document import OlderDocument
+from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import SortKeys
-from docstore.mongo.row_writer import RowWriter
+from docstore.store.collection_by_id import CollectionById
 from docstore.store.cursor import Cursor, OnError
-from docstore.store.encoding import sendable
 from docstore.store.explaining import Explanation
-from docstore.store.query import Queries
-from docstore.store.rows import RowReader
-from docstore.store.write_back import WriteBack
 
 D = TypeVar("D", bound=Document)
 P = TypeVar("P", bound=BaseModel)
@@ -24,36 +19,8 @@ P = TypeVar("P", bound=BaseModel)
 _Filter = Mapping[str, Any] | None
 
 
-class CollectionReads(Generic[D]):
-    """What reads rows; see `Collection`."""
-
-    def __init__(
-        self, database: AnyDatabase, kind: Kind[D], *, writer: RowWriter, write_back: WriteBack | None
-    ) -> None:
-        self.kind = kind
-        self._reader = RowReader(kind)
-        self._queries = Queries(database, kind, self._reader)
-        self._offering_reader = self._reader
-        self._offering_queries = self._queries
-        if write_back is not None:
-            queue = write_back
-            self._offering_reader = RowReader(kind, lambda raw, _: queue.offer(kind, writer, raw))
-            self._offering_queries = Queries(database, kind, self._offering_reader)
-
-    async def get(self, id: Any, *, session: AnySession | None = None) -> D:
-        """
-        Return the document with this id.
-
-        Raises:
-            DocumentNotFoundError: There is none.
-            DocumentError: The row cannot be read: it is newer, retired, has no readable tag, cannot be upgraded, or
-                the model refuses it.
-        """
-        raw = await self._queries.raw_by_id(self._value(id), session=session)
-        if raw is None:
-            raise DocumentNotFoundError(kind=self.kind.name, id=id)
-        reader = self._offering_reader if session is None else self._reader
-        return reader.read(raw)
+class CollectionReads(CollectionById[D]):
+    """What finds rows; see `Collection`."""
 
     @overload
     async def find_one(
@@ -79,16 +46,44 @@ class CollectionReads(Generic[D]):
         session: AnySession | None = ...,
     ) -> P | None: ...
 
+    @overload
+    async def find_one(
+        self,
+        filter: _Filter = None,
+        *,
+        sort: SortKeys | None = ...,
+        skip: int = ...,
+        allow_client_filter: bool = ...,
+        as_version: int,
+        model: None = ...,
+        session: AnySession | None = ...,
+    ) -> OlderDocument | None: ...
+
+    @overload
+    async def find_one(
+        self,
+        filter: _Filter = None,
+        *,
+        sort: SortKeys | None = ...,
+        skip: int = ...,
+        allow_client_filter: bool = ...,
+        as_version: int,
+        model: type[P],
+        session: AnySession | None = ...,
+    ) -> P | None: ...
+
     async def find_one(
         self,
         filter: _Filter = None,
         *,
         sort: SortKeys | None = None,
         skip: int = 0,
-        projection: type[P] | None = None,
+        projection: type[BaseModel] | None = None,
         allow_client_filter: bool = False,
+        as_version: int | None = None,
+        model: type[BaseModel] | None = None,
         session: AnySession | None = None,
-    ) -> D | P | None:
+    ) -> D | OlderDocument | BaseModel | None:
         """
         Return the first document that matches, or None; see `find`.
 
@@ -96,7 +91,7 @@ class CollectionReads(Generic[D]):
             DocumentError: The row cannot be read.
             StaleQueryError: See `find`.
         """
-        return await self._reading(session).find_one(
+        return await self._reading(session, as_version, model, projection).find_one(
             self._filter(filter),
             sort=sort,
             skip=skip,
@@ -133,6 +128,36 @@ class CollectionReads(Generic[D]):
         session: AnySession | None = ...,
     ) -> Cursor[P]: ...
 
+    @overload
+    def find(
+        self,
+        filter: _Filter = None,
+        *,
+        sort: SortKeys | None = ...,
+        skip: int = ...,
+        limit: int = ...,
+        on_error: OnError = ...,
+        allow_client_filter: bool = ...,
+        as_version: int,
+        model: None = ...,
+        session: AnySession | None = ...,
+    ) -> Cursor[OlderDocument]: ...
+
+    @overload
+    def find(
+        self,
+        filter: _Filter = None,
+        *,
+        sort: SortKeys | None = ...,
+        skip: int = ...,
+        limit: int = ...,
+        on_error: OnError = ...,
+        allow_client_filter: bool = ...,
+        as_version: int,
+        model: type[P],
+        session: AnySession | None = ...,
+    ) -> Cursor[P]: ...
+
     def find(
         self,
         filter: _Filter = None,
@@ -140,11 +165,13 @@ class CollectionReads(Generic[D]):
         sort: SortKeys | None = None,
         skip: int = 0,
         limit: int = 0,
-        projection: type[P] | None = None,
+        projection: type[BaseModel] | None = None,
         on_error: OnError = "raise",
         allow_client_filter: bool = False,
+        as_version: int | None = None,
+        model: type[BaseModel] | None = None,
         session: AnySession | None = None,
-    ) -> Cursor[D] | Cursor[P]:
+    ) -> Cursor[Any]:
         """
         Return a cursor over the documents that match: `async for`, or `to_list()`.
 
@@ -161,14 +188,19 @@ class CollectionReads(Generic[D]):
                 cursor's `skipped`.
             allow_client_filter: Where only Python functions can upgrade old rows that the query needs, read and
                 upgrade these, however many, instead of refusing. Their number is logged before the first is read.
+            as_version: Return the documents in the shape of this version; filter and sort speak of the latest shape
+                all the same. See `get`.
+            model: A model of the shape of *as_version*; see `get`.
             session: The session to read in.
 
         Raises:
             DocumentError: A row cannot be read, when its turn comes.
+            VersionRangeError: The kind does not have *as_version*.
+            NotInvertibleError: A step above *as_version* has no way back; when a row meets it.
             StaleQueryError: Old rows are stored that this query would need and that cannot be brought along; when the
                 first document is wanted. Carries paths, versions, the number of rows, the reason and the ways out.
         """
-        return self._reading(session).find(
+        return self._reading(session, as_version, model, projection).find(
             self._filter(filter),
             sort=sort,
             skip=skip,
@@ -211,13 +243,3 @@ class CollectionReads(Generic[D]):
         return await self._queries.explain(
             self._filter(filter), sort=sort, skip=skip, limit=limit, allow_client_filter=allow_client_filter
         )
-
-    def _reading(self, session: AnySession | None) -> Queries[D]:
-        # A row read in a transaction may be the transaction's own: to write it back would make the two collide.
-        return self._offering_queries if session is None else self._queries
-
-    def _filter(self, filter: _Filter) -> dict[str, Any]:
-        return {path: sendable(value, kind=self.kind.name, path=path) for path, value in (filter or {}).items()}
-
-    def _value(self, id: Any) -> Any:
-        return sendable(id, kind=self.kind.name, path="_id")
