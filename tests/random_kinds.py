@@ -157,12 +157,11 @@ def _function_step(rng: random.Random, to: int) -> Step:
     return Step(upgrade=_turn, writes=["a", "b"] if draw < 0.75 else None, to=to)
 
 
-def random_kind(rng: random.Random) -> Kind[Anything]:
+def random_kind(rng: random.Random, *, functions: float) -> Kind[Anything]:
     """
-    Return a kind of one to four steps; in some of them one or more are functions.
+    Return a kind of one to four steps, of which that share are functions.
     """
     steps: list[Step] = []
-    functions = rng.choice([0.0, 0.0, 0.5])
     simple = rng.choice([0.3, 0.7, 1.0])
     latest = rng.randrange(2, 6)
     while len(steps) < latest - 1:

@@ -21,6 +21,7 @@ from docstore.core.stale_query import (
     rows_at,
     start,
 )
+from docstore.core.translation import NEVER
 from docstore.errors import StaleQueryError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads, enter_moment
@@ -82,9 +83,13 @@ class Decisions:
             rows = await self._source.count(self._held_up(decision, narrowed), session=moment.session)
             if rows:
                 return self._possible(Decided(moment, decision, rows), query)
-            # None is left by the rest of the filter, or there are only tags that equal a version and are none.
-            left = [branch for branch in decision.branches if branch.way is not Way.IN_CLIENT]
-            decision = decision_of(left, decision.touched, in_client=False)
+            # No such row can match. It must not be matched as it is stored either, so its version keeps a branch.
+            left = [
+                replace(branch, way=Way.TRANSLATED, narrowed=NEVER) if branch.way is Way.IN_CLIENT else branch
+                for branch in decision.branches
+            ]
+            if left:
+                decision = decision_of(left, decision.touched, in_client=False)
         return self._possible(Decided(moment, decision), query)
 
     async def required(self, stack: AsyncExitStack, query: Query, session: AnySession | None) -> Decided:

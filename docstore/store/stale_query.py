@@ -22,6 +22,7 @@ from docstore.core.stale_pipelines import (
     union_of,
 )
 from docstore.core.stale_query import Decision, Way, old_versions, rows_at, rows_elsewhere
+from docstore.core.translation import NEVER
 from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads
 from docstore.mongo.reading import Batches, RowSource, rows_of
@@ -167,7 +168,8 @@ class StaleQueries:
             others = [version for version in self._old if version not in decision.versions]
             elsewhere = rows_at(self._kind, others) if others else NO_ROW
         filters = [both_of(query.filter, elsewhere)] if elsewhere is not NO_ROW else []
-        translated = [branch for branch in decision.branches if branch.way is Way.TRANSLATED]
+        ways = [branch for branch in decision.branches if branch.way is Way.TRANSLATED]
+        translated = [branch for branch in ways if branch.narrowed != NEVER]
         filters += [both_of(branch.narrowed, rows_at(self._kind, [branch.version])) for branch in translated]
         return one_of(filters)
 

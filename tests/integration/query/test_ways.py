@@ -209,6 +209,18 @@ async def test_a_row_that_nobody_can_upgrade_is_raised_where_what_it_holds_match
     assert [skipped.id for skipped in cursor.skipped] == [99]
 
 
+async def test_an_old_row_that_cannot_match_is_not_matched_as_it_is_stored(database: Any) -> None:
+    steps = [Step(ops.RemoveField("box"), to=2), Step(upgrade=_label, writes=["label"], to=3)]
+    kind = Kind("parcel", collection="parcels", model=Parcel, steps=steps)
+    await database["parcels"].insert_one(_old(1, box=1))
+    queries = Queries(database, kind, RowReader(kind))
+    assert await _ids(queries, {"box": 1, "label": {"$ne": "x"}}) == []
+    assert await queries.count({"box": 1, "label": {"$ne": "x"}}) == 0
+    assert [row_id async for row_id in queries.old_ids({"box": 1, "label": {"$ne": "x"}})] == []
+    with pytest.raises(StaleQueryError):
+        await queries.count({"box": None, "label": {"$ne": "x"}})
+
+
 async def test_nothing_is_paid_once_nothing_old_is_left(half_old: Any) -> None:
     await half_old["parcels"].delete_many({"schema_version": 1})
     explained = await _queries(half_old).explain({"label": "003", "address.code": "0003"})
