@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from docstore.core.document import Document
     from docstore.core.kind import Kind
+    from docstore.core.older_document import OlderDocument
     from docstore.core.step import Step
     from docstore.mongo.row_writer import UpdateResult
     from docstore.store.bulk import BulkResult, Delete, Insert, Replace, Update
@@ -55,6 +56,7 @@ __all__ = [
     "Explanation",
     "Insert",
     "Kind",
+    "OlderDocument",
     "Replace",
     "SkippedRow",
     "Step",
@@ -78,6 +80,7 @@ _HOME = {
     "Explanation": "docstore.store.explaining",
     "Insert": "docstore.store.bulk",
     "Kind": "docstore.core.kind",
+    "OlderDocument": "docstore.core.older_document",
     "Replace": "docstore.store.bulk",
     "SkippedRow": "docstore.store.cursor",
     "Step": "docstore.core.step",

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from docstore import Collection, Store
+from docstore.commands import views_sync
 from docstore.core.bson_values import encode
-from docstore.errors import DocumentExistsError, StoreRejectedError
+from docstore.errors import DocumentExistsError, StoreRejectedError, ViewRefusedError
 from docstore.store.stale_query_in_memory import StaleQueriesInMemory
 from tests.kinds import Place, place_kind, stored
 
@@ -62,6 +63,17 @@ async def some_operators(database: Any, places: Collection[Place]) -> None:
         await places.update({"_id": 1}, {"$mul": {"visits": 2}})
 
 
+async def views(database: Any, places: Collection[Place]) -> None:
+    with pytest.raises(ViewRefusedError):
+        await views_sync(database, places.kind)
+
+
+async def change_streams(database: Any, places: Collection[Place]) -> None:
+    del database
+    with pytest.raises(StoreRejectedError):
+        await places.watch().open()
+
+
 async def one_moment(database: Any, places: Collection[Place]) -> None:
     del database
     assert isinstance(places._queries._stale, StaleQueriesInMemory)
@@ -91,6 +103,8 @@ GAPS: dict[str, Gap] = {
     "the size limit": size_limit,
     "loose equality in filters": loose_equality,
     "some operators": some_operators,
+    "views": views,
+    "change streams": change_streams,
     "one moment for a query": one_moment,
     "other processes": other_processes,
 }

@@ -2,7 +2,7 @@
 The types that users see: checked by mypy and pyright, never run.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, assert_type
 
 from bson.objectid import ObjectId
@@ -12,10 +12,13 @@ from pymongo.asynchronous.database import AsyncDatabase
 from docstore import (
     BsonLong,
     BsonObjectId,
+    Change,
+    Changes,
     Collection,
     Cursor,
     Document,
     Kind,
+    OlderDocument,
     SkippedRow,
     Step,
     Store,
@@ -90,6 +93,29 @@ async def writes(cities: Collection[City], one: City) -> None:
     await cities.replace(one, if_token=version_token(one))
     await cities.replace(one, unguarded=True)
     await cities.delete(1)
+
+
+async def older_shapes(cities: Collection[City], one: CityName) -> None:
+    assert_type(await cities.get(1, as_version=1), OlderDocument)
+    assert_type(await cities.get(1, as_version=1, model=CityName), CityName)
+    assert_type(await cities.find_one({}, as_version=1), OlderDocument | None)
+    assert_type(cities.find({}, sort=[("name", 1)], limit=3, as_version=1), Cursor[OlderDocument])
+    assert_type(await cities.find(as_version=1, model=CityName).to_list(), list[CityName])
+    await cities.replace({"_id": 1, "title": "Oslo"}, as_version=1, if_token="1.x")  # noqa: S106 - no password
+    await cities.replace(one, as_version=1)
+    assert_type(await cities.modify(1, lambda older: {**older, "title": "x"}, as_version=1), Mapping[str, Any])
+    assert_type(version_token(await cities.get(1, as_version=1)), str)
+
+
+async def changes(cities: Collection[City]) -> None:
+    async with cities.watch() as stream:
+        assert_type(stream, Changes[City])
+        async for change in stream:
+            assert_type(change, Change[City])
+            assert_type(change.document, City | None)
+    assert_type(
+        await cities.watch(resume_after=stream.resume_token, include_rewrites=True).try_next(), Change[City] | None
+    )
 
 
 async def mistakes(cities: Collection[City]) -> None:
