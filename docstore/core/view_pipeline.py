@@ -108,12 +108,16 @@ def _origin(kind: Kind[Any], version: int, sources: Sequence[int]) -> dict[str, 
     """Build the version that a stored row comes from, or null where the server cannot bring it to *version*."""
     tag = Ref((kind.version_field,))
     branches = []
-    for source in sources:
-        way = kind.compile(source, to=version)
-        case = both([render({"$eq": [tag, source]}), way.condition])
-        branches.append({"case": case, "then": source})
-    if kind.detect is None and kind.baseline in sources:
-        branches.append({"case": kind.compile(None, to=version).condition, "then": kind.baseline})
+    try:
+        for source in sources:
+            way = kind.compile(source, to=version)
+            case = both([render({"$eq": [tag, source]}), way.condition])
+            branches.append({"case": case, "then": source})
+        if kind.detect is None and kind.baseline in sources:
+            branches.append({"case": kind.compile(None, to=version).condition, "then": kind.baseline})
+    except NotCompilableError as error:
+        # Each step can run there; all of them together are too much.
+        raise _refused(kind, version, f"{error.operation}: {error.reason}") from error
     return {"$switch": {"branches": branches, "default": None}}
 
 

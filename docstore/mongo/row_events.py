@@ -60,6 +60,7 @@ class RowEvents:
         self._rows = open_collection(database, collection)
         self._stream: Any = None
         self._coming: asyncio.Task[Any] | None = None
+        self._taken: list[RowEvent] = []
         self._keeps_images = False
 
     async def open(self, *, resume_after: Token | None, start_after: Token | None, wait: float) -> None:
@@ -87,9 +88,12 @@ class RowEvents:
 
     async def batch(self) -> list[RowEvent]:
         """
-        Return the next events: what is at hand, or what comes first, or none after *wait*. May be cancelled.
+        Return the next events: what is at hand, or what comes first, or none after *wait*.
+
+        A call that is cancelled loses nothing: the next one goes on with what it had.
         """
-        events: list[RowEvent] = []
+        # Kept here and not in the call, which may be cancelled.
+        events = self._taken
         size = 0
         while len(events) < BATCH_EVENTS and size < BATCH_BYTES:
             if self._coming is None:
@@ -115,6 +119,7 @@ class RowEvents:
             for place, event in enumerate(events):
                 if event.operation == "update" and event.document is None:
                     events[place] = replace(event, document=await self._current(event.id))
+        self._taken = []
         return events
 
     async def close(self) -> None:

@@ -74,6 +74,7 @@ class Changes(Generic[D]):
         self._token = resume_after
         self._start_after = start_after
         self._events: RowEvents | None = None
+        self._batch: list[RowEvent] = []
         self._ready: deque[tuple[RowEvent, bool]] = deque()
         self._ended = False
 
@@ -161,12 +162,14 @@ class Changes(Generic[D]):
         if self._events is None:
             return
         try:
-            batch = await self._events.batch()
+            # Kept until it is judged: a call that is cancelled in between loses nothing.
+            batch = self._batch = self._batch or await self._events.batch()
             rewrites = await self._rewrites.among(batch)
-        except BaseException:
+        except Exception:
             # What the driver has given is not returned yet: it is asked for again, after the last token.
             await self._break_off()
             raise
+        self._batch = []
         self._ready.extend((event, place in rewrites) for place, event in enumerate(batch))
         if not batch:
             self._token = self._events.token or self._token
@@ -175,7 +178,7 @@ class Changes(Generic[D]):
             await self._break_off()
 
     async def _break_off(self) -> None:
-        events, self._events = self._events, None
+        events, self._events, self._batch = self._events, None, []
         if events is not None:
             await events.close()
 

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from bson.errors import BSONError
 from pydantic import BaseModel
 
 from docstore.core.bson_values import RawDocument
@@ -174,7 +175,13 @@ class OlderReplacements(Generic[D]):
         """Return the row *raw* at latest, with everything in which *document* differs from it at *version*."""
         kind = self._kind
         row = decoded(raw, kind)
-        after = put(kind, row, self._shape(document, version, raw), version)
+        shape = self._shape(document, version, raw)
+        try:
+            after = put(kind, row, shape, version)
+        except (BSONError, OverflowError) as error:
+            # The cause would show the row's values in every traceback.
+            reason = f"a step made something of it that cannot be stored: {type(error).__name__}"
+            raise UpdateRefusedError(kind=kind.name, reason=reason) from None
         try:
             self._composer.upgraded(encoded(after, kind=kind.name))
         except InvalidDocumentError as error:
@@ -185,7 +192,9 @@ class OlderReplacements(Generic[D]):
     def _shape(self, document: Older, version: int, raw: bytes) -> RawDocument:
         kind = self._kind
         if not isinstance(document, BaseModel):
-            return {name: storable(value, kind=kind.name, path=name) for name, value in document.items()}
+            sent = {name: storable(value, kind=kind.name, path=name) for name, value in document.items()}
+            encoded(sent, kind=kind.name)
+            return sent
         # A model may not know every field of its version.
         shape = seen_at(kind, decoded(raw, kind), version)
         before = dumped(OlderReader(kind, version, type(document)).read(raw), kind=kind.name)

@@ -19,6 +19,7 @@ from docstore.errors import (
     NewerVersionError,
     NotInvertibleError,
     UnguardedReplaceError,
+    UnstorableValueError,
     UpdateRefusedError,
     UpgradeFailedError,
     VersionRangeError,
@@ -217,6 +218,8 @@ async def test_what_would_not_be_readable_is_not_written(places: Collection[Plac
     older = await places.get(1, as_version=2)
     for changed, error in (
         ({**older, "visits": "many"}, InvalidDocumentError),
+        ({**older, "visits": 2**70}, UnstorableValueError),
+        ({**older, "extra": object()}, UnstorableValueError),
         ({**older, "name": 5}, UpgradeFailedError),
         ({**older, "_id": 2}, ConflictError),
         ({**older, "schema_version": 1}, UpdateRefusedError),
@@ -224,6 +227,19 @@ async def test_what_would_not_be_readable_is_not_written(places: Collection[Plac
         with pytest.raises(error):
             await places.replace(changed, as_version=2, if_token=version_token(older))
     assert await rows.find_one() == stored(3)
+
+
+async def test_a_step_that_makes_what_cannot_be_stored_refuses_the_change(server_database: Any) -> None:
+    def odd(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "name": object() if row["name"] == "odd" else row["name"]}
+
+    kind = Kind("place", collection="places", model=Place, steps=[Step(upgrade=odd, downgrade=dict, to=2)])
+    await server_database["places"].insert_one({"_id": 1, "schema_version": 1, "name": "a"})
+    async with Store(server_database, kinds=[kind], service="tests") as store:
+        older = await store.collection(kind).get(1, as_version=1)
+        older["name"] = "odd"
+        with pytest.raises(UpdateRefusedError, match="cannot be stored"):
+            await store.collection(kind).replace(older, as_version=1)
 
 
 async def test_versions_that_the_kind_does_not_have_are_refused(places: Collection[Place], rows: Any) -> None:

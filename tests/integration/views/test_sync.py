@@ -155,6 +155,17 @@ async def test_a_view_below_a_step_without_a_way_back_is_refused_by_the_name_of_
     assert states(await views_sync(database, kind)) == {3: "created"}
 
 
+@pytest.mark.parametrize("where", ["docstore.core.view_pipeline.MAX_DEPTH", "docstore.core.chain.MAX_DEPTH"])
+async def test_steps_that_nest_deeper_than_servers_take_are_refused(
+    database: Rows, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(where, 5)
+
+    with pytest.raises(ViewRefusedError, match=r"things_v3.*nest"):
+        await views_sync(database, kind_of(RENAME, ops.NestFields(["name"], into="person.names")))
+    assert await names(database) == []
+
+
 async def test_a_version_that_the_kind_does_not_have_is_refused(database: Rows) -> None:
     with pytest.raises(VersionRangeError):
         await views_sync(database, kind_of(RENAME), versions=[7])
