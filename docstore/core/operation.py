@@ -78,6 +78,8 @@ class Operation(Protocol):
     3. `compile()` on a server gives the same document as `apply` wherever its conditions hold.
     4. Only *writes* change, and the outcome depends on *reads* alone. (`put`, which lifts a changed older view back
        onto a newer row, rests on this: where nothing at *reads* changed, the newer row's *writes* stay.)
+    5. `origin` is true of every row that `apply` takes, also of those that the server declines: a query is asked of old
+       rows as it says, and nothing looks at the outcome again.
     """
 
     @property

@@ -7,17 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import (
-    Expression,
-    Literal,
-    Ref,
-    absent,
-    is_type,
-    present,
-    readable,
-    set_where,
-    writable,
-)
+from docstore.core.expressions import Expression, Literal, Ref, absent, is_type, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.origins import Origin, moved_from
 from docstore.core.paths import MISSING, FieldPath, dotted, parse_path
