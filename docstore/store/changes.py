@@ -143,7 +143,11 @@ class Changes(Generic[D]):
         return None
 
     async def close(self) -> None:
-        """Give the server's cursor back and end; doing so twice is no mistake. The token stays."""
+        """
+        Give the server's cursor back and end; doing so twice is no mistake. The token stays.
+
+        With Motor, whose calls cannot be broken off, this takes up to the wait.
+        """
         self._ended = True
         self._ready.clear()
         await self._break_off()

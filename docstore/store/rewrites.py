@@ -45,7 +45,7 @@ class Rewrites:
             self._rows(events[-1].time, [events[at].id for at in once if not events[at].exact]),
         )
         if (before is None or after is None) and len(events) > 1:
-            # Of some of them the past may be known: nothing before an index was built can be read, for example.
+            # Of some of them the past may be known: the server forgets its oldest part first.
             middle = len(events) // 2
             earlier, later = await self.among(events[:middle]), await self.among(events[middle:])
             return earlier | {middle + place for place in later}
