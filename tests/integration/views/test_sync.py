@@ -197,6 +197,41 @@ async def test_rows_without_a_tag_are_shown_as_they_are_stored_where_detect_woul
     assert seen == [{"_id": 1, "title": "a"}, {"_id": 2, "schema_version": 2, "name": "b"}]
 
 
+async def test_the_field_of_the_tag_the_baseline_and_the_floor_are_those_of_the_kind(database: Rows) -> None:
+    steps = [Step(RENAME, to=4), Step(STATUS, to=5)]
+
+    def kind(floor: int) -> Kind[Anything]:
+        return Kind(
+            "thing",
+            collection="things",
+            model=Anything,
+            steps=steps[floor - 3 :],
+            version_field="v",
+            baseline=3,
+            floor=floor,
+        )
+
+    rows: list[dict[str, Any]] = [
+        {"_id": 1, "title": "a"},
+        {"_id": 2, "v": None, "title": "b"},
+        {"_id": 3, "v": 4, "name": "c"},
+        {"_id": 4, "v": 2, "title": "d"},
+    ]
+    await database["things"].insert_many(rows)
+    await views_sync(database, kind(3))
+    seen = [row async for row in database["things_v5"].find(sort=[("_id", 1)])]
+    assert seen == [
+        {"_id": 1, "v": 5, "name": "a", "status": "new"},
+        {"_id": 2, "v": 5, "name": "b", "status": "new"},
+        {"_id": 3, "v": 5, "name": "c", "status": "new"},
+        rows[3],
+    ]
+
+    await views_sync(database, kind(4))
+    seen = [row async for row in database["things_v5"].find(sort=[("_id", 1)])]
+    assert seen == [rows[0], rows[1], {"_id": 3, "v": 5, "name": "c", "status": "new"}, rows[3]]
+
+
 async def test_a_filter_on_an_untouched_field_reaches_its_index_through_the_view(database: Rows) -> None:
     kind = kind_of(RENAME, STATUS, ops.NestFields(["street", "zip"], into="address"))
     things = database["things"]
