@@ -95,6 +95,7 @@ class MockRowWriter:
         session: AnySession | None,
     ) -> UpdateResult:
         """Apply update operators to rows whose tag is *version*."""
+        _refuse_positional(operators, "$[")
         write = self._rows.update_many if many else self._rows.update_one
         options = {} if array_filters is None else {"array_filters": array_filters}
         with translated():
@@ -128,6 +129,8 @@ class MockRowWriter:
         if array_filters is not None:
             msg = "mongomock has no array filters"
             raise NotImplementedError(msg)
+        # It takes the first element, whatever the filter found.
+        _refuse_positional(operators, "$")
         with translated():
             try:
                 found = await self._rows.find_one_and_update(
@@ -210,3 +213,11 @@ class MockRowWriter:
 
 def _plain(row: bytes) -> RawDocument:
     return bson.decode(row, _PLAIN)
+
+
+def _refuse_positional(operators: Mapping[str, Any], beginning: str) -> None:
+    """Refuse paths with a segment that mongomock would misunderstand."""
+    paths = [path for fields in operators.values() for path in fields]
+    if any(segment.startswith(beginning) for path in paths for segment in path.split(".")):
+        msg = f"mongomock cannot do positional operators that begin with {beginning} in this call"
+        raise NotImplementedError(msg)
