@@ -37,7 +37,7 @@ class AskedVersions:
         self._now = now
         self._counts: Counter[tuple[str, int, str]] = Counter()
         self._last: dict[tuple[str, int, str], datetime.datetime] = {}
-        self._recorded: set[tuple[str, int, str]] = set()
+        self._tried: set[tuple[str, int, str]] = set()
         self._written_at: datetime.datetime | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -48,7 +48,7 @@ class AskedVersions:
         self._counts[key] += 1
         self._last[key] = now
         due = self._written_at is None or now - self._written_at >= datetime.timedelta(seconds=INTERVAL)
-        if (due or key not in self._recorded) and (self._writing is None or self._writing.done()):
+        if (due or key not in self._tried) and (self._writing is None or self._writing.done()):
             self._written_at = now
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="docstore client versions")
 
@@ -67,15 +67,15 @@ class AskedVersions:
             kind, version, day = key
             # Taken off first: what is counted meanwhile is not lost.
             asks = self._counts.pop(key)
+            self._tried.add(key)
             try:
                 await self._records.add(kind, AskedFor(version, day, asks, self._last[key]))
             except StoreError as error:
                 self._counts[key] += asks
                 _log.warning("client_versions_not_counted", kind=kind, version=version, error=type(error).__name__)
                 return
-            self._recorded.add(key)
             # The first question of a day does not wait for the next time.
-            waiting = waiting or [key for key in self._counts if key not in self._recorded]
+            waiting = waiting or [key for key in self._counts if key not in self._tried]
         today = self._now().date().isoformat()
-        self._recorded = {key for key in self._recorded if key[2] == today}
+        self._tried = {key for key in self._tried if key[2] == today}
         self._last = {key: last for key, last in self._last.items() if key in self._counts}
