@@ -219,7 +219,7 @@ def _items(held: Any) -> list[Any]:
 
 
 def _written(kind: Kind[Anything]) -> list[str]:
-    return [".".join(path) for path in kind.writes(kind.floor, kind.latest) or ()]
+    return sorted(".".join(path) for path in kind.writes(kind.floor, kind.latest) or ())
 
 
 def random_filter(

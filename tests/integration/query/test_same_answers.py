@@ -5,6 +5,7 @@ A query gives the answer that it would give if every row had been rewritten: ran
 import os
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -92,6 +93,7 @@ async def test_random_queries_over_mixed_versions_answer_as_after_a_full_rewrite
     database: Any,
     number: int,
     thorough: bool,  # noqa: FBT001 - a fixture
+    record_property: Callable[[str, object], None],
 ) -> None:
     ways: Counter[Way] = Counter()
     things = database["things"]
@@ -122,4 +124,6 @@ async def test_random_queries_over_mixed_versions_answer_as_after_a_full_rewrite
                 wanted = (found, None if answer[1] is None else counted, None if answer[2] is None else old)
                 assert answer == wanted, (way, query, kind.steps)
     mattering = sum(ways[way] for way in WAYS)
+    shares = ", ".join(f"{way} {ways[way]}" for way in Way)
+    record_property("ways of random queries", f"round {number}: {ways.total()} cases, {shares}")
     assert {way: ways[way] for way in WAYS if ways[way] < mattering / 10} == {}, ways
