@@ -12,16 +12,21 @@ from pymongo.asynchronous.database import AsyncDatabase
 from docstore import (
     BsonLong,
     BsonObjectId,
+    BulkResult,
     Change,
     Changes,
     Collection,
     Cursor,
+    Delete,
     Document,
+    Insert,
     Kind,
     OlderDocument,
+    Replace,
     SkippedRow,
     Step,
     Store,
+    Update,
     UpdateResult,
     WriteBackStatistics,
     version_token,
@@ -81,6 +86,7 @@ async def reads(cities: Collection[City]) -> None:
     assert_type(await cities.find().to_list(), list[City])
     assert_type(cities.find(projection=CityName), Cursor[CityName])
     assert_type(await cities.count({}), int)
+    assert_type(await cities.aggregate([{"$count": "rows"}]), Cursor[dict[str, Any]])
 
 
 async def writes(cities: Collection[City], one: City) -> None:
@@ -89,6 +95,19 @@ async def writes(cities: Collection[City], one: City) -> None:
     assert_type(await cities.modify(1, grown_later), City)
     assert_type(await cities.modify(1, lambda each: each.model_copy(update={"name": "x"})), City)
     assert_type(await cities.update({}, {"$inc": {"population": 1}}, many=True), UpdateResult)
+    assert_type(await cities.update_many({}, {"$inc": {"population": 1}}), UpdateResult)
+    assert_type(await cities.upsert({"_id": 1}, {"$inc": {"population": 1}}), UpdateResult)
+    assert_type(await cities.find_one_and_update({}, {"$inc": {"population": 1}}), City | None)
+    assert_type(
+        await cities.find_one_and_update(
+            {}, {"$inc": {"population": 1}}, return_document="after", sort=[("name", 1)], projection=CityName
+        ),
+        CityName | None,
+    )
+    assert_type(await cities.delete_one({}), bool)
+    assert_type(await cities.delete_many({}), int)
+    result = await cities.bulk([Insert(one), Replace(one), Update({}, {"$inc": {"population": 1}}), Delete({})])
+    assert_type(result, BulkResult)
     await cities.replace(one)
     await cities.replace(one, if_token=version_token(one))
     await cities.replace(one, unguarded=True)
