@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
+from structlog.testing import capture_logs
 
 from docstore import Collection, Store
 from docstore.embedded import EmbeddedServer
@@ -154,7 +155,9 @@ async def test_a_row_that_cannot_be_read_is_raised_and_the_stream_goes_on_behind
         with pytest.raises(NewerVersionError):
             await anext(changes)
         assert told(await until(changes, 2)) == [("insert", 3), ("delete", 2)]
-        assert told(await until(skipping, 2)) == [("insert", 1), ("insert", 3), ("delete", 2)]
+        with capture_logs() as logs:
+            assert told(await until(skipping, 2)) == [("insert", 1), ("insert", 3), ("delete", 2)]
+        assert [(log["event"], log["id"], log["error"]) for log in logs] == [("change_skipped", 2, "NewerVersionError")]
 
 
 async def test_a_stream_ends_with_the_collection_and_another_starts_after_it(

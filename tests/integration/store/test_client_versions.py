@@ -7,6 +7,7 @@ import datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from docstore import Collection, Store
 from docstore.commands import coverage
@@ -131,9 +132,11 @@ async def test_what_cannot_be_written_is_kept_and_no_question_fails(server_datab
     clock, records = Clock(), Counted(ClientVersions(server_database))
     asked = AskedVersions(records, now=clock)  # type: ignore[arg-type]
     records.away = True
-    for _ in range(10):
-        asked.count("place", 2)
-        await drained(asked)
+    with capture_logs() as logs:
+        for _ in range(10):
+            asked.count("place", 2)
+            await drained(asked)
+    assert [log["event"] for log in logs] == ["client_versions_not_counted"]
     # A refusal is not asked for again with every question.
     assert (records.tries, await asks(server_database)) == (1, [])
     records.away = False
