@@ -9,7 +9,7 @@ machine slows both down; the ratio is the middle one of all such pairs.
 - a query on paths that no step changes, passed through: at most 1.05;
 - the other ways, for comparison.
 
-    python benchmarks/query.py [--rows 100000] [--queries 400] [--check]
+    python benchmarks/query.py [--rows 100000] [--queries 1000] [--check]
 """
 
 import argparse
@@ -191,7 +191,7 @@ async def main(rows: int, times: int) -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--queries", type=int, default=400)
+    parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--check", action="store_true", help="leave with exit code 1 if a ratio is too high")
     arguments = parser.parse_args()
     # The rows that the client reads are announced in every round.
