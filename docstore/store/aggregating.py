@@ -154,7 +154,7 @@ class Aggregations:
         """Return the stages that find the kind's own rows and bring them to latest."""
         narrowed = self._in_every_shape(own, way, leading_filter(pipeline))
         found: list[Mapping[str, Any]] = [{"$match": narrowed}] if narrowed else []
-        declined = [] if way.declined is None else await self._declined(own, way.declined, moment)
+        declined = [] if way.declined is None else await self._declined(own, both_of(way.declined, narrowed), moment)
         if way.declined is None or not declined:
             return [*found, *way.stages]
         if moment.reads is Reads.TRANSACTION:
@@ -236,7 +236,7 @@ class Aggregations:
         """Return the rows that Python has to upgrade."""
         rows: list[bytes] = []
         size = 0
-        async with aclosing(side.source.find({"$and": [filter, side.narrowed]}, session=moment.session)) as found:
+        async with aclosing(side.source.find(filter, session=moment.session)) as found:
             async for batch in found:
                 rows.extend(rows_of(batch))
                 size += len(batch)
