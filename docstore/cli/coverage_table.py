@@ -81,6 +81,9 @@ def _lines(report: Coverage) -> list[tuple[str, int, str]]:
 
 def _verdict(report: Coverage) -> str:
     lines = []
+    for client in report.client_versions:
+        asks = "once" if client.asks == 1 else f"{client.asks:,} times"
+        lines.append(f"asked for by clients: version {client.version}, {asks}, last {client.last_asked:%Y-%m-%d}")
     if report.quarantined:
         lines.append(f"quarantined: {report.quarantined:,}")
     if report.retirable_below is not None:

@@ -14,6 +14,7 @@ from docstore.errors import (
     UnknownKindError,
     UpgradersNotFoundError,
     VersionRangeError,
+    ViewRefusedError,
 )
 
 
@@ -43,6 +44,7 @@ _CODES: Final[tuple[tuple[type[DocstoreError], ExitCode], ...]] = (
     (RunNotFoundError, ExitCode.USAGE),
     (BackfillRefusedError, ExitCode.REFUSED),
     (IllegalTransitionError, ExitCode.REFUSED),
+    (ViewRefusedError, ExitCode.REFUSED),
     (DefinitionError, ExitCode.STEPS),
     (StoreUnavailableError, ExitCode.UNREACHABLE),
 )

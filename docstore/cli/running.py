@@ -55,6 +55,22 @@ async def workplace(context: typer.Context, where: Where, *, kind: str | None = 
         DocstoreError: A setting, the kinds or the database.
     """
     settings = _settings(where.or_else(context.obj))
+    kinds, package = _kinds(settings, kind)
+    async with _connected(settings) as database:
+        yield Workplace(kinds=kinds, package=package, database=database)
+
+
+def kind_alone(context: typer.Context, where: Where, *, kind: str) -> Kind[Any]:
+    """
+    Load a kind, for what can be told without a database.
+
+    Raises:
+        DocstoreError: A setting or the kinds.
+    """
+    return _kinds(_settings(where.or_else(context.obj)), kind)[0][kind]
+
+
+def _kinds(settings: Settings, kind: str | None) -> tuple[dict[str, Kind[Any]], str]:
     if settings.upgraders is None:
         raise usage_fault(
             "no package of kinds was named",
@@ -66,8 +82,7 @@ async def workplace(context: typer.Context, where: Where, *, kind: str | None = 
     kinds = find_kinds(settings.upgraders)
     if kind is not None:
         kind_named(kind, kinds, where=f"the package {settings.upgraders!r}")
-    async with _connected(settings) as database:
-        yield Workplace(kinds=kinds, package=settings.upgraders, database=database)
+    return kinds, settings.upgraders
 
 
 @asynccontextmanager

@@ -16,11 +16,17 @@ from docstore.commands.backfill_run import backfill, backfill_dry_run
 from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
 from docstore.commands.process import this_process, utc_now
 from docstore.commands.quarantine_rows import quarantine_list, quarantine_retry, quarantine_show
+from docstore.commands.shown_kind import ShownKind, ShownStep, show
+from docstore.commands.view_sync import ViewReport, ViewState, views_drop, views_list, views_sync
 from docstore.commands.worker import work
 
 __all__ = [
     "CoverageResult",
     "IndexState",
+    "ShownKind",
+    "ShownStep",
+    "ViewReport",
+    "ViewState",
     "adopt",
     "adopt_start",
     "backfill",
@@ -36,7 +42,11 @@ __all__ = [
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
+    "show",
     "this_process",
     "utc_now",
+    "views_drop",
+    "views_list",
+    "views_sync",
     "work",
 ]

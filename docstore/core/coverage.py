@@ -33,6 +33,16 @@ class VersionCount(BaseModel):
     rows: int
 
 
+class ClientVersion(BaseModel):
+    """How often clients asked for documents in an older version, within the days that were looked at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    asks: int
+    last_asked: datetime.datetime
+
+
 class Coverage(BaseModel):
     """
     How many rows of a kind stand at which version.
@@ -74,6 +84,8 @@ class Coverage(BaseModel):
     retirable_below: int | None
     #: What stands in the way of retiring every version below latest, in words.
     blockers: tuple[str, ...]
+    #: The versions below latest that clients have asked for lately (`as_version`), in order.
+    client_versions: tuple[ClientVersion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,7 @@ def coverage_of(
     counted_at: datetime.datetime,
     exact: bool,
     write_version: int | None = None,
+    client_versions: Sequence[ClientVersion] = (),
 ) -> Coverage:
     """
     Return the report for a kind.
@@ -106,7 +119,10 @@ def coverage_of(
         counted_at: When.
         exact: Whether all of this is of one moment.
         write_version: The version that nodes store, if the database holds one.
+        client_versions: Which older versions clients have asked for lately.
     """
+    known = [client for client in client_versions if kind.floor <= client.version < kind.latest]
+    asked = sorted(known, key=lambda client: client.version)
     tally = _tally(counts)
     total = tally.total
     at_latest = tally.versions[kind.latest]
@@ -127,8 +143,9 @@ def coverage_of(
         coverage=at_latest / total if total else 1.0,
         counted_at=counted_at,
         exact=exact,
-        retirable_below=_retirable_below(kind, tally, quarantined),
-        blockers=tuple(_blockers(kind, tally, quarantined)),
+        retirable_below=_retirable_below(kind, tally, quarantined, asked),
+        blockers=tuple(_blockers(kind, tally, quarantined, asked)),
+        client_versions=tuple(asked),
     )
 
 
@@ -162,15 +179,16 @@ def _tally(counts: Sequence[TagCount]) -> _Tally:
     return _Tally(versions=versions, untagged=untagged, unreadable=unreadable)
 
 
-def _retirable_below(kind: Kind[Any], tally: _Tally, quarantined: int) -> int | None:
+def _retirable_below(kind: Kind[Any], tally: _Tally, quarantined: int, asked: Sequence[ClientVersion]) -> int | None:
     # An untagged row is never above the baseline for sure, and no version at or below the floor can be retired again.
     if tally.unreadable or tally.untagged or quarantined:
         return None
-    lowest = min([*tally.versions, kind.latest])
+    # A version that clients ask for is made by the steps above it, and has to be one that the code still has.
+    lowest = min([*tally.versions, kind.latest, *(client.version for client in asked)])
     return lowest if lowest > kind.floor else None
 
 
-def _blockers(kind: Kind[Any], tally: _Tally, quarantined: int) -> Iterator[str]:
+def _blockers(kind: Kind[Any], tally: _Tally, quarantined: int, asked: Sequence[ClientVersion]) -> Iterator[str]:
     for version, rows in sorted(tally.versions.items()):
         if version < kind.latest:
             below_floor = ", below the floor" if version < kind.floor else ""
@@ -181,6 +199,8 @@ def _blockers(kind: Kind[Any], tally: _Tally, quarantined: int) -> Iterator[str]
         yield f"{_rows(tally.unreadable)} whose tag is no positive integer"
     if quarantined:
         yield f"{_rows(quarantined)} in quarantine"
+    for client in asked:
+        yield f"clients asked for version {client.version}, last on {client.last_asked.date().isoformat()}"
 
 
 def _rows(number: int) -> str:

@@ -56,14 +56,14 @@ class Document(BaseModel):
             set_origin_row(self, origin)
 
 
-def get_origin_row(document: Document) -> bytes | None:
+def get_origin_row(document: object) -> bytes | None:
     """Return the BSON of the row that a document was read from, exactly as it was stored, or None."""
     origin: bytes | None = getattr(document, ORIGIN, None)
     return origin
 
 
-def set_origin_row(document: Document, row: bytes) -> None:
-    """Remember the BSON of the row that a document was read from."""
+def set_origin_row(document: object, row: bytes) -> None:
+    """Remember the BSON of the row that a document (or an `OlderDocument`) was read from."""
     object.__setattr__(document, ORIGIN, row)
 
 

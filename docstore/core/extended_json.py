@@ -64,3 +64,20 @@ def id_from_line(line: str) -> Any:
     if fault is not None:
         raise ValueError(fault)
     return value
+
+
+def document_from_text(text: str) -> dict[str, Any]:
+    """
+    Return the document that somebody typed as Extended JSON.
+
+    Raises:
+        ValueError: It is none; says where it ends to be one.
+    """
+    try:
+        value = json_util.loads(text, json_options=_OPTIONS)
+    except (TypeError, BSONError) as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(value, dict):
+        msg = f"it is {type(value).__name__} and no document"
+        raise ValueError(msg)  # noqa: TRY004 - whoever typed it is told, as of any other text that is no document
+    return value

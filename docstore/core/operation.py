@@ -8,7 +8,8 @@ from bson.errors import BSONError
 
 from docstore.core.bson_values import RawDocument, identical
 from docstore.core.expressions import Expression, references
-from docstore.core.paths import FieldPath
+from docstore.core.origins import Moved, Origin
+from docstore.core.paths import FieldPath, overlap_any
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class Operation(Protocol):
     3. `compile()` on a server gives the same document as `apply` wherever its conditions hold.
     4. Only *writes* change, and the outcome depends on *reads* alone. (`put`, which lifts a changed older view back
        onto a newer row, rests on this: where nothing at *reads* changed, the newer row's *writes* stay.)
+    5. `origin` is true of every row that `apply` takes, also of those that the server declines: a query is asked of old
+       rows as it says, and nothing looks at the outcome again.
     """
 
     @property
@@ -110,6 +113,14 @@ class Operation(Protocol):
         """Return the operation as the server runs it, or raise `NotCompilableError`."""
         ...
 
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return where what stands at a path after the operation stood before it, for all rows that the operation takes.
+
+        A filter on the path is then asked of rows before it. None, where that cannot be said exactly.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldOperation:
@@ -140,6 +151,10 @@ class FieldOperation:
     def compile(self) -> Program:
         """See `Operation.compile`."""
         raise NotImplementedError
+
+    def origin(self, path: FieldPath) -> Origin:
+        """Return that what the operation does not write stays where it is, and that nothing is known of the rest."""
+        return None if overlap_any(path, self.writes) else Moved((path,))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -1,14 +1,14 @@
 """
 How a query of the latest shape is answered while older shapes are stored: one decision, and what it needs.
 
-The ways: as stored (no step changes what the query looks at), upgraded (old rows run through the steps that matter,
-inside the query), refused. A further way, such as a translation of the filter to every stored shape, is a further
-`Way` that `decide` may choose.
+The ways, the cheapest first: as stored (no step changes what the query looks at), translated (the filter is asked of
+every stored shape), upgraded on the server (old rows run through the steps that matter, inside the query), upgraded in
+the client (the same, where only Python can), refused.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from docstore.core.expressions import Ref, both, is_type, references, render
@@ -16,27 +16,29 @@ from docstore.core.kind import Kind
 from docstore.core.operation import Assign, Program
 from docstore.core.paths import FieldPath, overlap_any
 from docstore.core.program import MAX_DEPTH, conditions, depth, pipeline
-from docstore.core.query import EVERYTHING, QueryPaths
+from docstore.core.query import EVERYTHING, QueryPaths, read_query, untouched_part
 from docstore.core.step import Step
+from docstore.core.translation import Translation, translate
 from docstore.core.version import TAG_TYPES, tag_version
 from docstore.errors import NotCompilableError
 
 #: A version that rows are stored at; None stands for rows without a tag.
 StoredVersion: TypeAlias = int | None
 
-#: Where an upgraded row carries its stored form through an aggregation. docstore's own: it never leaves the server.
-STORED: Final = "__docstore_stored"
-
 _UNTAGGED_TYPES: Final = ("missing", "null")
 
 
-class Way(Enum):
+class Way(StrEnum):
     """How a query is answered."""
 
     #: Every row is matched in the shape in which it is stored, and the answer is the same.
     AS_STORED = "as stored"
+    #: Rows of each version are asked the filter as it reads in their shape.
+    TRANSLATED = "translated"
     #: Old rows are upgraded inside the query, before they are matched.
-    UPGRADED = "upgraded"
+    UPGRADED = "upgraded on the server"
+    #: Old rows are read and upgraded in Python, then matched.
+    IN_CLIENT = "upgraded in the client"
     #: Old rows would be missed or matched wrongly, and cannot be brought along.
     REFUSED = "refused"
 
@@ -46,20 +48,39 @@ class Branch:
     """
     The rows of one old version.
 
-    *match* finds those that the server upgrades by *stages*, to the point where the query's paths are at their latest
-    shape; None where it upgrades none. *declined* finds those that Python has to upgrade; None where there are none.
-    No row is in both, and together they are all rows of the version.
+    Attributes:
+        version: The version.
+        way: How these rows are matched: `TRANSLATED`, `UPGRADED` or `IN_CLIENT`.
+        match: Finds the rows that the server upgrades by *stages*; None where it upgrades none.
+        stages: Bring them to the point where the query's paths are at their latest shape.
+        declined: Finds the rows that Python has to upgrade; None where there are none. No row is found by both, and
+            together they find all rows of the version.
+        narrowed: A filter in the stored shape that every row matches which would match after its upgrade. For a
+            translated branch, and only these rows.
+        reason: Why the rows have to be upgraded at all.
     """
 
     version: StoredVersion
     match: dict[str, Any] | None
     stages: list[dict[str, Any]]
     declined: dict[str, Any] | None
+    way: Way = Way.UPGRADED
+    narrowed: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+#: What was compiled for a version and the paths of a query.
+Compiled: TypeAlias = dict[tuple[StoredVersion, frozenset[FieldPath]], Branch]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The way that a query takes, why, the touched paths, and a branch for each stored version that matters."""
+    """
+    The way that a query takes, why, the touched paths, and a branch for each stored version that matters.
+
+    *versions* are those of the branches; of a refusal, those that stand in the way. A refusal has no branches where
+    the query can be asked of no row after its upgrade.
+    """
 
     way: Way
     reason: str
@@ -69,35 +90,101 @@ class Decision:
 
 
 def decide(
-    kind: Kind[Any], query: QueryPaths, stored: Collection[StoredVersion], *, python_only: bool = False
+    kind: Kind[Any],
+    query: QueryPaths,
+    stored: Collection[StoredVersion],
+    *,
+    python_only: bool = False,
+    filter: Mapping[str, Any] | None = None,
+    sort: Sequence[tuple[str, Any]] = (),
+    in_client: bool = False,
+    compiled: Compiled | None = None,
 ) -> Decision:
     """
     Decide how a query is answered.
 
     Args:
         kind: Whose rows these are.
-        query: What the query looks at.
+        query: What the query looks at, filter and sort keys.
         stored: The old versions at which rows are stored.
         python_only: The server's comparisons are not those of Python (the collection has a collation), so that no
             row may be upgraded by it.
+        filter: The filter, to be translated; without it nothing is.
+        sort: The sort keys: rows that stand in an older shape cannot be sorted by what that shape lacks.
+        in_client: Whether the caller allows that rows are upgraded in Python for as long as it takes.
+        compiled: Keeps what was compiled from call to call, for one kind and one *python_only*.
     """
     touched = query.touched(kind.writes(kind.floor, kind.latest))
     mattering = [version for version in stored if query.touched(kind.writes(start(kind, version), kind.latest))]
     if not mattering:
         return Decision(Way.AS_STORED, "no step changes these paths for any row that is stored", touched)
     versions = tuple(sorted(mattering, key=lambda version: version or 0))
+    reason = _impossible(query)
+    if reason is not None:
+        return Decision(Way.REFUSED, reason, touched, versions=versions)
+    keys = read_query({}, sort)
+    kept = {} if compiled is None else compiled
+    branches: list[Branch] = []
+    for version in versions:
+        earlier = _earlier(kind, version, filter, simple=not python_only)
+        sorted_by = keys.touched(kind.writes(start(kind, version), kind.latest))
+        if earlier.exact and not sorted_by:
+            branches.append(Branch(version, None, [], None, Way.TRANSLATED, earlier.filter))
+            continue
+        branch = compiled_branch(kind, version, query.paths, python_only=python_only, compiled=kept)
+        if branch.way is Way.UPGRADED:
+            what = "the sort keys are" if earlier.exact else "the filter, or a part of it, is"
+            branch = replace(branch, reason=f"{what} not in the stored shape")
+        branches.append(replace(branch, narrowed=earlier.filter))
+    return decision_of(branches, touched, in_client=in_client)
+
+
+def compiled_branch(
+    kind: Kind[Any],
+    version: StoredVersion,
+    paths: frozenset[FieldPath],
+    *,
+    python_only: bool,
+    compiled: Compiled,
+) -> Branch:
+    """Return how the rows of a version are upgraded as far as a query on *paths* needs it; see `decide`."""
+    key = (version, paths)
+    if key not in compiled:
+        compiled[key] = _branch(kind, version, paths, python_only=python_only)
+    return compiled[key]
+
+
+def decision_of(branches: Sequence[Branch], touched: tuple[FieldPath, ...], *, in_client: bool) -> Decision:
+    """Return the decision that follows from what can be done for each version: the most costly way among them."""
+    versions = tuple(branch.version for branch in branches)
+    for way in (Way.IN_CLIENT, Way.UPGRADED):
+        costly = [branch for branch in branches if branch.way is way]
+        if not costly:
+            continue
+        if way is Way.IN_CLIENT and not in_client:
+            held_up = tuple(branch.version for branch in costly)
+            return Decision(Way.REFUSED, costly[0].reason, touched, tuple(branches), held_up)
+        return Decision(way, costly[0].reason, touched, tuple(branches), versions)
+    if not branches:
+        return Decision(Way.AS_STORED, "no old rows are stored", touched)
+    reason = "what the filter names can be said exactly in every stored shape"
+    return Decision(Way.TRANSLATED, reason, touched, tuple(branches), versions)
+
+
+def _impossible(query: QueryPaths) -> str | None:
     if query.first_only:
-        operators = ", ".join(sorted(query.first_only))
-        return Decision(
-            Way.REFUSED, f"{operators} cannot be asked of a row after its upgrade", touched, versions=versions
-        )
-    if EVERYTHING in query.paths:
-        return Decision(Way.REFUSED, "the query looks at the document as a whole", touched, versions=versions)
-    try:
-        branches = [_branch(kind, version, query.paths, python_only=python_only) for version in versions]
-    except NotCompilableError as error:
-        return Decision(Way.REFUSED, f"{error.operation}: {error.reason}", touched, versions=versions)
-    return Decision(Way.UPGRADED, "old rows are upgraded inside the query", touched, tuple(branches), versions)
+        return f"{', '.join(sorted(query.first_only))} cannot be asked of a row after its upgrade"
+    return "the query looks at the document as a whole" if EVERYTHING in query.paths else None
+
+
+def _earlier(kind: Kind[Any], version: StoredVersion, filter: Mapping[str, Any] | None, *, simple: bool) -> Translation:
+    if filter is None:
+        return Translation({}, exact=False)
+    low = start(kind, version)
+    if version is None and kind.detect is not None:
+        # The row may stand anywhere from the lowest version on.
+        return Translation(untouched_part(filter, kind.writes(low, kind.latest)), exact=False)
+    return translate(filter, kind.chain.between(low, kind.latest), simple=simple)
 
 
 def old_versions(kind: Kind[Any]) -> list[StoredVersion]:
@@ -165,17 +252,20 @@ def relevant(steps: Sequence[Step], paths: frozenset[FieldPath]) -> list[Program
 
 
 def _branch(kind: Kind[Any], version: StoredVersion, paths: frozenset[FieldPath], *, python_only: bool) -> Branch:
-    programs = relevant(kind.chain.between(start(kind, version), kind.latest), paths)
     stands_here = _stands_at(kind, [version])
-    # An expression that reads the document as a whole, or its tag, would see what the query adds to it.
-    sees_too_much = any(path[:1] in {EVERYTHING, (kind.version_field,)} for path in _named(programs))
-    if python_only or sees_too_much or (version is None and kind.detect is not None):
-        return Branch(version, None, [], {kind.version_field: version, "$expr": stands_here})
-    condition, stages = conditions(programs), pipeline(programs)
+    all_of_them = {kind.version_field: version, "$expr": stands_here}
+    try:
+        programs = relevant(kind.chain.between(start(kind, version), kind.latest), paths)
+        # An expression that reads the document as a whole, or its tag, would see what the query adds to it.
+        sees_too_much = any(path[:1] in {EVERYTHING, (kind.version_field,)} for path in _named(programs))
+        if python_only or sees_too_much or (version is None and kind.detect is not None):
+            return Branch(version, None, [], all_of_them)
+        condition, stages = conditions(programs), pipeline(programs)
+    except NotCompilableError as error:
+        return Branch(version, None, [], all_of_them, Way.IN_CLIENT, reason=f"{error.operation}: {error.reason}")
     if max(depth(condition), depth(stages)) > MAX_DEPTH:
-        raise NotCompilableError(
-            operation=f"the way from version {start(kind, version)}", reason="it nests deeper than servers take"
-        )
+        reason = f"the way from version {start(kind, version)}: it nests deeper than servers take"
+        return Branch(version, None, [], all_of_them, Way.IN_CLIENT, reason=reason)
     match = {kind.version_field: version, "$expr": both([stands_here, condition])}
     refused = {kind.version_field: version, "$expr": both([stands_here, {"$not": [condition]}])}
     return Branch(version, match, stages, None if condition is True else refused)
@@ -203,54 +293,3 @@ def _named(programs: Sequence[Program]) -> frozenset[FieldPath]:
     asked = {path for program in programs for condition in program.requires for path in references(condition)}
     actions = [action for program in programs for action in program.actions if isinstance(action, Assign)]
     return frozenset(asked.union(*(action.refs for action in actions)))
-
-
-def union_of(pipelines: Sequence[Sequence[Mapping[str, Any]]], collection: str) -> list[Mapping[str, Any]]:
-    """Return one pipeline that gives what all of them give, one after another."""
-    first, *others = pipelines
-    return [*first, *({"$unionWith": {"coll": collection, "pipeline": list(other)}} for other in others)]
-
-
-def branch_pipeline(branch: Branch, filter: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the pipeline that upgrades the rows of a branch, keeps their stored form beside, and matches."""
-    return [
-        {"$match": branch.match},
-        {"$set": {STORED: "$$ROOT"}},
-        *branch.stages,
-        {"$match": dict(filter)},
-    ]
-
-
-def documents_pipeline(documents: Sequence[Mapping[str, Any]], filter: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """
-    Return the pipeline that matches documents that are given as they are; the collection must not be empty.
-
-    (`$documents` would not need one, but is no stage of servers before 5.1.)
-    """
-    return [
-        {"$limit": 1},
-        {"$project": {"_id": 0, "given": {"$literal": list(documents)}}},
-        {"$unwind": "$given"},
-        {"$replaceWith": "$given"},
-        {"$match": dict(filter)},
-    ]
-
-
-def order_and_limits(sort: Sequence[tuple[str, Any]], skip: int, limit: int) -> list[Mapping[str, Any]]:
-    """Return the stages for sort keys, and for how many rows to leave out and to return at most (0: all)."""
-    stages: list[Mapping[str, Any]] = [{"$sort": dict(sort)}] if sort else []
-    if skip:
-        stages.append({"$skip": skip})
-    if limit:
-        stages.append({"$limit": abs(limit)})
-    return stages
-
-
-#: Matches nothing.
-NO_ROW: Final[Mapping[str, Any]] = {"$expr": {"$literal": False}}
-
-#: The last stage: the ids.
-ONLY_ID: Final[Mapping[str, Any]] = {"$project": {"_id": 1}}
-
-#: The last stage: every row as it is stored.
-AS_STORED_AGAIN: Final[Mapping[str, Any]] = {"$replaceWith": {"$ifNull": [f"${STORED}", "$$ROOT"]}}

@@ -40,12 +40,14 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── DocumentExistsError
     │   ├── ConflictError
     │   ├── UnguardedReplaceError
+    │   ├── BulkFailedError                 some of a list of writes failed
     │   ├── UpdateRefusedError
     │   ├── QueryRefusedError
     │   ├── CursorBrokenError
     │   └── StaleQueryError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
+    ├── ViewRefusedError
     ├── IllegalTransitionError          a run cannot do that in its state
     ├── RunNotFoundError
     └── EmbeddedServerError
@@ -94,8 +96,10 @@ from docstore.errors.other import (
     IllegalTransitionError,
     RunNotFoundError,
     VersionRangeError,
+    ViewRefusedError,
 )
 from docstore.errors.store import (
+    BulkFailedError,
     ConflictError,
     CursorBrokenError,
     DocumentExistsError,
@@ -114,6 +118,7 @@ from docstore.errors.store import (
 
 __all__ = [
     "BackfillRefusedError",
+    "BulkFailedError",
     "CollectionSharedError",
     "ConflictError",
     "CursorBrokenError",
@@ -159,4 +164,5 @@ __all__ = [
     "UpgradersNotFoundError",
     "VersionGapError",
     "VersionRangeError",
+    "ViewRefusedError",
 ]

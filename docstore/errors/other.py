@@ -28,6 +28,16 @@ class BackfillRefusedError(DocstoreError):
         super().__init__(f"the backfill of {kind} is refused: {reason}", advice=advice)
 
 
+class ViewRefusedError(DocstoreError):
+    """A view cannot be made, or must not be touched; nothing was changed."""
+
+    def __init__(self, *, kind: str, view: str, reason: str, advice: str | None = None) -> None:
+        self.kind = kind
+        self.view = view
+        self.reason = reason
+        super().__init__(f"the view {view!r} of {kind} is refused: {reason}", advice=advice)
+
+
 class IllegalTransitionError(DocstoreError):
     """A run cannot go from the state that it is in to the one that was asked for; nothing was changed."""
 

@@ -1,6 +1,6 @@
 """The database, or what was asked of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from docstore.errors.base import DocstoreError
@@ -102,6 +102,27 @@ class UnguardedReplaceError(StoreError):
         )
 
 
+class BulkFailedError(StoreError):
+    """
+    Some of a list of writes failed; the others took effect, but for those that were not tried.
+
+    Carries the errors by the positions of their operations, the positions that were not tried, and the result.
+    """
+
+    def __init__(
+        self, *, kind: str, result: Any, errors: Mapping[int, DocstoreError], not_tried: Sequence[int]
+    ) -> None:
+        self.kind = kind
+        self.result = result
+        self.errors = dict(errors)
+        self.not_tried = tuple(not_tried)
+        first = min(self.errors)
+        super().__init__(
+            f"{len(self.errors)} writes of {kind} failed, and {len(self.not_tried)} were not tried; "
+            f"operation {first}: {self.errors[first]}"
+        )
+
+
 class UpdateRefusedError(StoreError):
     """An update was asked for that could break a promise; nothing was written."""
 
@@ -137,17 +158,29 @@ class StaleQueryError(StoreError):
     """
     A query names paths that a step changes while old rows are stored, and those rows cannot be brought along.
 
-    Carries the paths, the stored versions below latest, and how many rows stand there.
+    Carries the paths, the stored versions below latest, how many rows stand there, the reason, and the ways out.
     """
 
-    def __init__(self, *, kind: str, paths: Sequence[str], versions: Sequence[int], rows: int, reason: str) -> None:
+    def __init__(
+        self,
+        *,
+        kind: str,
+        paths: Sequence[str],
+        versions: Sequence[int],
+        rows: int,
+        reason: str,
+        client_can: bool = False,
+    ) -> None:
         self.kind = kind
         self.paths = tuple(paths)
         self.versions = tuple(versions)
         self.rows = rows
         self.reason = reason
+        backfill, rewrite = f"run `docstore backfill start {kind} --wait`", "query on paths that no step changes"
+        option = (f"allow_client_filter=True reads and upgrades these {rows} rows",) if client_can else ()
+        self.ways_out = (backfill, *option, rewrite)
         super().__init__(
             f"a query of {kind} on {', '.join(map(repr, self.paths))} would miss rows: {rows} rows are stored at "
             f"version {', '.join(map(str, self.versions))}, and {reason}",
-            advice=f"run `docstore backfill start {kind} --wait`, or query on paths that no step changes",
+            advice=", or ".join(self.ways_out),
         )

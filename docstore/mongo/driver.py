@@ -82,6 +82,13 @@ def open_collection(
     return database.get_collection(name, **options)
 
 
+def newest(database: AnyDatabase) -> AnyDatabase:
+    """Return the same database, read as the primary has it, wherever the caller's client reads."""
+    if driver_of(database) is Driver.MOCK:
+        return database
+    return database.with_options(read_preference=ReadPreference.PRIMARY)
+
+
 @asynccontextmanager
 async def snapshot_session(database: AnyDatabase) -> AsyncIterator[AnySession]:
     """

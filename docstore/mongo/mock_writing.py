@@ -1,17 +1,21 @@
 """Writing rows on mongomock-motor, by plain calls only."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import bson
 from bson.binary import UuidRepresentation
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from docstore.core.bson_values import CODEC, RawDocument, encode
 from docstore.mongo.driver import AnyDatabase, AnySession, open_collection
 from docstore.mongo.failures import translated
+from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, Inserted, Rewritten, UpdateResult
 from docstore.mongo.tag_filters import joined, tagged
+
+T = TypeVar("T")
 
 # The mock refuses native UUIDs, and keeps a `Binary` as it is.
 _PLAIN: Final = CODEC.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED)
@@ -32,6 +36,11 @@ class MockRowWriter:
     async def current(self, id: Any, *, session: AnySession | None) -> bytes | None:
         """Return the row as it is stored, or None."""
         return await self._first({"_id": {"$eq": id}}, session)
+
+    async def those(self, ids: Sequence[Any], *, session: AnySession | None) -> list[bytes]:
+        """Return those of the rows with these ids that are there."""
+        found = [await self.current(row_id, session=session) for row_id in ids]
+        return [row for row in found if row is not None]
 
     async def insert(self, rows: Sequence[bytes], *, ordered: bool, session: AnySession | None) -> Inserted:
         """Insert rows, one by one; where *ordered*, nothing after the first fault."""
@@ -86,6 +95,7 @@ class MockRowWriter:
         session: AnySession | None,
     ) -> UpdateResult:
         """Apply update operators to rows whose tag is *version*."""
+        _refuse_positional(operators, "$[")
         write = self._rows.update_many if many else self._rows.update_one
         options = {} if array_filters is None else {"array_filters": array_filters}
         with translated():
@@ -101,6 +111,45 @@ class MockRowWriter:
                 raise DuplicateRowError(None) from None
         matched = 0 if result.upserted_id is not None else result.matched_count
         return UpdateResult(matched, result.modified_count, result.upserted_id)
+
+    async def find_and_update(
+        self,
+        filter: Mapping[str, Any],
+        operators: Mapping[str, Any],
+        *,
+        field: str,
+        version: int,
+        sort: SortKeys,
+        after: bool,
+        upsert: bool,
+        array_filters: Sequence[Mapping[str, Any]] | None,
+        session: AnySession | None,
+    ) -> bytes | None:
+        """Apply update operators to the first row whose tag is *version*; return it as it was, or as it is *after*."""
+        if array_filters is not None:
+            msg = "mongomock has no array filters"
+            raise NotImplementedError(msg)
+        # It takes the first element, whatever the filter found.
+        _refuse_positional(operators, "$")
+        with translated():
+            try:
+                found = await self._rows.find_one_and_update(
+                    joined(filter, tagged(field, [version], mock=True)),
+                    operators,
+                    sort=list(sort) or None,
+                    upsert=upsert,
+                    return_document=ReturnDocument.AFTER if after else ReturnDocument.BEFORE,
+                    session=session,
+                )
+            except DuplicateKeyError:
+                raise DuplicateRowError(None) from None
+        return None if found is None else encode(found)
+
+    async def in_transaction(
+        self, work: Callable[[AnySession | None], Awaitable[T]], *, session: AnySession | None
+    ) -> T:
+        """Run *work* at one moment: the mock lets nobody come between its calls."""
+        return await work(session)
 
     async def outside(
         self,
@@ -121,6 +170,33 @@ class MockRowWriter:
             result = await self._rows.delete_one({"_id": {"$eq": id}}, session=session)
         return bool(result.deleted_count)
 
+    async def delete_matching(
+        self,
+        filter: Mapping[str, Any],
+        *,
+        field: str,
+        versions: Sequence[int],
+        untagged: bool,
+        many: bool,
+        session: AnySession | None,
+    ) -> int:
+        """Delete one row, or all, that match and whose tag is one of *versions* (or missing, if *untagged*)."""
+        delete = self._rows.delete_many if many else self._rows.delete_one
+        with translated():
+            result = await delete(
+                joined(filter, tagged(field, versions, untagged=untagged, mock=True)), session=session
+            )
+        return int(result.deleted_count)
+
+    async def delete_exactly(self, rows: Sequence[bytes], *, session: AnySession | None) -> int:
+        """Delete rows, each only if it is still exactly what it was; return how many were."""
+        deleted = 0
+        for row in rows:
+            row_id = bson.decode(row, _PLAIN)["_id"]
+            if await self.current(row_id, session=session) == row:
+                deleted += await self.delete(row_id, session=session)
+        return deleted
+
     async def _first(self, filter: Mapping[str, Any], session: AnySession | None) -> bytes | None:
         with translated():
             row = await self._rows.find_one(filter, session=session)
@@ -137,3 +213,11 @@ class MockRowWriter:
 
 def _plain(row: bytes) -> RawDocument:
     return bson.decode(row, _PLAIN)
+
+
+def _refuse_positional(operators: Mapping[str, Any], beginning: str) -> None:
+    """Refuse paths with a segment that mongomock would misunderstand."""
+    paths = [path for fields in operators.values() for path in fields]
+    if any(segment.startswith(beginning) for path in paths for segment in path.split(".")):
+        msg = f"mongomock cannot do positional operators that begin with {beginning} in this call"
+        raise NotImplementedError(msg)

@@ -1,12 +1,15 @@
 """What writing rows means, whichever driver does it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from docstore.core.bson_values import RawDocument
 from docstore.errors import StoreError
 from docstore.mongo.driver import AnySession
+from docstore.mongo.reading import SortKeys
+
+T = TypeVar("T")
 
 
 class DuplicateRowError(Exception):
@@ -66,6 +69,10 @@ class RowWriter(Protocol):
         """Return the row as the primary has it now, or None."""
         ...
 
+    async def those(self, ids: Sequence[Any], *, session: AnySession | None) -> list[bytes]:
+        """Return those of the rows with these ids that are there, as the primary has them now."""
+        ...
+
     async def insert(self, rows: Sequence[bytes], *, ordered: bool, session: AnySession | None) -> Inserted:
         """Insert rows; where *ordered*, nothing after the first fault. Each begins with its `_id`."""
         ...
@@ -112,6 +119,36 @@ class RowWriter(Protocol):
         """
         ...
 
+    async def find_and_update(
+        self,
+        filter: Mapping[str, Any],
+        operators: Mapping[str, Any],
+        *,
+        field: str,
+        version: int,
+        sort: SortKeys,
+        after: bool,
+        upsert: bool,
+        array_filters: Sequence[Mapping[str, Any]] | None,
+        session: AnySession | None,
+    ) -> bytes | None:
+        """
+        Apply update operators to the first row whose tag is *version*, atomically.
+
+        Returns:
+            The row as it was, or as it is *after*; None where none matched, or before an upsert inserted one.
+
+        Raises:
+            DuplicateRowError: A unique index has such a row already.
+        """
+        ...
+
+    async def in_transaction(
+        self, work: Callable[[AnySession | None], Awaitable[T]], *, session: AnySession | None
+    ) -> T:
+        """Run *work* at one moment, all of it or nothing; it may run more than once."""
+        ...
+
     async def outside(
         self,
         filter: Mapping[str, Any],
@@ -126,4 +163,21 @@ class RowWriter(Protocol):
 
     async def delete(self, id: Any, *, session: AnySession | None) -> bool:
         """Delete a row; tell whether there was one."""
+        ...
+
+    async def delete_matching(
+        self,
+        filter: Mapping[str, Any],
+        *,
+        field: str,
+        versions: Sequence[int],
+        untagged: bool,
+        many: bool,
+        session: AnySession | None,
+    ) -> int:
+        """Delete one row, or all, that match and whose tag is one of *versions* (or missing, if *untagged*)."""
+        ...
+
+    async def delete_exactly(self, rows: Sequence[bytes], *, session: AnySession | None) -> int:
+        """Delete rows, each only if it is still exactly what it was; return how many were."""
         ...

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final
 
-from docstore.core.bson_values import RawDocument
+from docstore.core.bson_values import RawDocument, encode
 from docstore.mongo.reading import SortKeys
 
 _PLACE: Final = "__docstore_place"
@@ -37,3 +37,18 @@ async def query_in_memory(
     cursor = scratch.find(dict(filter), skip=skip, limit=abs(limit))
     for row in cursor.sort(list(sort)) if sort else cursor:
         yield rows[row[_PLACE]][1]
+
+
+def aggregate_in_memory(
+    collections: Mapping[str, Sequence[RawDocument]], name: str, pipeline: Sequence[Mapping[str, Any]]
+) -> list[bytes]:
+    """
+    Return what mongomock makes of a pipeline over the collection of this name, which may join the others.
+    """
+    from mongomock import MongoClient  # noqa: PLC0415 - only users of the mock have it
+
+    scratch: Any = MongoClient()["scratch"]
+    for each, rows in collections.items():
+        if rows:
+            scratch[each].insert_many([dict(row) for row in rows])
+    return [encode(row) for row in scratch[name].aggregate([dict(stage) for stage in pipeline])]

@@ -1,26 +1,29 @@
 """Writing rows over Motor and PyMongo Async."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReturnDocument
+from pymongo import DeleteOne, ReturnDocument
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError
-from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from docstore.core.bson_values import CODEC, RawDocument, decode, type_name
-from docstore.errors import StoreRejectedError, StoreUnavailableError
-from docstore.mongo.driver import AnyDatabase, AnySession, open_collection, settled
-from docstore.mongo.failures import translate, translated
+from docstore.core.bson_values import CODEC, RawDocument, decode, encode, type_name
+from docstore.core.row_faults import id_of
+from docstore.errors import StoreRejectedError
+from docstore.mongo.driver import AnyDatabase, AnySession, open_collection
+from docstore.mongo.failures import translated
 from docstore.mongo.guard import SIMPLE_COLLATION, guard, guarded_update, row_update
+from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, Inserted, Rewritten, UpdateResult
 from docstore.mongo.tag_filters import joined, tagged
+from docstore.mongo.transactions import in_transaction
+from docstore.mongo.write_answers import partly_inserted, unique_index
 
-_DUPLICATE_KEY: Final = 11000
+T = TypeVar("T")
+
 _UNAUTHORIZED: Final = 13
 _RAW: Final = CODEC.with_options(document_class=RawBSONDocument)
 
@@ -55,6 +58,14 @@ class ServerRowWriter:
         """Return the row as the primary has it now, or None."""
         return await self._first({"_id": {"$eq": id}}, session)
 
+    async def those(self, ids: Sequence[Any], *, session: AnySession | None) -> list[bytes]:
+        """Return those of the rows with these ids that are there, as the primary has them now."""
+        asked = {encode({"": row_id}) for row_id in ids}
+        with translated():
+            found = [bytes(row.raw) async for row in self._newest.find({"_id": {"$in": list(ids)}}, session=session)]
+        # A collection with a collation of its own finds texts that are only similar.
+        return [row for row in found if encode({"": id_of(row)}) in asked]
+
     async def insert(self, rows: Sequence[bytes], *, ordered: bool, session: AnySession | None) -> Inserted:
         """Insert rows; where *ordered*, nothing after the first fault."""
         everything = frozenset(range(len(rows)))
@@ -65,9 +76,9 @@ class ServerRowWriter:
                 else:
                     await self._rows.insert_many(list(map(_document, rows)), ordered=ordered, session=session)
             except DuplicateKeyError as error:
-                return Inserted(stored=frozenset(), duplicates={0: _index(error.details)})
+                return Inserted(stored=frozenset(), duplicates={0: unique_index(error.details)})
             except BulkWriteError as error:
-                return _partly(error, everything, ordered=ordered)
+                return partly_inserted(error, everything, ordered=ordered)
         return Inserted(stored=everything, duplicates={})
 
     async def rewrite(self, raw: bytes, after: RawDocument, *, session: AnySession | None) -> bytes | None:
@@ -91,7 +102,7 @@ class ServerRowWriter:
                 # The row and what is written to it do not fit into one command.
                 return await self._rewrite_in_transaction(raw, row_id, update, session)
             except DuplicateKeyError as error:
-                raise DuplicateRowError(_index(error.details)) from None
+                raise DuplicateRowError(unique_index(error.details)) from None
         return _bytes(stored)
 
     async def rewrite_many(self, pairs: Sequence[tuple[bytes, RawDocument]]) -> Rewritten:
@@ -131,7 +142,7 @@ class ServerRowWriter:
                     session=session,
                 )
             except DuplicateKeyError as error:
-                raise DuplicateRowError(_index(error.details)) from None
+                raise DuplicateRowError(unique_index(error.details)) from None
         return _bytes(stored)
 
     async def update(
@@ -158,8 +169,44 @@ class ServerRowWriter:
                     session=session,
                 )
             except DuplicateKeyError as error:
-                raise DuplicateRowError(_index(error.details)) from None
+                raise DuplicateRowError(unique_index(error.details)) from None
         return UpdateResult(result.matched_count, result.modified_count, result.upserted_id)
+
+    async def find_and_update(
+        self,
+        filter: Mapping[str, Any],
+        operators: Mapping[str, Any],
+        *,
+        field: str,
+        version: int,
+        sort: SortKeys,
+        after: bool,
+        upsert: bool,
+        array_filters: Sequence[Mapping[str, Any]] | None,
+        session: AnySession | None,
+    ) -> bytes | None:
+        """Apply update operators to the first row whose tag is *version*; return it as it was, or as it is *after*."""
+        with translated():
+            try:
+                found = await self._rows.find_one_and_update(
+                    joined(filter, tagged(field, [version])),
+                    operators,
+                    sort=list(sort) or None,
+                    upsert=upsert,
+                    return_document=ReturnDocument.AFTER if after else ReturnDocument.BEFORE,
+                    array_filters=array_filters,
+                    session=session,
+                )
+            except DuplicateKeyError as error:
+                raise DuplicateRowError(unique_index(error.details)) from None
+        return _bytes(found)
+
+    async def in_transaction(
+        self, work: Callable[[AnySession | None], Awaitable[T]], *, session: AnySession | None
+    ) -> T:
+        """Run *work* at one moment, all of it or nothing; it may run more than once."""
+        with translated():
+            return await in_transaction(self._database, session, work)
 
     async def outside(
         self,
@@ -178,6 +225,30 @@ class ServerRowWriter:
         with translated():
             result = await self._rows.delete_one({"_id": {"$eq": id}}, session=session)
         return bool(result.deleted_count)
+
+    async def delete_matching(
+        self,
+        filter: Mapping[str, Any],
+        *,
+        field: str,
+        versions: Sequence[int],
+        untagged: bool,
+        many: bool,
+        session: AnySession | None,
+    ) -> int:
+        """Delete one row, or all, that match and whose tag is one of *versions* (or missing, if *untagged*)."""
+        delete = self._rows.delete_many if many else self._rows.delete_one
+        with translated():
+            result = await delete(joined(filter, tagged(field, versions, untagged=untagged)), session=session)
+        return int(result.deleted_count)
+
+    async def delete_exactly(self, rows: Sequence[bytes], *, session: AnySession | None) -> int:
+        """Delete rows, each only if it is still exactly what it was; return how many were."""
+        collation = None if await self._own_collation() is _Collation.SIMPLE else SIMPLE_COLLATION
+        deletions = [DeleteOne(guard(row, id_of(row)), collation=collation) for row in rows]
+        with translated():
+            result = await self._rows.bulk_write(deletions, ordered=False, session=session)
+        return int(result.deleted_count)
 
     async def _first(self, filter: Mapping[str, Any], session: AnySession | None) -> bytes | None:
         with translated():
@@ -201,18 +272,9 @@ class ServerRowWriter:
 
         with translated():
             try:
-                if session is not None and session.in_transaction:
-                    return await compare_and_write(session)
-                async with await settled(self._database.client.start_session()) as own:
-                    stored: bytes | None = await own.with_transaction(
-                        compare_and_write,
-                        read_concern=ReadConcern("snapshot"),
-                        write_concern=WriteConcern("majority"),
-                        read_preference=ReadPreference.PRIMARY,
-                    )
+                return await in_transaction(self._database, session, compare_and_write)
             except DuplicateKeyError as error:
-                raise DuplicateRowError(_index(error.details)) from None
-        return stored
+                raise DuplicateRowError(unique_index(error.details)) from None
 
     async def _own_collation(self) -> _Collation:
         if self._collation is None:
@@ -234,22 +296,3 @@ def _document(raw: bytes) -> RawBSONDocument:
 
 def _bytes(document: RawBSONDocument | None) -> bytes | None:
     return None if document is None else bytes(document.raw)
-
-
-def _index(details: Mapping[str, Any] | None) -> str | None:
-    """Return the name of the unique index; the text around it holds values and goes nowhere."""
-    found = re.search(r" index: (\S+) dup key", str((details or {}).get("errmsg", "")))
-    return found[1] if found else None
-
-
-def _partly(error: BulkWriteError, everything: frozenset[int], *, ordered: bool) -> Inserted:
-    faults: list[dict[str, Any]] = list((error.details or {}).get("writeErrors", []))
-    if not faults:
-        # Only the write concern failed: the rows are there, and nobody knows for how long.
-        raise StoreUnavailableError(reason="the write concern was not met") from error
-    positions = {int(fault["index"]) for fault in faults}
-    first = min(positions)
-    stored = {place for place in everything if place < first} if ordered else everything - positions
-    duplicates = {int(fault["index"]): _index(fault) for fault in faults if fault.get("code") == _DUPLICATE_KEY}
-    refusal = translate(error) if len(duplicates) < len(positions) else None
-    return Inserted(stored=frozenset(stored), duplicates=duplicates, refusal=refusal)

@@ -40,15 +40,20 @@ async def stored_versions(
         found = [row.get(field) async for row in source.collection.find(narrowed, {field: 1})]
     else:
         # With an index on the tag, the first jumps from value to value, and the second is one look.
-        tagged: list[Any] = [
+        looks: list[Any] = [
             {"$match": {**narrowed, field: {"$gte": min(numbers), "$lte": max(numbers)}}},
             {"$group": {"_id": f"${field}"}},
         ]
-        with translated():
-            cursor = await settled(source.collection.aggregate(tagged, session=session))
-            found = [group["_id"] async for group in cursor]
         untagged = {**narrowed, field: None}
-        if None in among and await source.holds(untagged, session=session):
+        apart = None in among and session is not None and session.in_transaction
+        if None in among and not apart:
+            one = [{"$match": untagged}, {"$limit": 1}, {"$project": {"_id": {"$literal": None}}}]
+            looks.append({"$unionWith": {"coll": source.name, "pipeline": one}})
+        with translated():
+            cursor = await settled(source.collection.aggregate(looks, session=session))
+            found = [group["_id"] async for group in cursor]
+        # A transaction has no `$unionWith`.
+        if apart and await source.holds(untagged, session=session):
             found.append(None)
     values = {_comparable(value) for value in found}
     return [version for version in among if version in values]

@@ -8,7 +8,8 @@ from typing import Any
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Literal, Ref, absent, writable
 from docstore.core.operation import Assign, FieldOperation, Program
-from docstore.core.paths import MISSING, parse_path
+from docstore.core.origins import Defaulted, Origin
+from docstore.core.paths import MISSING, FieldPath, parse_path
 from docstore.operations.arguments import assign, fresh, stored_value
 from docstore.operations.place import Place, place
 from docstore.operations.remove_field import RemoveField
@@ -65,3 +66,12 @@ class AddField(FieldOperation):
         path = self._place.path
         value = {"$cond": [absent(path), Literal(self.default), Ref(path)]}
         return Program(requires=tuple(writable(path)), actions=(Assign(((path, value),), total=True),))
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return what was there, or the default.
+        """
+        added = self._place.path
+        if path[: len(added)] == added:
+            return Defaulted(added, self.default)
+        return FieldOperation.origin(self, path)

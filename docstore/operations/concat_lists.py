@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import absent, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
-from docstore.core.paths import MISSING, parse_path
+from docstore.core.origins import Gone, Origin
+from docstore.core.paths import MISSING, FieldPath, parse_path
 from docstore.errors import NotInvertibleError
 from docstore.operations.arguments import assign, fresh, parse_paths, require_apart
 from docstore.operations.elements import first_of_equals, first_of_equals_on_server, joined, joined_on_server
@@ -105,3 +106,10 @@ class ConcatLists(FieldOperation):
         action = Assign((set_where(into, elements, {"$or": [present(path) for path in paths]}),))
         removed = tuple(place.path for place in self._dropped)
         return Program(tuple(requires), (action, Remove(removed)) if removed else (action,))
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return that nothing is left of the sources that are not kept.
+        """
+        gone = any(path[: len(place.path)] == place.path for place in self._dropped)
+        return Gone() if gone else FieldOperation.origin(self, path)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Ref, absent, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program
-from docstore.core.paths import MISSING, parse_path
+from docstore.core.origins import Moved, Origin, moved_from
+from docstore.core.paths import MISSING, FieldPath, overlap, parse_path
 from docstore.operations.arguments import assign, fresh, require_apart
 from docstore.operations.place import Place, place
 from docstore.operations.remove_field import RemoveField
@@ -69,3 +70,11 @@ class CopyField(FieldOperation):
             requires=(*readable(source), *writable(target), absent(target)),
             actions=(Assign((set_where(target, Ref(source)),)),),
         )
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return the original for the copy.
+        """
+        if not overlap(path, self._target.path):
+            return Moved((path,))
+        return moved_from(path, [(self._source.path, self._target.path)])

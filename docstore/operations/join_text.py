@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from docstore.core.bson_values import RawDocument, type_name
 from docstore.core.expressions import Literal, Ref, absent, is_type, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
-from docstore.core.paths import MISSING, dotted, parse_path
+from docstore.core.origins import Gone, Origin
+from docstore.core.paths import MISSING, FieldPath, dotted, parse_path
 from docstore.operations.arguments import assign, parse_paths, require_apart, require_several, require_text
 from docstore.operations.place import Place, place
 from docstore.operations.split_text import SplitText
@@ -96,3 +97,10 @@ class JoinText(FieldOperation):
             requires.append(absent(into))
         action = Assign((set_where(into, joined, {"$or": [present(path) for path in paths]}),))
         return Program(tuple(requires), (action, Remove(tuple(place.path for place in self._dropped))))
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return that nothing is left of the sources that are not kept.
+        """
+        gone = any(path[: len(place.path)] == place.path for place in self._dropped)
+        return Gone() if gone else FieldOperation.origin(self, path)

@@ -10,7 +10,8 @@ from typing import Literal as OneOf
 from docstore.core.bson_values import RawDocument, comparison_key
 from docstore.core.expressions import Expression, Literal, Ref, absent, present, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Program
-from docstore.core.paths import MISSING, parse_path
+from docstore.core.origins import Mapped, Origin
+from docstore.core.paths import MISSING, FieldPath, parse_path
 from docstore.errors import InvalidOperationError, NotInvertibleError
 from docstore.operations.arguments import assign, fresh, require_choice, stored_value
 from docstore.operations.place import Place, place
@@ -114,3 +115,14 @@ class MapValues(FieldOperation):
         if self.other == "refuse":
             requires.append({"$or": [absent(path), {"$in": [Ref(path), old]}]})
         return Program(tuple(requires), (Assign((set_where(path, looked_up, present(path)),), in_place=True),))
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return the table.
+        """
+        mapped, pairs = self._place.path, list(self.mapping)
+        if path != mapped:
+            return FieldOperation.origin(self, path)
+        if isinstance(self.other, Value):
+            return Mapped(mapped, pairs, replaces=True, other=self.other.value)
+        return Mapped(mapped, pairs, keeps=self.other == "keep")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Ref, absent, is_type, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
-from docstore.core.paths import MISSING, dotted, parse_path
+from docstore.core.origins import Origin, moved_from
+from docstore.core.paths import MISSING, FieldPath, dotted, parse_path
 from docstore.operations.arguments import assign, parse_names, require_apart
 from docstore.operations.place import Place, fields_of, place
 from docstore.operations.unnest_fields import UnnestFields
@@ -101,3 +102,10 @@ class NestFields(FieldOperation):
                 Remove(tuple(path for path, _ in sources)),
             ),
         )
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return the sources for what lies in the sub-document.
+        """
+        into = self._into.path
+        return moved_from(path, [(source.path, (*into, name)) for source, name in self._sources])

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Ref, absent, both, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
-from docstore.core.paths import MISSING, dotted, parse_path
+from docstore.core.origins import Gone, Origin
+from docstore.core.paths import MISSING, FieldPath, dotted, parse_path
 from docstore.operations.arguments import assign, parse_paths, require_apart
 from docstore.operations.place import Place, place
 from docstore.operations.unpack_list import UnpackList
@@ -80,3 +81,10 @@ class PackList(FieldOperation):
             requires=(*readable(*paths), *writable(into), absent(into), all_or_none),
             actions=(Assign((values,)), Remove(tuple(paths))),
         )
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return that nothing is left of the sources.
+        """
+        gone = any(path[: len(place.path)] == place.path for place in self._sources)
+        return Gone() if gone else FieldOperation.origin(self, path)

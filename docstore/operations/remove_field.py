@@ -8,7 +8,8 @@ from typing import Any
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import readable
 from docstore.core.operation import FieldOperation, Operation, Program, Remove
-from docstore.core.paths import MISSING, parse_path
+from docstore.core.origins import Gone, Origin
+from docstore.core.paths import MISSING, FieldPath, parse_path
 from docstore.errors import InvalidOperationError, NotInvertibleError
 from docstore.operations.arguments import assign, is_operation, stored_value
 from docstore.operations.place import Place, place
@@ -89,3 +90,10 @@ class RemoveField(FieldOperation):
         """
         path = self._place.path
         return Program(requires=tuple(readable(path)), actions=(Remove((path,)),))
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return that nothing is left at the path.
+        """
+        removed = self._place.path
+        return Gone() if path[: len(removed)] == removed else FieldOperation.origin(self, path)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Ref, absent, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
-from docstore.core.paths import MISSING, parse_path
+from docstore.core.origins import Origin, moved_from
+from docstore.core.paths import MISSING, FieldPath, parse_path
 from docstore.operations.arguments import assign, require_apart
 from docstore.operations.place import Place, place
 
@@ -70,3 +71,9 @@ class RenameField(FieldOperation):
             requires=(*readable(source), *writable(target), absent(target)),
             actions=(Assign((set_where(target, Ref(source)),)), Remove((source,))),
         )
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return the source for what lies at the target.
+        """
+        return moved_from(path, [(self._source.path, self._target.path)])

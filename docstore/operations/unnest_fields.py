@@ -7,19 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.expressions import (
-    Expression,
-    Literal,
-    Ref,
-    absent,
-    is_type,
-    present,
-    readable,
-    set_where,
-    writable,
-)
+from docstore.core.expressions import Expression, Literal, Ref, absent, is_type, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program
-from docstore.core.paths import MISSING, dotted, parse_path
+from docstore.core.origins import Origin, moved_from
+from docstore.core.paths import MISSING, FieldPath, dotted, parse_path
 from docstore.operations.arguments import assign, parse_names, require_apart
 from docstore.operations.place import Place, fields_of, place
 
@@ -120,3 +111,10 @@ class UnnestFields(FieldOperation):
         moves = [Assign((set_where(target, Ref(inner)),)) for inner, target in targets]
         left_over = Assign((set_where(source, kept, something, removes=True),), in_place=True)
         return Program(tuple(requires), (*moves, left_over))
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return the fields of the sub-document for what was brought out of it.
+        """
+        source = self._source.path
+        return moved_from(path, [((*source, name), target.path) for name, target in self._targets])

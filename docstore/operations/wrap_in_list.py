@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Ref, is_type, present, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Program
-from docstore.core.paths import MISSING, parse_path
+from docstore.core.origins import Origin, Wrapped
+from docstore.core.paths import MISSING, FieldPath, parse_path
 from docstore.operations.arguments import assign
 from docstore.operations.place import LISTS, Place, place
 from docstore.operations.unwrap_list import UnwrapList
@@ -66,3 +67,10 @@ class WrapInList(FieldOperation):
             requires=(*readable(path), no_list),
             actions=(Assign((set_where(path, [Ref(path)], present(path)),), in_place=True),),
         )
+
+    def origin(self, path: FieldPath) -> Origin:
+        """
+        Return the value for the list of it.
+        """
+        wrapped = self._place.path
+        return Wrapped(wrapped) if path == wrapped else FieldOperation.origin(self, path)

@@ -8,7 +8,9 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 import structlog
 
+from docstore.core.stale_query import Way
 from docstore.errors import CursorBrokenError, DocumentError
+from docstore.store.asked import Course
 
 T = TypeVar("T")
 
@@ -54,9 +56,11 @@ class Cursor(Generic[T]):
         *,
         kind: str,
         on_error: OnError = "raise",
+        course: Course | None = None,
     ) -> None:
         report = self._skip if on_error == "skip" else None
         self._kind = kind
+        self._course = course or Course()
         self._report: Report | None = report
         self._read_batch = read_batch
         self._batches: AsyncGenerator[bytes, None] = open_batches(report)
@@ -68,6 +72,20 @@ class Cursor(Generic[T]):
     def skipped(self) -> tuple[SkippedRow, ...]:
         """The rows left out so far, in the order in which they were met; empty unless `on_error="skip"`."""
         return tuple(self._skipped)
+
+    @property
+    def way(self) -> Way | None:
+        """How the query is answered; None before the first document was wanted, unless it is known without a look."""
+        return self._course.way
+
+    @property
+    def client_rows(self) -> int:
+        """
+        How many old rows the query has Python upgrade and match; known when the first document comes.
+
+        0 unless `allow_client_filter=True` was given and is needed.
+        """
+        return self._course.client_rows
 
     def __aiter__(self) -> Self:
         return self

@@ -8,13 +8,16 @@ from pydantic import BaseModel
 from docstore.core.document import Document, misnomers
 from docstore.core.kind import Kind
 from docstore.core.query import read_query
+from docstore.core.stale_query import Way
 from docstore.errors import QueryRefusedError
 from docstore.mongo.driver import AnyDatabase, AnySession, Driver
 from docstore.mongo.reading import Batches, RowSource, SortKeys
+from docstore.store.asked import Course, Query
 from docstore.store.cursor import Cursor, OnError, ReadBatch, Report
+from docstore.store.explaining import Explanation, explain
 from docstore.store.projection import ProjectionReader
 from docstore.store.rows import RowReader
-from docstore.store.stale_query import Query, StaleQueries
+from docstore.store.stale_query import StaleQueries
 from docstore.store.stale_query_in_memory import StaleQueriesInMemory
 
 D = TypeVar("D", bound=Document)
@@ -29,7 +32,8 @@ class Queries(Generic[D]):
 
     Filters and sort keys are MongoDB's, on stored names at the latest shape (`_id`, `country.code`). A query on paths
     that no step changes is an ordinary find or count. One that a step changes gives the answer that it would give if
-    every row had been rewritten to latest: while older rows are stored, they are upgraded inside the query.
+    every row had been rewritten to latest: while older rows are stored, the filter is asked in their shape too, or they
+    are upgraded inside the query.
 
     Three kinds of rows are matched in the shape in which they are stored, because nobody knows another one: rows
     above latest, rows below the floor, and rows whose tag is no version. Reading one that matches raises its error.
@@ -37,9 +41,10 @@ class Queries(Generic[D]):
     Every method raises:
         QueryRefusedError: The filter or a sort key names the tag, which is docstore's, or a field by a name that it
             has in the model only (`id` for `_id`).
-        StaleQueryError: The query needs older rows that cannot be brought along: functions write these paths, an
-            operator such as `$text` cannot follow an upgrade, too many rows need Python, the server is a standalone.
-            Carries paths, versions, the number of rows and the reason.
+        StaleQueryError: The query needs older rows that cannot be brought along: functions write these paths (and
+            `allow_client_filter` was not given), an operator such as `$text` cannot follow an upgrade, too many rows
+            need Python, the server is a standalone. Carries paths, versions, the number of rows, the reason and the
+            ways out.
         StoreUnavailableError, StoreRejectedError: The database could not be reached, or refused.
     """
 
@@ -64,6 +69,7 @@ class Queries(Generic[D]):
         limit: int = 0,
         projection: None = None,
         on_error: OnError = "raise",
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> Cursor[D]: ...
 
@@ -77,6 +83,7 @@ class Queries(Generic[D]):
         limit: int = 0,
         projection: type[P],
         on_error: OnError = "raise",
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> Cursor[P]: ...
 
@@ -89,6 +96,7 @@ class Queries(Generic[D]):
         limit: int = 0,
         projection: type[BaseModel] | None = None,
         on_error: OnError = "raise",
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> Cursor[Any]:
         """
@@ -102,14 +110,18 @@ class Queries(Generic[D]):
             projection: A model of some of the fields, to read instead of the kind's. Its objects cannot be replaced.
             on_error: What happens to a row that cannot be read: "raise" its error where it stands, or "skip" it and
                 list it in the cursor's `skipped`.
+            allow_client_filter: Read and upgrade, in Python, old rows that only functions can upgrade, however many
+                these are, instead of refusing the query. How many is logged before the first is read, and stands in
+                the cursor's `client_rows`. Memory stays bounded; a sort without a limit has to fit into it.
             session: The session to read in. A query that upgrades old rows needs a snapshot: it reads in the session's
                 transaction if there is one, else in a snapshot that shows all that the session has seen.
 
         Raises:
             QueryRefusedError, StaleQueryError: See the class; the latter when the first document is wanted.
         """
-        query = self._query(filter, sort, skip, limit)
+        query = self._query(filter, sort, skip, limit, in_client=allow_client_filter)
         touched = query.is_touched(self._kind)
+        course = Course(None if touched else Way.AS_STORED)
         read: ReadBatch[Any] = self._reader.rows
         fields = None
         if projection is not None:
@@ -119,7 +131,7 @@ class Queries(Generic[D]):
 
         def batches(report: Report | None) -> Batches:
             if touched:
-                return self._stale.rows(query, report=report, session=session)
+                return self._stale.rows(query, report=report, session=session, course=course)
             return self._source.find(
                 query.filter,
                 projection=fields,
@@ -129,7 +141,7 @@ class Queries(Generic[D]):
                 session=session,
             )
 
-        return Cursor(batches, read, kind=self._kind.name, on_error=on_error)
+        return Cursor(batches, read, kind=self._kind.name, on_error=on_error, course=course)
 
     @overload
     async def find_one(
@@ -139,6 +151,7 @@ class Queries(Generic[D]):
         sort: SortKeys | None = ...,
         skip: int = ...,
         projection: None = ...,
+        allow_client_filter: bool = ...,
         session: AnySession | None = ...,
     ) -> D | None: ...
 
@@ -150,6 +163,7 @@ class Queries(Generic[D]):
         sort: SortKeys | None = ...,
         skip: int = ...,
         projection: type[P],
+        allow_client_filter: bool = ...,
         session: AnySession | None = ...,
     ) -> P | None: ...
 
@@ -160,6 +174,7 @@ class Queries(Generic[D]):
         sort: SortKeys | None = None,
         skip: int = 0,
         projection: type[BaseModel] | None = None,
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> BaseModel | None:
         """
@@ -168,24 +183,58 @@ class Queries(Generic[D]):
         Raises:
             DocumentError: The row cannot be read.
         """
-        cursor: Cursor[Any] = self.find(filter, sort=sort, skip=skip, limit=1, projection=projection, session=session)
+        cursor: Cursor[Any] = self.find(
+            filter,
+            sort=sort,
+            skip=skip,
+            limit=1,
+            projection=projection,
+            allow_client_filter=allow_client_filter,
+            session=session,
+        )
         async with cursor:
             return await anext(cursor, None)
 
-    async def count(self, filter: _Filter = None, *, session: AnySession | None = None) -> int:
+    async def count(
+        self, filter: _Filter = None, *, allow_client_filter: bool = False, session: AnySession | None = None
+    ) -> int:
         """
         Return how many rows match, exactly.
 
         Raises:
             DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
         """
-        query = self._query(filter)
+        query = self._query(filter, in_client=allow_client_filter)
         if query.is_touched(self._kind):
             return await self._stale.count(query, session=session)
         return await self._source.count(query.filter, session=session)
 
+    def rows(
+        self,
+        filter: _Filter = None,
+        *,
+        sort: SortKeys | None = None,
+        limit: int = 0,
+        session: AnySession | None = None,
+    ) -> Batches:
+        """
+        Return the rows that match, as they are stored, in batches; see `find`.
+
+        Raises:
+            DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
+        """
+        query = self._query(filter, sort, limit=limit)
+        if query.is_touched(self._kind):
+            return self._stale.rows(query, report=None, session=session)
+        return self._source.find(query.filter, sort=query.sort, limit=query.limit, session=session)
+
     def old_ids(
-        self, filter: _Filter = None, *, limit: int = 0, session: AnySession | None = None
+        self,
+        filter: _Filter = None,
+        *,
+        limit: int = 0,
+        allow_client_filter: bool = False,
+        session: AnySession | None = None,
     ) -> AsyncGenerator[Any, None]:
         """
         Yield the ids of the rows stored below latest that match at the latest shape, in no particular order.
@@ -193,15 +242,36 @@ class Queries(Generic[D]):
         Raises:
             DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
         """
-        return self._stale.old_ids(self._query(filter, limit=limit), session=session)
+        return self._stale.old_ids(self._query(filter, limit=limit, in_client=allow_client_filter), session=session)
+
+    async def explain(
+        self,
+        filter: _Filter = None,
+        *,
+        sort: SortKeys | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        allow_client_filter: bool = False,
+    ) -> Explanation:
+        """Tell which way `find` would take with these arguments, and why; a refusal is told, not raised."""
+        query = self._query(filter, sort, skip, limit, in_client=allow_client_filter)
+        return await explain(self._source, self._kind, self._stale, query)
 
     async def raw_by_id(self, id: Any, *, session: AnySession | None = None) -> bytes | None:
         """Return the row with this id as it is stored, or None."""
         return await self._source.one(id, session=session)
 
-    def _query(self, filter: _Filter, sort: SortKeys | None = (), skip: int = 0, limit: int = 0) -> Query:
+    def _query(
+        self,
+        filter: _Filter,
+        sort: SortKeys | None = (),
+        skip: int = 0,
+        limit: int = 0,
+        *,
+        in_client: bool = False,
+    ) -> Query:
         asked, keys = filter or {}, sort or ()
-        query = Query(asked, read_query(asked, keys), keys, skip, limit)
+        query = Query(asked, read_query(asked, keys), keys, skip, limit, in_client)
         if query.paths.names(self._kind.version_field):
             raise QueryRefusedError(
                 kind=self._kind.name,

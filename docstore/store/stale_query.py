@@ -6,65 +6,47 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import bson
-from bson.raw_bson import RawBSONDocument
+import structlog
 
-from docstore.core.bson_values import CODEC, RawDocument
+from docstore.core.bson_values import CODEC
 from docstore.core.kind import Kind
-from docstore.core.query import QueryPaths, shown, untouched_part
-from docstore.core.row_faults import upgraded
-from docstore.core.stale_query import (
+from docstore.core.stale_pipelines import (
     AS_STORED_AGAIN,
     NO_ROW,
     ONLY_ID,
-    STORED,
-    Decision,
-    StoredVersion,
-    Way,
+    both_of,
     branch_pipeline,
-    decide,
     documents_pipeline,
-    old_versions,
+    one_of,
     order_and_limits,
-    rows_at,
-    rows_elsewhere,
-    start,
     union_of,
 )
-from docstore.errors import DocumentError, StaleQueryError
+from docstore.core.stale_query import Decision, Way, old_versions, rows_at, rows_elsewhere
+from docstore.core.translation import NEVER
 from docstore.mongo.driver import AnySession
-from docstore.mongo.moment import Moment, Reads, enter_moment
-from docstore.mongo.reading import Batches, RowSource, SortKeys, rows_of
-from docstore.mongo.stored_versions import stored_versions
+from docstore.mongo.moment import Moment, Reads
+from docstore.mongo.reading import Batches, RowSource, rows_of
+from docstore.store.asked import Course, Query
+from docstore.store.client_filter import ClientFilter, stored_rows, window, with_stored
 from docstore.store.cursor import Report
+from docstore.store.deciding import Decided, Decisions
 
 #: How many rows of a query Python may upgrade and send along, and their size in bytes as they are stored. A command
 #: holds 16 MB, and every such row is in it twice.
 MAX_DECLINED_ROWS: Final = 1000
 MAX_DECLINED_BYTES: Final = 4 * 1024 * 1024
 
-#: How many decisions are kept.
-MAX_DECISIONS: Final = 256
-
 _Pipeline: TypeAlias = Sequence[Mapping[str, Any]]
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What is asked: of the latest shape, whatever is stored."""
+class _Left:
+    """The rows that are left to the client: which, and how many."""
 
     filter: Mapping[str, Any]
-    paths: QueryPaths
-    sort: SortKeys = ()
-    skip: int = 0
-    limit: int = 0
-
-    def is_touched(self, kind: Kind[Any]) -> bool:
-        """Tell whether a step changes anything that the query looks at."""
-        return bool(self.paths.touched(kind.writes(kind.floor, kind.latest)))
-
-    def untouched_part(self, kind: Kind[Any]) -> dict[str, Any]:
-        """Return the part of the filter that says the same of every row before and after its upgrade."""
-        return untouched_part(self.filter, kind.writes(kind.floor, kind.latest))
+    rows: int
 
 
 class StaleQueries:
@@ -75,18 +57,19 @@ class StaleQueries:
     rewritten meanwhile is neither missed nor returned twice. Rows come out as they are stored.
 
     Every method raises `StaleQueryError` where old rows are stored that cannot be brought along (it carries paths,
-    versions, the number of rows, and the reason), and the `DocumentError` of an old row that no step can upgrade, of
-    which therefore nobody can tell whether it matches.
+    versions, the number of rows, the reason and the ways out), and the `DocumentError` of an old row that no step can
+    upgrade, where nobody can tell whether it matches.
     """
 
     def __init__(self, source: RowSource, kind: Kind[Any]) -> None:
         self._source = source
         self._kind = kind
         self._old = old_versions(kind)
-        self._collated: bool | None = None
-        self._decisions: dict[tuple[QueryPaths, tuple[StoredVersion, ...]], Decision] = {}
+        self.decisions = Decisions(source, kind)
 
-    async def rows(self, query: Query, *, report: Report | None, session: AnySession | None) -> Batches:
+    async def rows(
+        self, query: Query, *, report: Report | None, session: AnySession | None, course: Course | None = None
+    ) -> Batches:
         """
         Yield the matching rows, as they are stored, in batches.
 
@@ -94,9 +77,10 @@ class StaleQueries:
             query: What is asked.
             report: Takes the errors of old rows that no step can upgrade, which are then left out.
             session: The user's session, if there is one.
+            course: Takes how the query is answered.
         """
         async with AsyncExitStack() as stack:
-            found = await self._found(stack, query, session, report=report)
+            found = await self._found(stack, query, session, report=report, course=course)
             async for batch in found:
                 yield batch
 
@@ -116,14 +100,27 @@ class StaleQueries:
     async def count(self, query: Query, *, session: AnySession | None) -> int:
         """Return how many rows match, exactly."""
         async with AsyncExitStack() as stack:
-            moment, decision = await self._decided(stack, query, session)
+            decided = await self.decisions.required(stack, query, session)
+            decision, moment = decided.decision, decided.moment
+            client = ClientFilter(self._source, self._kind, query, session=moment.session)
             if decision.way is Way.AS_STORED:
                 return await self._source.count(query.filter, session=moment.session)
+            if decision.way is Way.TRANSLATED:
+                # A row that nobody can upgrade would be counted, or not, by chance.
+                if declined := self.decisions.declined(query, decision.branches):
+                    await client.try_upgrading(declined)
+                return await self._source.count(self.translated(query, decision), session=moment.session)
+            pipelines, left = await self._pipelines(query, decided, client)
             total = 0
-            for pipeline in await self._pipelines(query, decision, moment):
+            for pipeline in self._joined(pipelines, moment):
                 counted = self._source.aggregate([*pipeline, {"$count": "rows"}], session=moment.session)
                 async for batch in counted:
                     total += bson.decode(batch)["rows"]
+            if left is not None:
+                self._announce(left, decision, None)
+                async with aclosing(client.matching(left.filter, None)) as parts:
+                    async for part in parts:
+                        total += len(part)
             return total
 
     async def _found(
@@ -134,159 +131,146 @@ class StaleQueries:
         *,
         report: Report | None = None,
         only_old: bool = False,
+        course: Course | None = None,
     ) -> Batches:
         """Return the matching rows as they are stored, or with *only_old* the ids of those below latest."""
-        moment, decision = await self._decided(stack, query, session)
+        decided = await self.decisions.required(stack, query, session)
+        decision, moment = decided.decision, decided.moment
+        if course is not None:
+            course.way = decision.way
         if decision.way is Way.AS_STORED:
             found = self._as_stored(query, moment.session, only_old=only_old)
+        elif decision.way is Way.TRANSLATED:
+            in_every_shape = self.translated(query, decision, only_old=only_old)
+            found = self._find(query, in_every_shape, moment.session, only_id=only_old)
         else:
-            pipelines = await self._pipelines(query, decision, moment, report=report, only_old=only_old)
-            last = ONLY_ID if only_old else AS_STORED_AGAIN
-            found = self._run(query, pipelines, last, moment)
+            found = self._upgraded(query, decided, report, course, only_old=only_old)
         return await stack.enter_async_context(aclosing(found))
 
     def _as_stored(self, query: Query, session: AnySession | None, *, only_old: bool) -> Batches:
-        old = rows_at(self._kind, self._old)
+        asked = both_of(rows_at(self._kind, self._old), query.filter) if only_old else query.filter
+        return self._find(query, asked, session, only_id=only_old)
+
+    def _find(self, query: Query, filter: Mapping[str, Any], session: AnySession | None, *, only_id: bool) -> Batches:
         return self._source.find(
-            {"$and": [old, query.filter]} if only_old else query.filter,
-            projection={"_id": 1} if only_old else None,
+            filter,
+            projection={"_id": 1} if only_id else None,
             sort=query.sort,
             skip=query.skip,
             limit=query.limit,
             session=session,
         )
 
-    async def _decided(
-        self, stack: AsyncExitStack, query: Query, session: AnySession | None
-    ) -> tuple[Moment, Decision]:
-        """Open a moment, look which versions are stored, and decide; a refusal is raised."""
-        narrowed = query.untouched_part(self._kind)
-        # A narrower look is quicker where an id is given; elsewhere it would keep the index on the tag from answering.
-        looked_among = narrowed if "_id" in narrowed else None
-
-        async def look(session: AnySession | None) -> list[StoredVersion]:
-            return await stored_versions(
-                self._source, self._kind.version_field, self._old, narrowed=looked_among, session=session
-            )
-
-        moment, stored = await enter_moment(stack, self._source, session, look)
-        decision = await self._decision(query.paths, stored)
-        reason = decision.reason if decision.way is Way.REFUSED else None
-        if decision.way is Way.UPGRADED and moment.reads is Reads.NOTHING:
-            reason = "a standalone server cannot read them all at one moment (a replica set can)"
-        if decision.way is Way.UPGRADED and moment.reads is Reads.TRANSACTION and query.sort:
-            reason = "a transaction cannot sort rows of several shapes (outside of it, such a query can)"
-        if reason is None:
-            return moment, decision
-        standing = {"$and": [rows_at(self._kind, decision.versions), narrowed]}
-        rows = await self._source.count(standing, session=moment.session)
-        if rows:
-            raise self._stale(decision, rows, reason)
-        # Only tags that equal a version and are none.
-        return moment, Decision(Way.AS_STORED, "no old rows are stored", decision.touched)
-
-    async def _pipelines(
-        self,
-        query: Query,
-        decision: Decision,
-        moment: Moment,
-        *,
-        report: Report | None = None,
-        only_old: bool = False,
-    ) -> list[_Pipeline]:
-        """Return the pipelines whose results together are the answer, but for order and limits; one where possible."""
+    def translated(self, query: Query, decision: Decision, *, only_old: bool = False) -> Mapping[str, Any]:
+        """Return the filter for the rows that match as they are stored, each version in its shape."""
         elsewhere: Mapping[str, Any] = rows_elsewhere(self._kind, decision.versions)
         if only_old:
             others = [version for version in self._old if version not in decision.versions]
             elsewhere = rows_at(self._kind, others) if others else NO_ROW
-        pipelines: list[_Pipeline] = [[{"$match": {"$and": [elsewhere, query.filter]}}]]
-        pipelines += [branch_pipeline(branch, query.filter) for branch in decision.branches if branch.match]
-        declined = await self._declined(query, decision, moment)
-        candidates = [self._upgraded_document(raw, report) for raw in declined]
-        if documents := [document for document in candidates if document is not None]:
-            pipelines.append(documents_pipeline(documents, query.filter))
-        if moment.reads is Reads.TRANSACTION:
-            return pipelines
-        return [union_of(pipelines, self._source.name)]
+        filters = [both_of(query.filter, elsewhere)] if elsewhere is not NO_ROW else []
+        ways = [branch for branch in decision.branches if branch.way is Way.TRANSLATED]
+        translated = [branch for branch in ways if branch.narrowed != NEVER]
+        filters += [both_of(branch.narrowed, rows_at(self._kind, [branch.version])) for branch in translated]
+        return one_of(filters)
 
-    async def _run(
-        self, query: Query, pipelines: Sequence[_Pipeline], last: Mapping[str, Any], moment: Moment
+    async def _upgraded(
+        self, query: Query, decided: Decided, report: Report | None, course: Course | None, *, only_old: bool
     ) -> Batches:
-        if len(pipelines) == 1:
+        moment, last = decided.moment, ONLY_ID if only_old else AS_STORED_AGAIN
+        client = ClientFilter(self._source, self._kind, query, session=moment.session)
+        pipelines, left = await self._pipelines(query, decided, client, report=report, only_old=only_old)
+        if left is not None:
+            self._announce(left, decided.decision, course)
+        if left is not None and query.sort:
+            held = await client.first(left.filter, report, at_most=MAX_DECLINED_ROWS)
+            if held is None:
+                reason = f"more than {_bounds()} that match would have to be sorted in Python (a limit helps)"
+                raise self.decisions.stale(decided.decision, left.rows, reason)
+            if held:
+                pipelines.append(documents_pipeline([with_stored(*one) for one in held], {}))
+            left = None
+        joined = self._joined(pipelines, moment)
+        if left is None and len(joined) == 1:
             stages = order_and_limits(query.sort, query.skip, query.limit)
-            async with aclosing(
-                self._source.aggregate([*pipelines[0], *stages, last], session=moment.session)
-            ) as found:
+            async with aclosing(self._source.aggregate([*joined[0], *stages, last], session=moment.session)) as found:
                 async for batch in found:
                     yield batch
             return
-        # A transaction has no `$unionWith`, but it is one moment for as many queries as there are.
-        skip, left = query.skip, abs(query.limit)
-        for pipeline in pipelines:
-            async with aclosing(self._source.aggregate([*pipeline, last], session=moment.session)) as found:
-                async for batch in found:
-                    for row in rows_of(batch):
-                        if skip:
-                            skip -= 1
-                            continue
-                        yield row
-                        left -= 1
-                        if not left:
-                            return
+        parts = [self._source.aggregate([*pipeline, last], session=moment.session) for pipeline in joined]
+        if left is not None:
+            parts.append(stored_rows(client.matching(left.filter, report), only_id=only_old))
+        async with aclosing(window(parts, skip=query.skip, limit=query.limit)) as rows:
+            async for row in rows:
+                yield row
 
-    async def _declined(self, query: Query, decision: Decision, moment: Moment) -> list[bytes]:
-        """Return the rows that Python has to upgrade, without those of which the filter can be denied as they are."""
-        filters = [branch.declined for branch in decision.branches if branch.declined is not None]
-        if not filters:
-            return []
-        narrowed = {"$and": [{"$or": filters}, query.untouched_part(self._kind)]}
+    async def _pipelines(
+        self,
+        query: Query,
+        decided: Decided,
+        client: ClientFilter,
+        *,
+        report: Report | None = None,
+        only_old: bool = False,
+    ) -> tuple[list[_Pipeline], _Left | None]:
+        """
+        Return the pipelines whose results together are the answer, but for order and limits; and which rows are left.
+
+        Rows are left only where the caller allows that the client reads them.
+        """
+        decision = decided.decision
+        pipelines = self.on_server(query, decision, only_old=only_old)
+        declined = self.left_to_python(decision)
+        if declined is None:
+            return pipelines, None
+        rows = None if decision.way is Way.IN_CLIENT else await self._declined(declined, decided, query)
+        if rows is None:
+            number = await self._source.count(declined, session=decided.moment.session)
+            return pipelines, _Left(declined, number)
+        candidates = [(client.upgraded(raw, report), raw) for raw in rows]
+        if documents := [with_stored(row, raw) for row, raw in candidates if row is not None]:
+            pipelines.append(documents_pipeline(documents, query.filter))
+        return pipelines, None
+
+    def on_server(self, query: Query, decision: Decision, *, only_old: bool = False) -> list[_Pipeline]:
+        """Return the pipelines that find what the server finds without Python's help."""
+        branches = [branch for branch in decision.branches if branch.way is not Way.TRANSLATED and branch.match]
+        as_stored: _Pipeline = [{"$match": self.translated(query, decision, only_old=only_old)}]
+        return [as_stored, *(branch_pipeline(branch, query.filter) for branch in branches)]
+
+    def left_to_python(self, decision: Decision) -> Mapping[str, Any] | None:
+        """Return the filter for the rows that Python has to upgrade, if there may be any."""
+        declined = [
+            both_of(branch.declined, branch.narrowed) for branch in decision.branches if branch.declined is not None
+        ]
+        return one_of(declined) if declined else None
+
+    def _joined(self, pipelines: list[_Pipeline], moment: Moment) -> list[_Pipeline]:
+        # A transaction has no `$unionWith`, but it is one moment for as many queries as there are.
+        return pipelines if moment.reads is Reads.TRANSACTION else [union_of(pipelines, self._source.name)]
+
+    async def _declined(self, filter: Mapping[str, Any], decided: Decided, query: Query) -> list[bytes] | None:
+        """Return the rows that the server did not take; None where they are many and the client may read them."""
+        session = decided.moment.session
         rows: list[bytes] = []
         size = 0
-        async with aclosing(self._source.find(narrowed, session=moment.session)) as found:
+        async with aclosing(self._source.find(filter, session=session)) as found:
             async for batch in found:
                 rows.extend(rows_of(batch))
                 size += len(batch)
-                if len(rows) > MAX_DECLINED_ROWS or size > MAX_DECLINED_BYTES:
-                    number = await self._source.count(narrowed, session=moment.session)
-                    bounds = f"{MAX_DECLINED_ROWS} rows or {MAX_DECLINED_BYTES >> 20} MB"
-                    raise self._stale(
-                        decision, number, f"they have to be upgraded in Python, more than {bounds} of them"
-                    )
+                if len(rows) <= MAX_DECLINED_ROWS and size <= MAX_DECLINED_BYTES:
+                    continue
+                if query.in_client:
+                    return None
+                number = await self._source.count(filter, session=session)
+                reason = f"they have to be upgraded in Python, more than {_bounds()} of them"
+                raise self.decisions.stale(decided.decision, number, reason)
         return rows
 
-    def _upgraded_document(self, raw: bytes, report: Report | None) -> RawDocument | None:
-        try:
-            document = upgraded(raw, self._kind)
-        except DocumentError as error:
-            if report is None:
-                raise
-            report(error)
-            return None
-        return {**document, STORED: RawBSONDocument(raw)}
-
-    async def _decision(self, paths: QueryPaths, stored: Sequence[StoredVersion]) -> Decision:
-        # To compile the way of every version takes a millisecond or so; a service asks few different questions.
-        key = (paths, tuple(stored))
-        if key not in self._decisions:
-            if len(self._decisions) >= MAX_DECISIONS:
-                self._decisions.clear()
-            python_only = await self._has_collation(stored)
-            self._decisions[key] = decide(self._kind, paths, stored, python_only=python_only)
-        return self._decisions[key]
-
-    async def _has_collation(self, stored: Sequence[StoredVersion]) -> bool:
-        if not stored:
-            return False
-        if self._collated is None:
-            self._collated = await self._source.has_collation()
-        return self._collated
-
-    def _stale(self, decision: Decision, rows: int, reason: str) -> StaleQueryError:
-        return stale(self._kind, decision, rows, reason)
+    def _announce(self, left: _Left, decision: Decision, course: Course | None) -> None:
+        _log.info("client_filter_begins", kind=self._kind.name, rows=left.rows, versions=list(decision.versions))
+        if course is not None:
+            course.way, course.client_rows = Way.IN_CLIENT, left.rows
 
 
-def stale(kind: Kind[Any], decision: Decision, rows: int, reason: str) -> StaleQueryError:
-    """Return the refusal of a query; rows without a tag are named by the version at which they stand."""
-    versions = sorted({start(kind, version) for version in decision.versions})
-    paths = shown(decision.touched)
-    return StaleQueryError(kind=kind.name, paths=paths, versions=versions, rows=rows, reason=reason)
+def _bounds() -> str:
+    return f"{MAX_DECLINED_ROWS} rows or {MAX_DECLINED_BYTES >> 20} MB"

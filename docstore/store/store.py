@@ -8,7 +8,9 @@ from typing import Any, Final, Self, TypeVar
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.errors import CollectionSharedError, StepContentError, UnknownKindError
+from docstore.mongo.client_versions import ClientVersions
 from docstore.mongo.driver import AnyDatabase, driver_of
+from docstore.store.client_versions import AskedVersions
 from docstore.store.collection import Collection
 from docstore.store.pauses import Pause, jittered
 from docstore.store.write_back import WriteBack, WriteBackStatistics
@@ -24,8 +26,8 @@ class Store:
     The kinds of one database, as a service uses them.
 
     Opening a store makes no call and builds no index. The database object stays the caller's: closing the store does
-    not close its client. A store belongs to the event loop of that client. Without *write_back* nothing runs in the
-    background, and the store need not be closed.
+    not close its client. A store belongs to the event loop of that client. Without *write_back*, and as long as nobody
+    asks for documents in older versions, nothing runs in the background, and the store need not be closed.
 
     Args:
         database: A database of Motor, PyMongo Async or mongomock-motor.
@@ -54,9 +56,13 @@ class Store:
         self.service = service
         self._kinds = _by_name(kinds)
         self._write_back = WriteBack() if write_back else None
+        self._asked = AskedVersions(ClientVersions(database))
         waiting = jittered(Random()) if pause is None else pause  # noqa: S311 - writers only have to drift apart
         self._collections = {
-            kind.name: Collection(database, kind, pause=waiting, write_back=self._write_back) for kind in kinds
+            kind.name: Collection(
+                database, kind, pause=waiting, write_back=self._write_back, kinds=kinds, asked=self._asked
+            )
+            for kind in kinds
         }
 
     @property
@@ -83,8 +89,10 @@ class Store:
         """
         Stop what runs in the background; rows that wait to be written back get up to five seconds.
 
-        Doing so twice is no mistake. Rows can be read and written afterwards, but are no longer written back.
+        Doing so twice is no mistake. Rows can be read and written afterwards, but are no longer written back. How
+        often older versions were asked for is recorded up to here.
         """
+        await self._asked.close(timeout=CLOSE_TIMEOUT)
         if self._write_back is not None:
             await self._write_back.close(timeout=CLOSE_TIMEOUT)
 

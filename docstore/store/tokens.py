@@ -6,13 +6,14 @@ import hmac
 from typing import Final
 
 from docstore.core.document import Document, get_origin_row
+from docstore.core.older_document import OlderDocument
 from docstore.errors import UnguardedReplaceError
 
 #: Changes when a token is made of something else, so that an old one never matches by chance.
 _FORMAT: Final = "1"
 
 
-def version_token(document: Document) -> str:
+def version_token(document: Document | OlderDocument) -> str:
     """
     Return the token of the row that a document was read from (or last written to); give it to `replace(if_token=...)`.
 
@@ -24,7 +25,8 @@ def version_token(document: Document) -> str:
     """
     row = get_origin_row(document)
     if row is None:
-        raise UnguardedReplaceError(kind=type(document).__name__, id=document.id)
+        row_id = document.id if isinstance(document, Document) else document.get("_id")
+        raise UnguardedReplaceError(kind=type(document).__name__, id=row_id)
     return row_token(row)
 
 

@@ -1,22 +1,23 @@
-"""Update operators on rows of any version: they only ever meet the latest shape."""
+"""
+Update operators on rows of any version: they only ever meet the latest shape.
+"""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
 
-from docstore.core.bson_values import RawDocument
-from docstore.core.document import Document, misnomers
+from docstore.core.document import Document
 from docstore.core.kind import Kind
-from docstore.core.query import read_query
-from docstore.core.row_faults import decoded
-from docstore.errors import ConflictError, DocumentExistsError, UpdateRefusedError
+from docstore.errors import ConflictError, DocumentExistsError, StoreRejectedError, UpdateRefusedError
 from docstore.mongo.driver import AnySession
+from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter, UpdateResult
-from docstore.store.composing import RowComposer
-from docstore.store.encoding import sendable
+from docstore.mongo.transactions import NO_TRANSACTIONS
+from docstore.store.matching_rows import MatchingRows
 from docstore.store.pauses import TRIES, Pause
-from docstore.store.query import Queries
+from docstore.store.update_request import UpdateRequest
 
 D = TypeVar("D", bound=Document)
+T = TypeVar("T")
 
 #: How often an upsert is tried whose key another row has: once more than it takes to lose one race.
 UPSERT_TRIES: Final = 3
@@ -28,149 +29,147 @@ class Updates(Generic[D]):
 
     Two atomic writes for a row that is still old: a rewrite to the latest version under the guard, which changes its
     shape and not its meaning, then the operators with the tag in the filter. Any other writer may come between.
+
+    That no row matches is only said, and a row only inserted, after a look at one moment at the rows of all versions:
+    one that is rewritten up or down meanwhile stands somewhere at every moment.
     """
 
-    def __init__(
-        self, kind: Kind[D], *, writer: RowWriter, composer: RowComposer[D], queries: Queries[D], pause: Pause
-    ) -> None:
+    def __init__(self, kind: Kind[D], *, writer: RowWriter, rows: MatchingRows[D], pause: Pause) -> None:
         self._kind = kind
         self._writer = writer
-        self._composer = composer
-        self._queries = queries
+        self._rows = rows
         self._pause = pause
 
     async def apply(
-        self,
-        filter: Mapping[str, Any],
-        operators: Mapping[str, Any],
-        *,
-        many: bool,
-        upsert: bool,
-        array_filters: Sequence[Mapping[str, Any]] | None,
-        session: AnySession | None,
+        self, request: UpdateRequest, *, many: bool, upsert: bool, session: AnySession | None
     ) -> UpdateResult:
-        """Apply *operators*; see `Collection.update`."""
-        kind = self._kind
-        checked = _checked(kind, filter, operators)
-        with_tag = _with_tag(kind, checked) if upsert else checked
-        picked = None if array_filters is None else sendable(array_filters, kind=kind.name, path="array_filters")
+        """Apply operators to one row that matches, or to all; see `Collection.update`."""
 
-        async def write(where: Mapping[str, Any], *, insert: bool) -> UpdateResult:
+        async def write(*, insert: bool, within: AnySession | None) -> UpdateResult:
             return await self._writer.update(
-                where,
-                with_tag if insert else checked,
-                field=kind.version_field,
-                version=kind.latest,
+                request.filter,
+                request.inserting if insert else request.operators,
+                field=self._kind.version_field,
+                version=self._kind.latest,
                 many=many,
                 upsert=insert,
-                array_filters=picked,
-                session=session,
+                array_filters=request.array_filters,
+                session=within,
             )
 
+        async def change() -> UpdateResult | None:
+            if many:
+                await self._rows.refuse_unreadable(request.filter, session)
+                await self._rows.bring_up_all(request.filter, session)
+            result = await write(insert=False, within=session)
+            return result if result.matched or (many and not upsert) else None
+
+        async def insert(within: AnySession | None) -> UpdateResult:
+            return await write(insert=True, within=within)
+
+        return await self._until_done(
+            request, change, insert if upsert else None, nothing=UpdateResult(0, 0), session=session
+        )
+
+    async def find_and_apply(
+        self, request: UpdateRequest, *, sort: SortKeys, after: bool, upsert: bool, session: AnySession | None
+    ) -> bytes | None:
+        """
+        Apply operators to the first row that matches; return it, at latest, as it was or as it is *after*.
+
+        None stands for: no row matched, or none before one was inserted.
+        """
+
+        async def write(request: UpdateRequest, *, insert: bool, within: AnySession | None) -> bytes | None:
+            return await self._writer.find_and_update(
+                request.filter,
+                request.inserting if insert else request.operators,
+                field=self._kind.version_field,
+                version=self._kind.latest,
+                sort=sort,
+                after=after,
+                upsert=insert,
+                array_filters=request.array_filters,
+                session=within,
+            )
+
+        async def change() -> bytes | None:
+            # Without an order any row will do; with one, the first may be an old one.
+            if sort and await self._rows.holds_old(request.filter, session=session):
+                raw = await self._rows.first(request.filter, sort=sort, session=session)
+                if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
+                    return None
+            return await write(request, insert=False, within=session)
+
+        async def insert(within: AnySession | None) -> bytes | None:
+            return await write(request, insert=True, within=within)
+
+        return await self._until_done(request, change, insert if upsert else None, nothing=None, session=session)
+
+    async def _until_done(
+        self,
+        request: UpdateRequest,
+        change: Callable[[], Awaitable[T | None]],
+        insert: Callable[[AnySession | None], Awaitable[T]] | None,
+        *,
+        nothing: T,
+        session: AnySession | None,
+    ) -> T:
+        """
+        Change what matches, or insert, or find that nothing matches: whichever comes true first.
+
+        Args:
+            request: The update.
+            change: Changes rows at latest; returns None where there was none.
+            insert: Changes one, or inserts one where there is none.
+            nothing: What to return where nothing matches and nothing is to be inserted.
+            session: The session to write in.
+        """
         for tries in range(1, TRIES + 1):
             try:
-                if not many:
-                    result = await write(filter, insert=False)
-                    if result.matched:
-                        return result
-                await self._refuse_unreadable(filter, session)
-                brought_up = await self._bring_up(filter, limit=0 if many else 1, session=session)
-                if many or not brought_up:
-                    return await write(filter, insert=upsert)
+                changed = await change()
+                if changed is not None:
+                    return changed
+                raw = await self._rows.first(request.filter, session=session)
+                if raw is not None:
+                    if not await self._rows.bring_up(raw, session):
+                        await self._pause(tries)
+                    continue
+                if insert is None:
+                    return nothing
+                inserted, result = await self._insert(request, insert, session)
+                if inserted:
+                    return result if result is not None else nothing
             except DuplicateRowError as error:
                 # Another writer was quicker with an upsert of the same key: its row is updated in the next round.
-                if not upsert or tries >= UPSERT_TRIES or _in_transaction(session):
-                    raise DocumentExistsError(kind=kind.name, id=_id_in(filter), index=error.index) from error
+                if insert is None or tries >= UPSERT_TRIES or _in_transaction(session):
+                    raise DocumentExistsError(kind=self._kind.name, id=request.fixed_id, index=error.index) from error
                 await self._pause(tries)
-        raise ConflictError(kind=kind.name, id=_id_in(filter), tries=TRIES)
+        raise ConflictError(kind=self._kind.name, id=request.fixed_id, tries=TRIES)
 
-    async def _refuse_unreadable(self, filter: Mapping[str, Any], session: AnySession | None) -> None:
-        """Raise what reading would raise if a row matches whose version this code does not read (P4)."""
-        kind = self._kind
-        raw = await self._writer.outside(
-            filter,
-            field=kind.version_field,
-            versions=range(kind.floor, kind.latest + 1),
-            untagged=kind.detect is not None or kind.baseline >= kind.floor,
-            session=session,
-        )
-        if raw is not None:
-            kind.version(decoded(raw, kind))
+    async def _insert(
+        self, request: UpdateRequest, insert: Callable[[AnySession | None], Awaitable[T]], session: AnySession | None
+    ) -> tuple[bool, T | None]:
+        """Insert where nothing matches; tell whether that was so, and what came of it."""
+        if request.fixed_id is not None or not self._rows.can_be_old:
+            # The index on the id refuses a second row of the same id, whatever its version.
+            return True, await insert(session)
 
-    async def _bring_up(self, filter: Mapping[str, Any], *, limit: int, session: AnySession | None) -> int:
-        """Rewrite old rows that match, to the latest version; return how many were met."""
-        met = 0
-        async for row_id in self._queries.old_ids(filter, limit=limit, session=session):
-            await self._rewrite(row_id, session)
-            met += 1
-        return met
+        async def look_and_insert(within: AnySession | None) -> tuple[bool, T | None]:
+            if await self._rows.first(request.filter, session=within) is not None:
+                return False, None
+            return True, await insert(within)
 
-    async def _rewrite(self, row_id: Any, session: AnySession | None) -> None:
-        for tries in range(1, TRIES + 1):
-            raw = await self._writer.current(row_id, session=session)
-            if raw is None:
-                return
-            if await self._writer.rewrite(raw, self._composer.upgraded(raw), session=session) is not None:
-                return
-            await self._pause(tries)
-        raise ConflictError(kind=self._kind.name, id=row_id, tries=TRIES)
-
-
-def _id_in(filter: Mapping[str, Any]) -> Any:
-    named = filter.get("_id")
-    return None if isinstance(named, Mapping) else named
+        try:
+            return await self._writer.in_transaction(look_and_insert, session=session)
+        except StoreRejectedError as error:
+            if error.code != NO_TRANSACTIONS:
+                raise
+            raise UpdateRefusedError(
+                kind=self._kind.name,
+                reason="an upsert by other fields than the _id takes a transaction, which a standalone server has not",
+            ) from error
 
 
 def _in_transaction(session: AnySession | None) -> bool:
     return session is not None and bool(session.in_transaction)
-
-
-def _with_tag(kind: Kind[Any], operators: RawDocument) -> RawDocument:
-    return {**operators, "$setOnInsert": {**operators.get("$setOnInsert", {}), kind.version_field: kind.latest}}
-
-
-def _checked(kind: Kind[Any], filter: Mapping[str, Any], operators: Mapping[str, Any]) -> RawDocument:
-    """
-    Return the operators as they are sent, or raise `UpdateRefusedError`.
-
-    A pipeline or a whole document could set the tag without the shape, so only operators are taken (P2).
-    """
-
-    def refuse(reason: str) -> UpdateRefusedError:
-        return UpdateRefusedError(kind=kind.name, reason=reason)
-
-    elsewhere = misnomers(kind.model)
-    looked_at = read_query(filter)
-    if looked_at.names(kind.version_field):
-        raise refuse(f"its filter names the tag {kind.version_field!r}; rows are found at the latest shape")
-    misnamed = [name for name in elsewhere if looked_at.names(name)]
-    if misnamed:
-        name = misnamed[0]
-        raise refuse(f"its filter names {name!r}, which rows hold as {elsewhere[name]!r}")
-    if not isinstance(operators, Mapping) or not operators:
-        raise refuse("it needs update operators, such as {'$set': {...}}")
-    for operator, fields in operators.items():
-        if not operator.startswith("$"):
-            raise refuse("it is a whole document: use replace() or modify()")
-        if not isinstance(fields, Mapping):
-            raise refuse(f"{operator} needs a document of paths")
-        reason = _touches(kind, operator, fields, elsewhere)
-        if reason is not None:
-            raise refuse(f"{operator} {reason}")
-    return {
-        operator: {path: sendable(value, kind=kind.name, path=path) for path, value in fields.items()}
-        for operator, fields in operators.items()
-    }
-
-
-def _touches(kind: Kind[Any], operator: str, fields: Mapping[str, Any], elsewhere: Mapping[str, str]) -> str | None:
-    """Return what an operator touches and must not, or None."""
-    paths = [*fields, *(fields.values() if operator == "$rename" else ())]
-    touched = {str(path).split(".", 1)[0] for path in paths}
-    if kind.version_field in touched:
-        return f"touches the tag {kind.version_field!r}, which docstore writes"
-    if "_id" in touched and operator != "$setOnInsert":
-        return "touches the _id, which never changes"
-    for name in sorted(touched & elsewhere.keys()):
-        return f"names {name!r}, which rows hold as {elsewhere[name]!r}"
-    return None

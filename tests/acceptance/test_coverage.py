@@ -37,6 +37,7 @@ def test_json_is_alone_on_stdout_and_has_the_fields_that_were_promised(docstore:
         "exact": True,
         "retirable_below": None,
         "blockers": ["2 rows at version 1", "1 row without a tag", "1 row whose tag is no positive integer"],
+        "client_versions": [],
     }
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from docstore import Collection, Store
+from docstore.commands import views_sync
 from docstore.core.bson_values import encode
-from docstore.errors import DocumentExistsError, StoreRejectedError
+from docstore.errors import DocumentExistsError, QueryRefusedError, StoreRejectedError, ViewRefusedError
 from docstore.store.stale_query_in_memory import StaleQueriesInMemory
 from tests.kinds import Place, place_kind, stored
 
@@ -30,6 +31,29 @@ async def array_filters(database: Any, places: Collection[Place]) -> None:
     await database.places.insert_one(stored(3, parts=[{"x": 1.0, "y": 1.0}]))
     with pytest.raises(NotImplementedError):
         await places.update({"_id": 1}, {"$set": {"parts.$[a].x": 2.0}}, array_filters=[{"a.x": 1}])
+
+
+async def positional_operators(database: Any, places: Collection[Place]) -> None:
+    await database.places.insert_one(stored(3, tags=["a", "b"]))
+    for update in (places.update, places.find_one_and_update):
+        with pytest.raises(NotImplementedError):
+            await update({"_id": 1}, {"$set": {"tags.$[]": "c"}})
+    with pytest.raises(NotImplementedError):
+        await places.find_one_and_update({"_id": 1, "tags": "b"}, {"$set": {"tags.$": "c"}})
+    assert (await database.places.find_one({"_id": 1}))["tags"] == ["a", "b"]
+
+
+async def pipelines_that_write(database: Any, places: Collection[Place]) -> None:
+    await database.places.insert_one(stored(3))
+    with pytest.raises(QueryRefusedError, match="mongomock"):
+        await (await places.aggregate([{"$out": "report"}])).to_list()
+
+
+async def stages(database: Any, places: Collection[Place]) -> None:
+    await database.places.insert_one(stored(3))
+    join = {"from": "places", "let": {"mine": "$_id"}, "pipeline": [], "as": "own"}
+    with pytest.raises(NotImplementedError):
+        await (await places.aggregate([{"$lookup": join}])).to_list()
 
 
 async def dollar_names(database: Any, places: Collection[Place]) -> None:
@@ -62,6 +86,17 @@ async def some_operators(database: Any, places: Collection[Place]) -> None:
         await places.update({"_id": 1}, {"$mul": {"visits": 2}})
 
 
+async def views(database: Any, places: Collection[Place]) -> None:
+    with pytest.raises(ViewRefusedError):
+        await views_sync(database, places.kind)
+
+
+async def change_streams(database: Any, places: Collection[Place]) -> None:
+    del database
+    with pytest.raises(StoreRejectedError):
+        await places.watch().open()
+
+
 async def one_moment(database: Any, places: Collection[Place]) -> None:
     del database
     assert isinstance(places._queries._stale, StaleQueriesInMemory)
@@ -86,12 +121,17 @@ async def other_processes(database: Any, places: Collection[Place]) -> None:
 GAPS: dict[str, Gap] = {
     "sessions": sessions,
     "array filters": array_filters,
+    "positional operators": positional_operators,
     "names that begin with a dollar": dollar_names,
     "names of unique indexes": unique_indexes,
     "the size limit": size_limit,
     "loose equality in filters": loose_equality,
     "some operators": some_operators,
+    "views": views,
+    "change streams": change_streams,
     "one moment for a query": one_moment,
+    "pipelines that write": pipelines_that_write,
+    "stages of an aggregation": stages,
     "other processes": other_processes,
 }
 

@@ -2,7 +2,7 @@
 The types that users see: checked by mypy and pyright, never run.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, assert_type
 
 from bson.objectid import ObjectId
@@ -12,13 +12,21 @@ from pymongo.asynchronous.database import AsyncDatabase
 from docstore import (
     BsonLong,
     BsonObjectId,
+    BulkResult,
+    Change,
+    Changes,
     Collection,
     Cursor,
+    Delete,
     Document,
+    Insert,
     Kind,
+    OlderDocument,
+    Replace,
     SkippedRow,
     Step,
     Store,
+    Update,
     UpdateResult,
     WriteBackStatistics,
     version_token,
@@ -78,6 +86,7 @@ async def reads(cities: Collection[City]) -> None:
     assert_type(await cities.find().to_list(), list[City])
     assert_type(cities.find(projection=CityName), Cursor[CityName])
     assert_type(await cities.count({}), int)
+    assert_type(await cities.aggregate([{"$count": "rows"}]), Cursor[dict[str, Any]])
 
 
 async def writes(cities: Collection[City], one: City) -> None:
@@ -86,10 +95,46 @@ async def writes(cities: Collection[City], one: City) -> None:
     assert_type(await cities.modify(1, grown_later), City)
     assert_type(await cities.modify(1, lambda each: each.model_copy(update={"name": "x"})), City)
     assert_type(await cities.update({}, {"$inc": {"population": 1}}, many=True), UpdateResult)
+    assert_type(await cities.update_many({}, {"$inc": {"population": 1}}), UpdateResult)
+    assert_type(await cities.upsert({"_id": 1}, {"$inc": {"population": 1}}), UpdateResult)
+    assert_type(await cities.find_one_and_update({}, {"$inc": {"population": 1}}), City | None)
+    assert_type(
+        await cities.find_one_and_update(
+            {}, {"$inc": {"population": 1}}, return_document="after", sort=[("name", 1)], projection=CityName
+        ),
+        CityName | None,
+    )
+    assert_type(await cities.delete_one({}), bool)
+    assert_type(await cities.delete_many({}), int)
+    result = await cities.bulk([Insert(one), Replace(one), Update({}, {"$inc": {"population": 1}}), Delete({})])
+    assert_type(result, BulkResult)
     await cities.replace(one)
     await cities.replace(one, if_token=version_token(one))
     await cities.replace(one, unguarded=True)
     await cities.delete(1)
+
+
+async def older_shapes(cities: Collection[City], one: CityName) -> None:
+    assert_type(await cities.get(1, as_version=1), OlderDocument)
+    assert_type(await cities.get(1, as_version=1, model=CityName), CityName)
+    assert_type(await cities.find_one({}, as_version=1), OlderDocument | None)
+    assert_type(cities.find({}, sort=[("name", 1)], limit=3, as_version=1), Cursor[OlderDocument])
+    assert_type(await cities.find(as_version=1, model=CityName).to_list(), list[CityName])
+    await cities.replace({"_id": 1, "title": "Oslo"}, as_version=1, if_token="1.x")  # noqa: S106 - no password
+    await cities.replace(one, as_version=1)
+    assert_type(await cities.modify(1, lambda older: {**older, "title": "x"}, as_version=1), Mapping[str, Any])
+    assert_type(version_token(await cities.get(1, as_version=1)), str)
+
+
+async def changes(cities: Collection[City]) -> None:
+    async with cities.watch() as stream:
+        assert_type(stream, Changes[City])
+        async for change in stream:
+            assert_type(change, Change[City])
+            assert_type(change.document, City | None)
+    assert_type(
+        await cities.watch(resume_after=stream.resume_token, include_rewrites=True).try_next(), Change[City] | None
+    )
 
 
 async def mistakes(cities: Collection[City]) -> None:

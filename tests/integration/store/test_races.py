@@ -179,7 +179,8 @@ async def test_update_of_an_old_row_meets_a_rewriter_and_a_plain_writer_between_
 
     async with Store(server_database, kinds=[kind], service="tests") as store:
         places = store.collection(kind)
-        places._updates._writer = Interfering(server_database, "places")
+        interfering = Interfering(server_database, "places")
+        places._updates._writer = places._updates._rows._writer = interfering
         result = await places.update({"name": "Oslo"}, {"$inc": {"visits": 1}})
 
     assert (result.matched, between) == (1, ["at 3", "at 3"])

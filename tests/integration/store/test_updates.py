@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
+from pymongo.read_preferences import Secondary
 from pymongo.write_concern import WriteConcern
 
 from docstore import Collection, Store
@@ -175,3 +176,17 @@ async def test_a_server_that_is_not_there_is_one_error_from_every_method(client_
     await settled(client.close())
     # The driver leaves the sockets that were refused to the garbage collector, which complains in whatever test.
     gc.collect()
+
+
+async def test_old_rows_are_looked_for_on_the_primary_wherever_the_client_reads(
+    server_database: Any, rows: Any
+) -> None:
+    # There is no secondary: a read that asked for one would find none.
+    elsewhere = server_database.with_options(read_preference=Secondary())
+    kind = place_kind()
+    places = Store(elsewhere, kinds=[kind], service="tests").collection(kind)
+    await rows.insert_many([stored(1, 1), stored(2, 2), stored(1, 3, "Molde")])
+    assert (await places.update_many({"name": "Oslo"}, {"$inc": {"visits": 1}})).matched == 2
+    assert (await places.upsert({"name": "Molde"}, {"$inc": {"visits": 1}})).matched == 1
+    assert await places.delete_one({"name": "Molde"})
+    assert [row async for row in rows.find({}, sort=[("_id", 1)])] == [stored(3, 1, visits=1), stored(3, 2, visits=1)]

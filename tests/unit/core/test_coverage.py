@@ -6,7 +6,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
 from docstore import Document, Kind, Step
-from docstore.core.coverage import Coverage, TagCount, coverage_of, rows_below
+from docstore.core.coverage import ClientVersion, Coverage, TagCount, coverage_of, rows_below
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 
@@ -141,4 +141,39 @@ def test_the_json_has_exactly_the_fields_that_programs_rely_on() -> None:
         "exact",
         "retirable_below",
         "blockers",
+        "client_versions",
     ]
+
+
+def asked(version: int, asks: int = 3) -> ClientVersion:
+    return ClientVersion(version=version, asks=asks, last_asked=NOW)
+
+
+def test_a_version_that_clients_ask_for_is_not_retired_and_said_to_stand_in_the_way() -> None:
+    counted = coverage_of(
+        kind(), [TagCount("int", 4, 5)], quarantined=0, counted_at=NOW, exact=True, client_versions=[asked(3), asked(2)]
+    )
+
+    assert counted.retirable_below == 2
+    assert counted.blockers == (
+        "clients asked for version 2, last on 2026-01-02",
+        "clients asked for version 3, last on 2026-01-02",
+    )
+    assert [client.version for client in counted.client_versions] == [2, 3]
+
+
+def test_versions_at_latest_and_below_the_floor_stand_in_nobodys_way() -> None:
+    of = kind(floor=2)
+    counted = coverage_of(
+        of, [], quarantined=0, counted_at=NOW, exact=True, client_versions=[asked(1), asked(4), asked(9)]
+    )
+
+    assert counted.client_versions == ()
+    assert counted.retirable_below == 4
+    assert counted.blockers == ()
+
+
+def test_nothing_can_be_retired_while_clients_ask_for_the_floor() -> None:
+    counted = coverage_of(kind(), [], quarantined=0, counted_at=NOW, exact=True, client_versions=[asked(1)])
+
+    assert counted.retirable_below is None

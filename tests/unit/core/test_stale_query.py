@@ -58,7 +58,7 @@ mixed = _kind(
 def test_the_way_depends_on_the_paths_and_on_what_is_stored(path: str, stored: list[int | None], way: Way) -> None:
     decision = decide(mixed, read_query({path: 1}), stored)
     assert decision.way is way
-    assert len(decision.branches) == (len(stored) if way is Way.UPGRADED else 0)
+    assert len(decision.branches) == (0 if way is Way.AS_STORED else len(stored))
 
 
 @pytest.mark.parametrize(

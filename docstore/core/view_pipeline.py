@@ -1,0 +1,163 @@
+"""
+A view's pipeline: one that shows the rows of every version in the shape of one of them.
+
+Made of `$set` and `$unset` alone, because a server moves a filter through these, and through nothing else, to the
+collection's own indexes. So a step is not chosen by `$match` or `$switch` over whole documents: every assignment is
+made where the row is one that takes this step, and elsewhere the field is set to what it is.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from docstore.core.compaction import Compaction, Rebuild
+from docstore.core.expressions import ROOT, Expression, Literal, Ref, both, is_type, references, render, set_where
+from docstore.core.kind import Kind
+from docstore.core.operation import Action, Program, Remove
+from docstore.core.paths import FieldPath, dotted
+from docstore.core.program import MAX_DEPTH, depth, transformed
+from docstore.errors import NotCompilableError, NotInvertibleError, ViewRefusedError
+
+#: Where a row within the pipeline keeps the version that it comes from; null: it is shown as it is stored. docstore's
+#: own name, and removed at the end: views that docstore made are known by it.
+FROM: Final = "__docstore_from"
+
+_FROM: Final[FieldPath] = (FROM,)
+
+
+def view_name(collection: str, version: int) -> str:
+    """Return what the view of a version is called."""
+    return f"{collection}_v{version}"
+
+
+def lowest_shown(kind: Kind[Any], version: int) -> tuple[int, str | None]:
+    """
+    Return the lowest version from which a view of *version* brings rows up, and what keeps it from those below.
+
+    The latter is None where that is the floor. Otherwise it is the step that cannot run on the server.
+    """
+    for step in reversed(kind.chain.between(kind.floor, version)):
+        try:
+            _ = step.programs
+        except NotCompilableError as error:
+            what = "" if error.operation == f"step {step.to}" else f"{error.operation}: "
+            return step.to or 0, f"step {step.to} cannot run on the server ({what}{error.reason})"
+    return kind.floor, None
+
+
+def view_pipeline(kind: Kind[Any], version: int) -> list[dict[str, Any]]:
+    """
+    Return the pipeline that shows the rows of a kind at *version*, as `Kind.upgrade` and `Kind.downgrade` give them.
+
+    A row that the server cannot bring there is shown exactly as it is stored, under its own tag (or none): where a
+    step's precondition does not hold, below a step that cannot run there (`lowest_shown`), where the tag is no
+    version, above latest, below the floor, and without a tag where `detect` would decide. So the tag of what a view
+    shows always tells its shape (P2).
+
+    The values of fields are the same as in Python. Their order is, but for a top-level field that comes back after
+    an earlier step removed it.
+
+    Raises:
+        ViewRefusedError: A step above *version* cannot run on the server, or has no way back; names the step.
+    """
+    lowest, _ = lowest_shown(kind, version)
+    sources = list(range(lowest, kind.latest + 1))
+    steps = [*_ways_up(kind, version, sources), *_ways_down(kind, version, sources)]
+    stages: list[dict[str, Any]] = [
+        {"$set": {FROM: _origin(kind, version, sources)}},
+        {"$set": {kind.version_field: _tag(kind, version)}},
+        *conditional_stages(steps),
+        {"$unset": [FROM]},
+    ]
+    if depth(stages) > MAX_DEPTH:
+        raise _refused(kind, version, "its steps nest deeper than servers take")
+    return stages
+
+
+def made_here(pipeline: Sequence[Any]) -> bool:
+    """Tell whether a view's pipeline is one that `view_pipeline` has made, for whatever steps."""
+    first = pipeline[0] if pipeline else None
+    stage = first.get("$set") if isinstance(first, dict) else None
+    return isinstance(stage, dict) and FROM in stage
+
+
+def _ways_up(kind: Kind[Any], version: int, sources: Sequence[int]) -> Iterator[tuple[Program, list[int]]]:
+    for step in kind.chain.between(sources[0], version):
+        taking = [source for source in sources if source < (step.to or 0)]
+        yield from ((program, taking) for program in step.programs)
+
+
+def _ways_down(kind: Kind[Any], version: int, sources: Sequence[int]) -> Iterator[tuple[Program, list[int]]]:
+    for step in reversed(kind.chain.between(version, kind.latest)):
+        taking = [source for source in sources if source >= (step.to or 0)]
+        try:
+            programs = step.inverse_programs
+        except NotCompilableError as error:
+            what = "" if error.operation == f"step {step.to}" else f"{error.operation}: "
+            raise _refused(kind, version, f"step {step.to} cannot run on the server ({what}{error.reason})") from error
+        except NotInvertibleError as error:
+            reason = f"step {step.to} has no way back ({error.operation}: {error.reason})"
+            raise _refused(kind, version, reason) from error
+        yield from ((program, taking) for program in programs)
+
+
+def _refused(kind: Kind[Any], version: int, reason: str) -> ViewRefusedError:
+    return ViewRefusedError(kind=kind.name, view=view_name(kind.collection, version), reason=reason)
+
+
+def _origin(kind: Kind[Any], version: int, sources: Sequence[int]) -> dict[str, Any]:
+    """Build the version that a stored row comes from, or null where the server cannot bring it to *version*."""
+    tag = Ref((kind.version_field,))
+    branches = []
+    try:
+        for source in sources:
+            way = kind.compile(source, to=version)
+            case = both([render({"$eq": [tag, source]}), way.condition])
+            branches.append({"case": case, "then": source})
+        if kind.detect is None and kind.baseline in sources:
+            branches.append({"case": kind.compile(None, to=version).condition, "then": kind.baseline})
+    except NotCompilableError as error:
+        # Each step can run there; all of them together are too much.
+        raise _refused(kind, version, f"{error.operation}: {error.reason}") from error
+    return {"$switch": {"branches": branches, "default": None}}
+
+
+def _tag(kind: Kind[Any], version: int) -> dict[str, Any]:
+    tag = Ref((kind.version_field,))
+    shown: dict[str, Any] = render({"$cond": [{"$eq": [Ref(_FROM), None]}, tag, Literal(version)]})
+    return shown
+
+
+def conditional_stages(steps: Sequence[tuple[Program, list[int]]]) -> list[dict[str, Any]]:
+    """Return the steps as `$set` stages; neighbours share one where no row could tell the difference."""
+    stages: list[dict[str, Expression]] = [{}]
+    compaction = Compaction()
+    for program, taking in steps:
+        for move in compaction.expand(program.actions):
+            if isinstance(move, Rebuild):
+                # Only a `$replaceWith` could do it, and no filter would reach an index through that.
+                continue
+            assigned = dict(_where(move, {"$in": [Ref(_FROM), taking]}))
+            looked_at = {path[0] for value in assigned.values() for path in references(value) if path}
+            if stages[-1].keys() & (assigned.keys() | looked_at):
+                stages.append({})
+            stages[-1].update(assigned)
+    return [{"$set": render(stage)} for stage in stages if stage]
+
+
+def _where(action: Action, when: Expression) -> Iterator[tuple[str, Expression]]:
+    """Yield the top-level fields that an action changes, each set to what it becomes where *when* holds."""
+    tops = [path[0] for path in action.paths]
+    if len(tops) > len(set(tops)):
+        # Several places within one field: the field as it is in the document after the action.
+        for top in dict.fromkeys(tops):
+            after = {"$getField": {"field": Literal(top), "input": transformed([action], ROOT)}}
+            yield dotted((top,)), {"$cond": [when, after, Ref((top,))]}
+        return
+    changes = [(path, "$$REMOVE") for path in action.paths] if isinstance(action, Remove) else action.values
+    for path, value in changes:
+        if isinstance(action, Remove):
+            holders = [is_type(Ref(path[:length]), "object") for length in range(1, len(path))]
+            holder, changed = set_where(path, value, both([when, *holders]), removes=True)
+        else:
+            holder, changed = set_where(path, value, when)
+        yield dotted(holder), changed

@@ -1,0 +1,121 @@
+"""
+The part of a collection that runs aggregation pipelines over the latest shape.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import bson
+
+from docstore.core.bson_values import CODEC, RawDocument
+from docstore.core.document import Document, misnomers
+from docstore.core.kind import Kind
+from docstore.core.pipeline_paths import leading_filter, written_collections
+from docstore.core.query import read_query
+from docstore.errors import QueryRefusedError
+from docstore.mongo.driver import AnyDatabase, AnySession, Driver, driver_of
+from docstore.store.aggregating import Aggregations
+from docstore.store.aggregating_in_memory import AggregationsInMemory
+from docstore.store.collection_updates import CollectionUpdates
+from docstore.store.cursor import Cursor, OnError, Report
+from docstore.store.encoding import sendable
+from docstore.store.pauses import Pause
+from docstore.store.write_back import WriteBack
+
+D = TypeVar("D", bound=Document)
+
+#: docstore's own records; a pipeline must not write over them.
+_OWN_RECORDS = "docstore_"
+
+
+class CollectionAggregation(CollectionUpdates[D]):
+    """What aggregates rows; see `Collection`."""
+
+    def __init__(
+        self,
+        database: AnyDatabase,
+        kind: Kind[D],
+        *,
+        pause: Pause,
+        write_back: WriteBack | None = None,
+        kinds: Sequence[Kind[Any]] = (),
+    ) -> None:
+        super().__init__(database, kind, pause=pause, write_back=write_back)
+        self._database_name: str = database.name
+        self._kinds: dict[str, Kind[Any]] = {each.collection: each for each in (*kinds, kind)}
+        run = AggregationsInMemory if driver_of(database) is Driver.MOCK else Aggregations
+        self._aggregations: Aggregations | AggregationsInMemory = run(database, kind, self._kinds)
+
+    async def aggregate(
+        self,
+        pipeline: Sequence[Mapping[str, Any]],
+        *,
+        on_error: OnError = "raise",
+        session: AnySession | None = None,
+    ) -> Cursor[RawDocument]:
+        """
+        Return a cursor over what a pipeline makes of the rows at the latest shape: plain documents, no models.
+
+        The answer is the one that a collection would give in which every row had been rewritten to latest, the tag
+        included. So it is for the rows of other kinds of this store that the pipeline joins (`$lookup`, `$unionWith`).
+        Nothing is asked of the server before the first document is wanted.
+
+        Args:
+            pipeline: MongoDB's stages, on stored names at the latest shape. `$out` and `$merge` may write to
+                collections that are no kind's.
+            on_error: "raise" the error of a row that takes part and cannot be brought to latest, or "skip" it: it is
+                left out, logged, and listed in the cursor's `skipped`. Rows that are joined always raise.
+            session: The session to read in.
+
+        Raises:
+            QueryRefusedError: The pipeline begins with a filter on the tag or on a name that only the model has, or
+                writes to the collection of a kind or of docstore itself.
+            StaleQueryError: Old rows take part that cannot be brought along: functions write what is needed of them, a
+                stage is possible on stored rows only (`$graphLookup`, `$geoNear`, `$text`), too many rows need Python,
+                the server is a standalone; when the first document is wanted.
+            DocumentError: A row takes part that this code cannot read; when the first document is wanted.
+        """
+        stages = [sendable(stage, kind=self.kind.name, path=f"stage {place}") for place, stage in enumerate(pipeline)]
+        for place, stage in enumerate(stages):
+            if not isinstance(stage, Mapping) or len(stage) != 1 or not next(iter(stage)).startswith("$"):
+                msg = f"stage {place} is no stage: a document with one field that begins with a dollar is needed"
+                raise ValueError(msg)
+        self._check(stages)
+        return Cursor(
+            lambda report: self._aggregations.batches(stages, report=report, session=session),
+            _documents,
+            kind=self.kind.name,
+            on_error=on_error,
+        )
+
+    def _check(self, pipeline: Sequence[Mapping[str, Any]]) -> None:
+        for database, collection in written_collections(pipeline):
+            if database not in {None, self._database_name}:
+                continue
+            written = self._kinds.get(collection)
+            if written is not None or collection.startswith(_OWN_RECORDS):
+                whose = "docstore itself" if written is None else f"the kind {written.name!r}"
+                raise QueryRefusedError(
+                    kind=self.kind.name,
+                    reason=f"it writes to {collection!r}, the collection of {whose}",
+                    advice="write rows of a kind with insert, update or modify, which keep tag and shape together",
+                )
+        asked = read_query(leading_filter(pipeline))
+        if asked.names(self.kind.version_field):
+            raise QueryRefusedError(
+                kind=self.kind.name,
+                reason=f"it begins with a filter on the tag {self.kind.version_field!r}",
+                advice="every row is seen at the latest shape; how many are stored at which version is coverage",
+            )
+        for name, stored in misnomers(self.kind.model).items():
+            if asked.names(name):
+                raise QueryRefusedError(
+                    kind=self.kind.name,
+                    reason=f"it begins with a filter on {name!r}, which rows hold as {stored!r}",
+                    advice="pipelines name fields as they are stored",
+                )
+
+
+def _documents(batch: bytes, report: Report | None) -> Iterator[RawDocument]:
+    del report
+    return iter(bson.decode_all(batch, CODEC))

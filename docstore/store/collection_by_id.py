@@ -1,0 +1,124 @@
+"""Where the reading of a collection begins: one document by its id, in the latest shape or in an older one."""
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar, overload
+
+from pydantic import BaseModel
+
+from docstore.core.document import Document
+from docstore.core.kind import Kind
+from docstore.core.older_document import OlderDocument
+from docstore.errors import DocumentNotFoundError
+from docstore.mongo.driver import AnyDatabase, AnySession
+from docstore.mongo.row_writer import RowWriter
+from docstore.store.encoding import sendable
+from docstore.store.older_reads import OlderReads
+from docstore.store.query import Queries
+from docstore.store.rows import RowReader
+from docstore.store.write_back import WriteBack
+
+D = TypeVar("D", bound=Document)
+P = TypeVar("P", bound=BaseModel)
+
+_Filter = Mapping[str, Any] | None
+
+
+class CollectionById(Generic[D]):
+    """What reads a row by its id, and what all reading needs; see `Collection`."""
+
+    def __init__(
+        self,
+        database: AnyDatabase,
+        kind: Kind[D],
+        *,
+        writer: RowWriter,
+        write_back: WriteBack | None,
+    ) -> None:
+        self.kind = kind
+        self._older = OlderReads(database, kind)
+        self._reader = RowReader(kind)
+        self._queries = Queries(database, kind, self._reader)
+        self._offering_reader = self._reader
+        self._offering_queries = self._queries
+        if write_back is not None:
+            queue = write_back
+            self._offering_reader = RowReader(kind, lambda raw, _: queue.offer(kind, writer, raw))
+            self._offering_queries = Queries(database, kind, self._offering_reader)
+
+    @overload
+    async def get(
+        self, id: Any, *, as_version: None = ..., model: None = ..., session: AnySession | None = ...
+    ) -> D: ...
+
+    @overload
+    async def get(
+        self, id: Any, *, as_version: int, model: None = ..., session: AnySession | None = ...
+    ) -> OlderDocument: ...
+
+    @overload
+    async def get(self, id: Any, *, as_version: int, model: type[P], session: AnySession | None = ...) -> P: ...
+
+    async def get(
+        self,
+        id: Any,
+        *,
+        as_version: int | None = None,
+        model: type[BaseModel] | None = None,
+        session: AnySession | None = None,
+    ) -> D | OlderDocument | BaseModel:
+        """
+        Return the document with this id.
+
+        Args:
+            id: The document's id.
+            as_version: Return it in the shape of this version instead: as an `OlderDocument`, which is a dict; or as
+                *model*. The question is counted, see `docstore coverage`.
+            model: A model of the shape of *as_version*. Where it is a `Document`, its object can be replaced.
+            session: The session to read in.
+
+        Raises:
+            DocumentNotFoundError: There is none.
+            DocumentError: The row cannot be read: it is newer, retired, has no readable tag, cannot be upgraded (or
+                brought down), or the model refuses it.
+            VersionRangeError: The kind does not have *as_version*.
+            NotInvertibleError: A step above *as_version* has no way back.
+        """
+        require_version(as_version, model)
+        older = None if as_version is None else self._older.reader(as_version, model)
+        raw = await self._queries.raw_by_id(self._value(id), session=session)
+        if raw is None:
+            raise DocumentNotFoundError(kind=self.kind.name, id=id)
+        if older is not None:
+            shape: OlderDocument | BaseModel = older.read(raw)
+            return shape
+        reader = self._offering_reader if session is None else self._reader
+        return reader.read(raw)
+
+    def _reading(
+        self,
+        session: AnySession | None,
+        as_version: int | None = None,
+        model: type[BaseModel] | None = None,
+        projection: type[BaseModel] | None = None,
+    ) -> Queries[Any]:
+        require_version(as_version, model)
+        if as_version is not None:
+            if projection is not None:
+                msg = "give projection or as_version, not both"
+                raise ValueError(msg)
+            return self._older.queries(as_version, model)
+        # A row read in a transaction may be the transaction's own: to write it back would make the two collide.
+        return self._offering_queries if session is None else self._queries
+
+    def _filter(self, filter: _Filter) -> dict[str, Any]:
+        return {path: sendable(value, kind=self.kind.name, path=path) for path, value in (filter or {}).items()}
+
+    def _value(self, id: Any) -> Any:
+        return sendable(id, kind=self.kind.name, path="_id")
+
+
+def require_version(as_version: int | None, model: type[BaseModel] | None) -> None:
+    """Make sure that a model of an older shape comes with its version."""
+    if model is not None and as_version is None:
+        msg = "model= is of the shape of as_version=, which is missing"
+        raise ValueError(msg)

@@ -1,0 +1,118 @@
+"""
+The rows that a write is meant for, of any version, and bringing those up that are old.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final, Generic, TypeVar
+
+from docstore.core.document import Document
+from docstore.core.kind import Kind
+from docstore.core.row_faults import decoded, id_of
+from docstore.core.stale_query import old_versions, stands_at
+from docstore.errors import ConflictError
+from docstore.mongo.driver import AnySession
+from docstore.mongo.reading import SortKeys, rows_of
+from docstore.mongo.row_writer import RowWriter
+from docstore.store.composing import RowComposer
+from docstore.store.pauses import TRIES, Pause
+from docstore.store.query import Queries
+
+D = TypeVar("D", bound=Document)
+
+#: Rows, and bytes of stored rows, that are rewritten by one command. It holds a row twice.
+_ROWS_AT_ONCE: Final = 64
+_BYTES_AT_ONCE: Final = 3_000_000
+
+
+class MatchingRows(Generic[D]):
+    """
+    Finds rows at the latest shape for a write, and rewrites old ones to the latest version under the guard.
+
+    A rewrite changes a row's shape and not its meaning: whatever becomes of the write that it is made for, the row is
+    as a backfill would have left it.
+    """
+
+    def __init__(
+        self, kind: Kind[D], *, writer: RowWriter, composer: RowComposer[D], queries: Queries[D], pause: Pause
+    ) -> None:
+        self._kind = kind
+        self._writer = writer
+        self._composer = composer
+        self._queries = queries
+        self._pause = pause
+        untagged = kind.detect is not None or kind.baseline >= kind.floor
+        #: The versions that this code reads, and whether rows without a tag are among them.
+        self.readable: Mapping[str, Any] = {"versions": range(kind.floor, kind.latest + 1), "untagged": untagged}
+        #: Whether rows may be stored that have to be brought up before operators may meet them.
+        self.can_be_old = bool(old_versions(kind))
+
+    async def first(
+        self, filter: Mapping[str, Any], *, sort: SortKeys = (), session: AnySession | None
+    ) -> bytes | None:
+        """Return the first row that matches at one moment, as it is stored, whatever its version; or None."""
+        async with aclosing(self._queries.rows(filter, sort=sort, limit=1, session=session)) as found:
+            async for batch in found:
+                return rows_of(batch)[0]
+        return None
+
+    async def holds_old(self, filter: Mapping[str, Any], *, session: AnySession | None) -> bool:
+        """Tell whether a row below latest matches."""
+        async with aclosing(self._queries.old_ids(filter, limit=1, session=session)) as found:
+            return await anext(found, None) is not None
+
+    def is_old(self, raw: bytes) -> bool:
+        """Tell whether a row has to be brought up before operators may meet it."""
+        return not stands_at(self._kind, decoded(raw, self._kind), [self._kind.latest])
+
+    async def refuse_unreadable(self, filter: Mapping[str, Any], session: AnySession | None) -> None:
+        """Raise what reading would raise if a row matches whose version this code does not read (P4)."""
+        raw = await self._writer.outside(filter, field=self._kind.version_field, session=session, **self.readable)
+        if raw is not None:
+            self._kind.version(decoded(raw, self._kind))
+
+    async def bring_up(self, raw: bytes, session: AnySession | None) -> bool:
+        """
+        Rewrite one old row to the latest version; tell whether it was still that row.
+
+        Raises:
+            DocumentError: It cannot be read, or the model would refuse it.
+        """
+        if not self.is_old(raw):
+            return True
+        return await self._writer.rewrite(raw, self._composer.upgraded(raw), session=session) is not None
+
+    async def bring_up_all(self, filter: Mapping[str, Any], session: AnySession | None) -> None:
+        """
+        Rewrite every old row that matches to the latest version.
+
+        Raises:
+            DocumentError: One cannot be read, or the model would refuse it; others may have been rewritten.
+            ConflictError: Other writers were quicker in every try.
+        """
+        ids: list[Any] = []
+        async with aclosing(self._queries.old_ids(filter, session=session)) as found:
+            async for row_id in found:
+                ids.append(row_id)
+                if len(ids) == _ROWS_AT_ONCE:
+                    await self._bring_up_those(ids, session)
+                    ids = []
+        if ids:
+            await self._bring_up_those(ids, session)
+
+    async def _bring_up_those(self, ids: Sequence[Any], session: AnySession | None) -> None:
+        left = list(ids)
+        for tries in range(1, TRIES + 1):
+            rows = [raw for raw in await self._writer.those(left, session=session) if self.is_old(raw)]
+            if not rows:
+                return
+            # The size of a command is bounded, and the writer's command for many knows no session.
+            if session is None and len(rows) > 1 and sum(map(len, rows)) <= _BYTES_AT_ONCE and tries == 1:
+                await self._writer.rewrite_many([(raw, self._composer.upgraded(raw)) for raw in rows])
+                continue
+            for raw in rows:
+                await self._writer.rewrite(raw, self._composer.upgraded(raw), session=session)
+            left = [id_of(raw) for raw in rows]
+            if tries > 1:
+                await self._pause(tries)
+        raise ConflictError(kind=self._kind.name, id=left[0], tries=TRIES)
