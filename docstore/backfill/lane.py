@@ -132,7 +132,7 @@ class Lane:
     def _size(self, version: int | None) -> int:
         path = self._path(version)
         trial = path is Path.SERVER and not self._verifier.knows(version)
-        return self._pacing.size(path, trial=trial, held=self._throttling.hold is not None)
+        return self._pacing.size(path, trial=trial, in_bursts=self._throttling.in_bursts)
 
     def _path(self, version: int | None) -> Path:
         if version not in self._paths:

@@ -55,17 +55,17 @@ class Pacing:
         self._options = run.options
         self._workers = max(1, sum(not entry.note for entry in run.workers))
 
-    def size(self, path: Path, *, trial: bool = False, held: bool = False) -> int:
+    def size(self, path: Path, *, trial: bool = False, in_bursts: bool = False) -> int:
         """
         Return how many rows the next batch takes.
 
         Args:
             path: How they are rewritten.
             trial: The batch is the first of its version inside the server.
-            held: The backfill holds back.
+            in_bursts: A few rows at a time, with pauses.
         """
         size = min(self._paces[path].size, TRIAL) if trial else self._paces[path].size
-        if held and path is Path.SERVER:
+        if in_bursts and path is Path.SERVER:
             size = min(size, self._at_once(path))
         share = self._share()
         return size if share is None else max(1, min(size, math.ceil(share * max(self._options.batch_seconds, 1.0))))

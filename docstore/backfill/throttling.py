@@ -107,6 +107,14 @@ class Throttling:
             nice=throttle.nice,
         )
 
+    @property
+    def in_bursts(self) -> bool:
+        """
+        Whether rows are worked on a few at a time, so that somebody who waits gets a turn soon.
+        """
+        # The least pause is for a slow server with nobody there to feel it: small batches would only add to its load.
+        return self._throttle.nice > FIRST_NICE
+
     async def before_batch(self, is_over: Callable[[], bool]) -> None:
         """
         Return when the next rows may be worked on, or when *is_over* says that there are none any more.

@@ -20,6 +20,8 @@ COURTESY: Final = 2.0
 #: So many operations per second are company, and so many more for each that docstore's own processes did.
 FEW: Final = 25.0
 FEW_OF_OWN: Final = 0.5
+#: Fewer operations than these between two looks are nobody, however short that was: a run that begins does some itself.
+LEAST: Final = 8
 #: How long the first look takes, in seconds.
 FIRST_LOOK: Final = 0.1
 #: What others are known by. Updates are left out: those of a backfill in Python would hide anybody's.
@@ -42,14 +44,22 @@ class Others:
 
     Those of docstore's own processes in the same database are added up in a document that they share, because the
     server does not tell whose an operation was.
+
+    Args:
+        database: Where the rows are.
+        of_a_round: Reads of the other signals that are asked together with this one.
+        clock: Seconds that never go back.
     """
 
     name: Final = "others"
 
-    def __init__(self, database: AnyDatabase, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, database: AnyDatabase, *, of_a_round: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database = database
         self._own = open_collection(database, PROBE, primary=True)
         self._clock = clock
+        self._of_a_round = of_a_round
         self._did = 0
         self._last: _Counted | None = None
 
@@ -72,8 +82,9 @@ class Others:
         if self._last.all < last.all or own < 0 or seconds <= 0:
             # Another primary counts from its own start; the document was removed by a process that ended.
             return []
-        others = max(0.0, self._last.all - last.all - own) / seconds
-        if others < FEW + FEW_OF_OWN * own / seconds:
+        number = max(0, self._last.all - last.all - own)
+        others = number / seconds
+        if number < LEAST or others < FEW + FEW_OF_OWN * own / seconds:
             return [Answer(self.name, Verdict.NORMAL, f"others do {others:.0f} operations/s", others)]
         reason = f"others work on the server: {others:.0f} operations/s"
         return [Answer(self.name, Verdict.SLOW_DOWN, reason, others, pause=COURTESY)]
@@ -84,7 +95,7 @@ class Others:
         """
 
     async def _count(self) -> _Counted:
-        did, self._did = self._did, 0
+        did, self._did = self._did + self._of_a_round, 0
         shared: Mapping[str, Any] | None = await self._own.find_one_and_update(
             {"_id": _OWN}, {"$inc": {"operations": did}}, upsert=True, return_document=ReturnDocument.AFTER
         )

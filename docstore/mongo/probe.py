@@ -20,7 +20,7 @@ PROBE: Final = "docstore_probe"
 _SLOW_TIMES: Final = 4.0
 _STOP_TIMES: Final = 40.0
 #: How often each is timed; the one in the middle counts, so that a single hiccup is none of the server.
-_TIMES: Final = 3
+PROBE_READS: Final = 3
 
 
 class Probe:
@@ -58,7 +58,7 @@ class Probe:
             if self._best is None:
                 # Makes the collection, which takes longer than anything that is measured here.
                 await self._document.update_one({"_id": 1}, {"$inc": {"probed": 1}}, upsert=True)
-            times = [await self._timed() for _ in range(_TIMES)]
+            times = [await self._timed() for _ in range(PROBE_READS)]
         read, write = (statistics.median(each) * 1000 for each in zip(*times, strict=True))
         best = (read, write) if self._best is None else (min(read, self._best[0]), min(write, self._best[1]))
         self._best = best

@@ -12,7 +12,7 @@ from docstore.core.throttle import Answer, Limits, Verdict
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.failures import translated
 from docstore.mongo.others import Others
-from docstore.mongo.probe import Probe
+from docstore.mongo.probe import PROBE_READS, Probe
 
 
 class Signal(Protocol):
@@ -61,7 +61,7 @@ def open_signals(database: AnyDatabase) -> tuple[Signal, ...]:
     return (
         MajorityLag(database),
         ServerLoad(database),
-        Others(database),
+        Others(database, of_a_round=PROBE_READS),
         Probe(database, read=PROBE_READ, write=PROBE_WRITE),
     )
 

@@ -4,8 +4,10 @@ Telling the work of others on a real server from docstore's own.
 
 from typing import Any
 
+import pytest
+
 from docstore.core.throttle import Verdict
-from docstore.mongo.others import COURTESY, Others
+from docstore.mongo.others import COURTESY, LEAST, Others
 
 Database = Any
 
@@ -75,6 +77,27 @@ async def test_processes_of_docstore_are_no_company_to_each_other(database: Data
     (answer,) = await here.ask()
 
     assert answer.verdict is Verdict.NORMAL
+
+
+async def test_the_reads_of_the_other_signals_are_no_company(database: Database) -> None:
+    others = Others(database, of_a_round=60, clock=Clock())
+    await others.ask()
+
+    await read(database, 60)
+    (answer,) = await others.ask()
+
+    assert answer.verdict is Verdict.NORMAL
+
+
+async def test_a_few_operations_are_nobody_however_short_the_time_was(database: Database) -> None:
+    moments = iter([1.0, 1.1, 1.2])
+    others = Others(database, clock=lambda: next(moments))
+    await others.ask()
+
+    await read(database, LEAST - 1)
+    (answer,) = await others.ask()
+
+    assert (answer.verdict, answer.value) == (Verdict.NORMAL, pytest.approx(10 * (LEAST - 1)))
 
 
 async def test_a_shared_count_that_was_removed_says_nothing_once(database: Database) -> None:

@@ -8,11 +8,11 @@ from docstore.backfill.progress import Path
 
 def test_the_server_takes_few_rows_at_once_while_the_backfill_holds_back() -> None:
     pacing = Pacing()
-    assert pacing.size(Path.SERVER, held=True) < pacing.size(Path.SERVER) == FIRST_ON_SERVER
+    assert pacing.size(Path.SERVER, in_bursts=True) < pacing.size(Path.SERVER) == FIRST_ON_SERVER
 
     pacing.after(Path.SERVER, rows=5_000, seconds=0.25, now=0.0)
 
-    assert pacing.size(Path.SERVER, held=True) == 20_000 * BREATH
+    assert pacing.size(Path.SERVER, in_bursts=True) == 20_000 * BREATH
 
 
 def test_a_server_that_is_slow_still_takes_some_rows_at_once() -> None:
@@ -20,17 +20,17 @@ def test_a_server_that_is_slow_still_takes_some_rows_at_once() -> None:
 
     pacing.after(Path.SERVER, rows=5_000, seconds=5.0, now=0.0)
 
-    assert pacing.size(Path.SERVER, held=True) == LEAST_AT_ONCE
+    assert pacing.size(Path.SERVER, in_bursts=True) == LEAST_AT_ONCE
 
 
 def test_a_batch_in_python_keeps_its_size_because_it_breathes_after_each_page() -> None:
-    assert Pacing().size(Path.CLIENT, held=True) == Pacing().size(Path.CLIENT)
+    assert Pacing().size(Path.CLIENT, in_bursts=True) == Pacing().size(Path.CLIENT)
 
 
 def test_the_size_is_back_at_once_when_nothing_holds_the_backfill_any_more() -> None:
     pacing = Pacing()
     for turn in range(10):
-        size = pacing.size(Path.SERVER, held=True)
+        size = pacing.size(Path.SERVER, in_bursts=True)
         pacing.after(Path.SERVER, rows=size, seconds=size / 20_000, now=float(turn))
 
     assert pacing.size(Path.SERVER) > 20_000 * BREATH

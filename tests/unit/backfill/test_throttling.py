@@ -260,3 +260,4 @@ async def test_a_slow_server_holds_back_little_where_nobody_else_is_there_to_fee
 
     assert throttle.hold is not None
     assert throttle.hold.nice == pause
+    assert throttle.in_bursts is (pause > FIRST_NICE)
