@@ -72,7 +72,7 @@ async def _renew(batches: Batches, batch: BatchRecord, lease: float) -> None:
         await asyncio.sleep(lease / _RENEWALS)
         asked = loop.time()
         try:
-            async with asyncio.timeout(lease):
+            async with asyncio.timeout_at(renewed + lease):
                 if not await batches.renew(batch):
                     return
         except (StoreUnavailableError, TimeoutError):
