@@ -163,6 +163,8 @@ class RunWork:
         return any(entry.id == self._who.id for entry in run.workers)
 
     async def _joined(self, run: RunRecord) -> None:
+        # A run that was paused and resumed is joined again.
+        self._over = asyncio.Event()
         beating = asyncio.create_task(self._keep_beating(run.id))
         # Who works on the server is known by the time that the rows are counted.
         looking = asyncio.create_task(self._throttling.look())
@@ -210,6 +212,9 @@ class RunWork:
             try:
                 run = await self._beat(run_id, "")
                 self._look(run)
+                if run is not None and not self._is_in(run):
+                    # It was silent for so long that others took its place.
+                    self._over.set()
                 await self._tell_hold(run)
             except StoreUnavailableError as error:
                 # The beat may be there nevertheless, and so may the next one.
