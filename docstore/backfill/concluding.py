@@ -83,7 +83,9 @@ class Conclusion:
         run = await self._runs.get(run_id)
         if run is None or run.state not in OPEN or run.number_of_pass != number_of_pass:
             return
-        if not left.unexplained:
+        made = await self._batches.totals(run.id, number_of_pass=number_of_pass)
+        # Where a batch was given up, rows that an earlier run has put aside may not have been tried again.
+        if not left.rows or not (left.unexplained or made.failed):
             scope = self._context.scope
             changes = {
                 "remaining": left.rows,
@@ -93,7 +95,6 @@ class Conclusion:
             why = scope.about_newer(left.coverage)
             await self._end(run, RunState.SUCCEEDED, why=why, changes=changes)
             return
-        made = await self._batches.totals(run.id, number_of_pass=number_of_pass)
         if made.failed and not made.tally.server + made.tally.client:
             error = await self._batches.last_error(run.id)
             why = f"every batch of a pass failed, the last one with: {error}"

@@ -10,13 +10,13 @@ import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step, commands
-from docstore.backfill import concluding, run_work
+from docstore.backfill import concluding, failing, run_work
 from docstore.backfill.lane import Lane
 from docstore.backfill.operating import LiveOption
 from docstore.backfill.pacing import Pacing
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
-from docstore.errors import StoreRejectedError
+from docstore.errors import StoreError, StoreRejectedError, StoreUnavailableError
 from docstore.mongo.batches import Batches
 from docstore.mongo.old_rows import OldRows
 from docstore.mongo.run_workers import RunWorkers
@@ -270,3 +270,66 @@ async def test_the_time_at_work_never_shrinks_when_a_clock_behind_takes_over(dat
 
     assert run is not None
     assert run.running_seconds == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [StoreUnavailableError(reason="an election"), StoreRejectedError(reason="Interrupted", code=11601)],
+    ids=["away", "interrupted"],
+)
+async def test_a_worker_says_again_that_it_is_there_after_a_call_in_vain(
+    database: Database, monkeypatch: pytest.MonkeyPatch, error: StoreError
+) -> None:
+    await database["counters"].insert_many(old_rows(1_000))
+    monkeypatch.setattr(run_work, "BEAT", 0.02)
+    beat, beats = RunWorkers.beat, iter(range(1_000_000))
+
+    async def fails_at_times(self: RunWorkers, *arguments: Any, **facts: Any) -> Any:
+        number = next(beats)
+        if number == 3:
+            raise error
+        if number == 10:
+            await commands.backfill_set(database, "counter", LiveOption.RATE, None, seconds=None, by="a test")
+        return await beat(self, *arguments, **facts)
+
+    monkeypatch.setattr(RunWorkers, "beat", fails_at_times)
+
+    # Only a beat lifts the limit.
+    limited = RunOptions(rate=10)
+    result = await asyncio.wait_for(commands.backfill(database, counter(), options=limited, throttled=False), 30)
+
+    assert result.state is RunState.SUCCEEDED
+
+
+async def test_a_process_that_waits_is_patient_from_its_first_call_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(3))
+    beat, beats = RunWorkers.beat, iter(range(1_000_000))
+
+    async def fails_first(self: RunWorkers, *arguments: Any, **facts: Any) -> Any:
+        if next(beats) == 0:
+            raise StoreUnavailableError(reason="an election")
+        return await beat(self, *arguments, **facts)
+
+    monkeypatch.setattr(RunWorkers, "beat", fails_first)
+
+    assert (await commands.backfill(database, counter(), throttled=False)).state is RunState.SUCCEEDED
+
+
+async def test_rows_that_an_earlier_run_put_aside_explain_no_batch_that_was_given_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_one({"_id": "x", "schema_version": 1, "steps": "none"})
+    await commands.backfill(database, counter())
+    monkeypatch.setattr(failing, "REST", 0.0)
+
+    async def fails(*_: Any, **__: Any) -> Any:
+        raise StoreRejectedError(reason="out of order", code=1)
+
+    monkeypatch.setattr(OldRows, "read", fails)
+
+    result = await commands.backfill(database, counter())
+
+    assert (result.state, result.remaining) == (RunState.FAILED, 1)
+    assert "out of order" in result.reason
