@@ -15,7 +15,7 @@ from docstore.core.direction import Direction
 from docstore.core.id_range import BEGINNING
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded
-from docstore.core.run_record import RunRecord
+from docstore.core.run_record import RunRecord, Stored
 from docstore.core.run_state import OPEN, RunState
 from docstore.errors import BackfillRefusedError, DocumentError, NewerVersionError
 from docstore.mongo.batches import Batches
@@ -83,7 +83,9 @@ class Conclusion:
         run = await self._runs.get(run_id)
         if run is None or run.state not in OPEN or run.number_of_pass != number_of_pass:
             return
-        if not left.unexplained:
+        made = await self._batches.totals(run.id, number_of_pass=number_of_pass)
+        # Where a batch was given up, rows that an earlier run has put aside may not have been tried again.
+        if not left.rows or not (left.unexplained or made.failed):
             scope = self._context.scope
             changes = {
                 "remaining": left.rows,
@@ -91,20 +93,23 @@ class Conclusion:
                 "cursor": run.cursor.stored(),
             }
             why = scope.about_newer(left.coverage)
-            await self._runs.move(run.id, run.state, RunState.SUCCEEDED, by=self._by, why=why, changes=changes)
+            await self._end(run, RunState.SUCCEEDED, why=why, changes=changes)
             return
-        made = await self._batches.totals(run.id, number_of_pass=number_of_pass)
         if made.failed and not made.tally.server + made.tally.client:
             error = await self._batches.last_error(run.id)
             why = f"every batch of a pass failed, the last one with: {error}"
-            await self._runs.move(run.id, run.state, RunState.FAILED, by=self._by, why=why)
+            await self._end(run, RunState.FAILED, why=why)
             return
         try:
             self._context.scope.refuse_one_way(left.coverage)
         except BackfillRefusedError as error:
-            await self._runs.move(run.id, run.state, RunState.FAILED, by=self._by, why=error.reason)
+            await self._end(run, RunState.FAILED, why=error.reason)
             return
         await self._go_on(run, left)
+
+    async def _end(self, run: RunRecord, state: RunState, *, why: str, changes: Stored | None = None) -> None:
+        only = {"pass": run.number_of_pass}
+        await self._runs.move(run.id, run.state, state, by=self._by, why=why, changes=changes, only=only)
 
     async def _go_on(self, run: RunRecord, left: _Left) -> None:
         unfinished, scope = run.unfinished_passes + 1, self._context.scope

@@ -10,7 +10,7 @@ from typing import Any, Final
 from docstore.backfill import events
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.joining import selection_of
-from docstore.backfill.looking import counted
+from docstore.backfill.looking import count_aside, counted
 from docstore.backfill.others import tell_of_others
 from docstore.backfill.patience import cancelled, patiently
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
@@ -76,10 +76,13 @@ async def work_until_ended(
     succeeded = after.state is RunState.SUCCEEDED
     if succeeded and after.remaining is not None:
         remaining, newer = after.remaining, after.newer
+        aside = remaining
     else:
-        coverage = await counted(database, kind, now, selection=selection_of(database, run))
+        selection = selection_of(database, run)
+        coverage = await counted(database, kind, now, selection=selection)
         scope = RunScope(kind, run.target, run.direction)
         remaining, newer = scope.rows(coverage), scope.newer(coverage)
+        aside = await patiently(lambda: count_aside(database, scope, selection=selection))
     result = BackfillResult(
         kind=kind.name,
         target=run.target,
@@ -89,7 +92,7 @@ async def work_until_ended(
         server=meter.now.server,
         client=meter.now.client,
         conflicts=meter.now.conflicts,
-        quarantined=remaining if succeeded else min(meter.now.quarantined, remaining),
+        quarantined=min(aside, remaining),
         remaining=remaining,
         newer=newer,
         passes=after.number_of_pass,

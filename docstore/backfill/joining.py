@@ -20,6 +20,7 @@ from docstore.core.run_record import Cursor, RunRecord
 from docstore.core.run_scope import RunScope
 from docstore.core.run_state import RunState
 from docstore.errors import BackfillRefusedError
+from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.reading import RowSource
@@ -67,11 +68,13 @@ async def begin(
         events.building_index(kind=kind.name, collection=kind.collection)
         await patiently(lambda: build_tag_index(database, kind.collection, kind.version_field))
         await runs.set_fields(run.id, index_built=True)
+    # A failed run that was resumed has done a part of its rows.
+    done = (await Batches(database, owner="", lease=0.0).totals(run.id)).tally
     changes = {
         "sources": scope.sources(coverage),
         "cursor": Cursor(seq=run.cursor.seq).stored(),
         "pass": run.number_of_pass + 1,
-        "total": rows,
+        "total": rows + done.server + done.client,
         "remaining": rows,
         "newer": scope.newer(coverage),
         "unfinished_passes": 0,

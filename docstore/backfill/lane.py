@@ -97,7 +97,7 @@ class Lane:
         idle = _IDLE
         try:
             while not self._is_over:
-                await self._wait(self._pacing.wait(time.monotonic()))
+                await self._keep_to_the_rate()
                 await self._throttling.before_batch(lambda: self._is_over)
                 held = await (following or self._claim(run_id))
                 following = None
@@ -138,6 +138,13 @@ class Lane:
         if version not in self._paths:
             self._paths[version] = Path.CLIENT if compiled(self._context, version) is None else Path.SERVER
         return self._paths[version]
+
+    async def _keep_to_the_rate(self) -> None:
+        """
+        Wait until the next rows may go; the limit may be changed meanwhile.
+        """
+        while (seconds := self._pacing.wait(time.monotonic())) > 0 and not self._is_over:
+            await self._wait(min(seconds, _LONGEST_IDLE))
 
     async def _wait(self, seconds: float) -> None:
         """

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from docstore.backfill.patience import cancelled, is_cancelled
 from docstore.core.batch_record import BatchRecord
-from docstore.errors import StoreUnavailableError
+from docstore.errors import StoreError
 from docstore.mongo.batches import Batches
 
 #: How often a lease is renewed before it would run out.
@@ -72,10 +72,10 @@ async def _renew(batches: Batches, batch: BatchRecord, lease: float) -> None:
         await asyncio.sleep(lease / _RENEWALS)
         asked = loop.time()
         try:
-            async with asyncio.timeout(lease):
+            async with asyncio.timeout_at(renewed + lease):
                 if not await batches.renew(batch):
                     return
-        except (StoreUnavailableError, TimeoutError):
+        except (StoreError, TimeoutError):
             if is_cancelled():
                 return
             continue

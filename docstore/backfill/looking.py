@@ -59,7 +59,8 @@ async def count_aside(database: AnyDatabase, scope: RunScope, *, selection: Sele
         async for ids in pages:
             async with aclosing(quarantine.kept(kind.collection, kind.version_field, ids=ids)) as records:
                 async for kept in records:
-                    number += scope.failed_here(kept.record.version, kept.record.target)
+                    record = kept.record
+                    number += scope.failed_here(record.version, record.target, record.direction)
     return number
 
 

@@ -16,7 +16,15 @@ from docstore.core.fingerprint import differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunOptions, RunRecord
 from docstore.core.run_scope import RunScope, direction_of, refuse_version, side_of_rows
-from docstore.core.run_state import CLAIMABLE, SETTLED, RunState, cancelled_by_wish, paused_by_wish, resumed_by_wish
+from docstore.core.run_state import (
+    CLAIMABLE,
+    ENDED,
+    SETTLED,
+    RunState,
+    cancelled_by_wish,
+    paused_by_wish,
+    resumed_by_wish,
+)
 from docstore.core.selected_rows import SelectedRows
 from docstore.errors import BackfillRefusedError, RunNotFoundError
 from docstore.mongo.batches import Batches
@@ -89,7 +97,11 @@ class Operating:
         refuse_version(kind, target)
         coverage = await counted(self._database, kind, now)
         while True:
-            for run in await self._runs.open(kind.name):
+            for found in await self._runs.open(kind.name):
+                # The workers of a run that is to end may be gone.
+                run = await self.settled(found)
+                if run.state in ENDED:
+                    continue
                 _refuse_beside(run, _meant_beside(run, kind, coverage, target, direction), options, chosen)
                 # Somebody is here who wants it to be tried now.
                 for reason in WAITS_FOR_WRITERS:
@@ -220,7 +232,8 @@ def _refuse_beside(
     if differences(fingerprints(scope.kind, scope.target, scope.direction), run.fingerprints):
         raise refused("a run of other code is open: the steps are not the same", f"wait for it, or {cancel}")
     if run.state not in CLAIMABLE:
-        raise refused(f"a run is open and {run.state}", f"docstore backfill resume {run.kind}, or {cancel}")
+        goes_on = "wait for it" if run.state is RunState.CANCELLING else f"docstore backfill resume {run.kind}"
+        raise refused(f"a run is open and {run.state}", f"{goes_on}, or {cancel}")
     if options not in {RunOptions(), run.options}:
         raise refused("a run with other options is open", f"docstore backfill set {run.kind} changes them, or {cancel}")
 

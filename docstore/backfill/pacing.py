@@ -52,6 +52,9 @@ class Pacing:
         """
         Keep to what the run's record says from now on.
         """
+        if run.options.rate != self._options.rate:
+            # What is owed was reckoned with the old limit.
+            self._rows = RowRate()
         self._options = run.options
         self._workers = max(1, sum(not entry.note for entry in run.workers))
 

@@ -22,7 +22,7 @@ from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE, SETTLED
-from docstore.errors import StoreUnavailableError
+from docstore.errors import StoreError
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.run_workers import RunWorkers
@@ -119,11 +119,11 @@ class RunWork:
             StoreUnavailableError: The database stayed away for a minute.
             StoreRejectedError: It refuses for good what the run needs; the run has failed then.
         """
-        run = await self._runs.get(run_id)
+        run = await patiently(lambda: self._runs.get(run_id))
         if run is None or run.state not in CLAIMABLE:
             return run
         note = self.obstacle(run)
-        joined = await self._beat(run_id, note)
+        joined = await patiently(lambda: self._beat(run_id, note))
         if note or joined is None or not self._is_in(joined):
             return joined
         try:
@@ -131,7 +131,7 @@ class RunWork:
                 await self._joined(joined)
         finally:
             await briefly(self._workers.leave(run_id, self._who.id))
-        return joined if self._stop.is_set() else await self.settle(run_id)
+        return joined if self._stop.is_set() else await patiently(lambda: self.settle(run_id))
 
     async def settle(self, run_id: str) -> RunRecord | None:
         """
@@ -163,6 +163,8 @@ class RunWork:
         return any(entry.id == self._who.id for entry in run.workers)
 
     async def _joined(self, run: RunRecord) -> None:
+        # A run that was paused and resumed is joined again.
+        self._over = asyncio.Event()
         beating = asyncio.create_task(self._keep_beating(run.id))
         # Who works on the server is known by the time that the rows are counted.
         looking = asyncio.create_task(self._throttling.look())
@@ -210,8 +212,11 @@ class RunWork:
             try:
                 run = await self._beat(run_id, "")
                 self._look(run)
+                if run is not None and not self._is_in(run):
+                    # It was silent for so long that others took its place.
+                    self._over.set()
                 await self._tell_hold(run)
-            except StoreUnavailableError as error:
+            except StoreError as error:
                 # The beat may be there nevertheless, and so may the next one.
                 self._waits.put("beat", str(error))
             else:

@@ -40,8 +40,9 @@ async def _rewritten(rows: OldRows, range: IdRange, chain: CompiledChain) -> int
     try:
         return await patiently(lambda: rows.rewrite(range.after, range.upto, chain))
     except StoreRejectedError as error:
-        if reaction_to(error) is not Reaction.SKIP:
+        if reaction_to(error) is Reaction.FAIL:
             raise
-        # One row at which the server fails ends the whole update; the client path finds out which one it is.
+        # One row at which the server fails (or that would outgrow it) ends the whole update; the client path finds out
+        # which one it is.
         events.range_refused(reason=error.reason, code=error.code)
         return 0

@@ -119,7 +119,13 @@ class Throttling:
         """
         Return when the next rows may be worked on, or when *is_over* says that there are none any more.
         """
-        await self._wait(self._nice_until - self._clock(), is_over, self._throttle.signal)
+        while (pause := self._nice_until - self._clock()) > self._interval and not is_over():
+            # Looks in between: a pause for a batch that took minutes ends when nothing speaks for it any more.
+            await self._wait(self._interval, is_over, self._throttle.signal)
+            await self.look()
+            if not self._throttle.nice:
+                self._nice_until = self._clock()
+        await self._wait(pause, is_over, self._throttle.signal)
         await self.look()
         while self._throttle.stopped and not is_over():
             await self._wait(self._interval, is_over, self._throttle.signal)

@@ -89,9 +89,10 @@ class Verifier:
         try:
             rows, misfits = await patiently(lambda: self._compare(range, chain, part))
         except StoreRejectedError as error:
-            if reaction_to(error) is not Reaction.SKIP:
+            if reaction_to(error) is Reaction.FAIL:
                 raise
-            # The pipeline fails at a row, as the rewrite will; the client path finds out which one it is.
+            # The pipeline fails at a row, as the rewrite will, and the client path finds out which one it is; or a row
+            # and what becomes of it do not fit into one document.
             events.verification_refused(kind=self._kind.name, reason=error.reason, code=error.code)
             return chain
         self._begun.add(chain.source)

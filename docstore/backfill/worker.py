@@ -18,8 +18,9 @@ from docstore.backfill.throttling import Throttling
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE
-from docstore.errors import StoreError, StoreUnavailableError
+from docstore.errors import StoreError, StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.runs import Runs
 
 #: How long a batch is held, in seconds, unless its worker says otherwise.
@@ -91,7 +92,9 @@ class Worker:
             while not self._stop.is_set():
                 try:
                     able = await self._unless_stopped(self._look())
-                except StoreUnavailableError as error:
+                except (StoreUnavailableError, StoreRejectedError) as error:
+                    if reaction_to(error) is Reaction.FAIL:
+                        raise
                     events.worker_waits(reason=error.reason)
                 else:
                     if drain and able == 0 and not self._at_work:

@@ -1,6 +1,7 @@
 """`docstore backfill`: parse, run, render."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -169,6 +170,9 @@ def start(
     """See `_START_HELP`."""
     where = Where(uri=uri, database=database, upgraders=upgraders)
     way = None if direction is None else Direction(direction.value)
+    for name, limit in (("--rate", rate), ("--batch-seconds", batch_seconds)):
+        if limit is not None and not math.isfinite(limit):
+            raise usage_fault(f"{name} has to be a number, not {limit}", "leave it out for no limit of one's own")
     if dry_run:
         if ids_from is not None:
             raise usage_fault("--dry-run and --ids-from exclude each other", "--dry-run --sample N tries random rows")

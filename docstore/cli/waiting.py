@@ -64,7 +64,10 @@ class _Remarks:
         remark = ""
         if status.state in ENDED:
             return
-        if status.state not in CLAIMABLE:
+        if status.state is RunState.CANCELLING:
+            again = f"docstore backfill cancel {status.kind} once more ends it where no worker is left"
+            remark = f"{status.kind}: the run is {status.state}; {again}"
+        elif status.state not in CLAIMABLE:
             remark = f"{status.kind}: the run is {status.state}; docstore backfill resume {status.kind} lets it go on"
         elif status.hold is not None:
             remark = f"{status.kind}: on hold, {status.hold.reason}: {status.hold.detail}"

@@ -77,14 +77,18 @@ class RunScope:
             parts.append(f"{coverage.unreadable:,} with a tag that is no version")
         return ", ".join(parts)
 
-    def failed_here(self, version: int | None, target: int) -> bool:
+    def failed_here(self, version: int | None, target: int, direction: Direction) -> bool:
         """
         Tell whether a row that failed at *version* on its way to *target* is one of these rows.
 
         Args:
             version: Where it stands; None where nobody knows.
             target: Where it was to go.
+            direction: By which kind of run.
         """
+        if self.direction is Direction.ADOPT:
+            # Other runs also fail on tags that are no version, and the rows at hand have no tag.
+            return direction is Direction.ADOPT
         if version is None:
             return True
         if self.direction is Direction.UP:

@@ -32,7 +32,7 @@ from docstore.errors import (
 )
 
 #: Codes that say "not here" or "not now": the same call may succeed later.
-LATER: Final = frozenset({6, 7, 24, 43, 50, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+LATER: Final = frozenset({6, 7, 24, 43, 50, 89, 91, 112, 133, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 #: Codes that say "not so much at once".
 _TOO_LARGE: Final = frozenset({146, 292, 10334, 17280, 17419})
 #: Codes that say "never": missing privileges, no such command, a view, a write concern that no members can meet.
@@ -87,15 +87,27 @@ def translate(error: PyMongoError) -> StoreError:
     if isinstance(error, NetworkTimeout | AutoReconnect | ConnectionFailure | WTimeoutError):
         return StoreUnavailableError(reason=_name(error))
     if isinstance(error, BulkWriteError):
-        details = error.details or {}
-        errors: list[dict[str, Any]] = list(details.get("writeErrors", []))
-        first = errors[0] if errors else {}
-        return StoreRejectedError(reason="a bulk write failed in part", code=first.get("code"))
+        return _translate_bulk(error)
     if isinstance(error, OperationFailure):
         return _translate_answer(error)
     if isinstance(error, ConfigurationError):
         return StoreRejectedError(reason=without_password(str(error)))
     return StoreRejectedError(reason=type(error).__name__)
+
+
+def _translate_bulk(error: BulkWriteError) -> StoreError:
+    details: Mapping[str, Any] = error.details or {}
+    codes = [fault.get("code") for fault in details.get("writeErrors", ())]
+    unmet_codes = [fault.get("code") for fault in details.get("writeConcernErrors", ())]
+    for code in codes:
+        if code not in LATER:
+            return StoreRejectedError(reason="a bulk write failed in part", code=code)
+    for code in unmet_codes:
+        if code in _NEVER_MET:
+            return StoreRejectedError(reason="no members can meet the write concern", code=code)
+    if codes:
+        return StoreUnavailableError(reason=f"the server gave up a write (code {codes[0]})")
+    return StoreUnavailableError(reason="the write concern was not met")
 
 
 def _translate_answer(error: OperationFailure) -> StoreError:

@@ -64,7 +64,9 @@ class RunWorkers:
         if busy:
             # What passed since any worker said so, unless all of them were silent for longer.
             passed = {"$subtract": [NOW, {"$ifNull": ["$beat", NOW]}]}
-            counted = {"$cond": [{"$lte": [passed, round(WORKER_SEEN * 1000)]}, {"$divide": [passed, 1000]}, 0]}
+            # After an election the clock may stand behind that of the server before.
+            seconds = {"$max": [0, {"$divide": [passed, 1000]}]}
+            counted = {"$cond": [{"$lte": [passed, round(WORKER_SEEN * 1000)]}, seconds, 0]}
             fields |= {"beat": NOW, "running_seconds": {"$add": ["$running_seconds", counted]}}
         return await update_run(self._runs, {"_id": run}, fields)
 

@@ -230,7 +230,13 @@ class Runs:
             await self._runs.update_one({"_id": run}, {"$set": fields})
 
     async def _find(self, filter: Stored, limit: int = 0) -> list[RunRecord]:
-        stages: list[Stored] = [{"$match": filter}, {"$set": {"now": NOW}}, {"$sort": {"created": DESCENDING}}]
+        # By number and not by time: after an election the clock may stand behind that of the server before.
+        number = {"$toLong": {"$arrayElemAt": [{"$split": ["$_id", "-"]}, -1]}}
+        stages: list[Stored] = [
+            {"$match": filter},
+            {"$set": {"now": NOW, "number": number}},
+            {"$sort": {"number": DESCENDING}},
+        ]
         if limit:
             stages.append({"$limit": limit})
         with translated():

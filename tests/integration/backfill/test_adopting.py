@@ -235,3 +235,12 @@ async def test_it_works_on_the_mock(mock_database: Database) -> None:
     assert (plain.tagged, plain.quarantined, plain.remaining) == (2, 1, 1)
     assert (again.tagged, again.remaining) == (1, 0)
     assert await mock_database.places.find_one({"_id": 3}) == stored(2, 3)
+
+
+async def test_rows_below_the_floor_go_to_quarantine_and_the_run_ends(database: Database) -> None:
+    kind = Kind("place", collection="places", model=Place, steps=place_kind().steps[1:], floor=2, detect=lambda _: 1)
+    await database.places.insert_one(untagged(1, 1))
+
+    result = await commands.adopt(database, kind)
+
+    assert (result.state, result.tagged, result.quarantined, result.remaining) == (RunState.SUCCEEDED, 0, 1, 1)

@@ -42,3 +42,12 @@ def test_pausing_what_has_ended_is_refused(command_line: Any) -> None:
     assert done.code == 3
     assert "error: a run that is succeeded cannot become" in done.errors
     assert "hint: docstore backfill status" in done.errors
+
+
+@pytest.mark.parametrize("option", ["--rate", "--batch-seconds"])
+def test_a_run_is_not_asked_for_with_a_limit_that_is_no_number(command_line: Any, option: str) -> None:
+    done = command_line.run("backfill", "start", "place", option, "inf")
+
+    assert done.code == 2
+    assert f"{option} has to be a number" in done.errors
+    assert command_line.database.docstore_runs.count_documents({}) == 0

@@ -2,8 +2,12 @@
 The size of the next batch.
 """
 
+from types import SimpleNamespace
+from typing import cast
+
 from docstore.backfill.pacing import BREATH, FIRST_ON_SERVER, LEAST_AT_ONCE, Pacing
 from docstore.backfill.progress import Path
+from docstore.core.run_record import RunOptions, RunRecord
 
 
 def test_the_server_takes_few_rows_at_once_while_the_backfill_holds_back() -> None:
@@ -34,3 +38,20 @@ def test_the_size_is_back_at_once_when_nothing_holds_the_backfill_any_more() -> 
         pacing.after(Path.SERVER, rows=size, seconds=size / 20_000, now=float(turn))
 
     assert pacing.size(Path.SERVER) > 20_000 * BREATH
+
+
+def with_rate(rate: float | None) -> RunRecord:
+    run = SimpleNamespace(options=RunOptions(rate=rate), workers=())
+    return cast("RunRecord", run)
+
+
+def test_a_limit_that_is_raised_forgets_what_was_owed_under_the_old_one() -> None:
+    pacing = Pacing()
+    pacing.look(with_rate(1.0))
+    pacing.after(Path.CLIENT, rows=1_000, seconds=1.0, now=1.0)
+    assert pacing.wait(1.0) == 999.0
+
+    pacing.look(with_rate(1.0))
+    assert pacing.wait(1.0) == 999.0
+    pacing.look(with_rate(500.0))
+    assert pacing.wait(1.0) == 0.0

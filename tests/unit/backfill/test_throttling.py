@@ -261,3 +261,15 @@ async def test_a_slow_server_holds_back_little_where_nobody_else_is_there_to_fee
     assert throttle.hold is not None
     assert throttle.hold.nice == pause
     assert throttle.in_bursts is (pause > FIRST_NICE)
+
+
+async def test_a_pause_ends_early_when_nothing_speaks_for_it_any_more() -> None:
+    throttle, _ = throttling(Verdict.SLOW_DOWN, Verdict.NORMAL)
+    await throttle.look()
+    # A call of the batch waited for the database to come back.
+    throttle.worked(seconds=100_000.0)
+
+    await asyncio.wait_for(throttle.before_batch(never), 5)
+
+    assert throttle.hold is None
+    assert throttle.waited["said"] < FIRST_NICE * 100_000.0

@@ -63,24 +63,26 @@ def test_where_rows_stand_is_said_of_the_rows_in_question_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("direction", "version", "target", "is_here"),
+    ("direction", "version", "target", "by", "is_here"),
     [
-        (UP, 2, 5, True),
-        (UP, 3, 5, False),
-        (UP, 2, 1, False),
-        (DOWN, 4, 3, True),
-        (DOWN, 4, 5, False),
-        (DOWN, 2, 1, False),
-        (ADOPT, 2, 5, False),
-        (UP, None, 5, True),
-        (DOWN, None, 5, True),
-        (ADOPT, None, 5, True),
+        (UP, 2, 5, UP, True),
+        (UP, 3, 5, UP, False),
+        (UP, 2, 1, DOWN, False),
+        (DOWN, 4, 3, DOWN, True),
+        (DOWN, 4, 5, UP, False),
+        (DOWN, 2, 1, DOWN, False),
+        (ADOPT, 2, 5, UP, False),
+        (UP, None, 5, UP, True),
+        (DOWN, None, 5, UP, True),
+        (ADOPT, None, 5, UP, False),
+        (ADOPT, None, 1, ADOPT, True),
+        (ADOPT, 2, 5, ADOPT, True),
     ],
 )
 def test_a_row_in_quarantine_belongs_to_runs_of_the_direction_in_which_it_failed(
-    direction: Direction, version: int | None, target: int, *, is_here: bool
+    direction: Direction, version: int | None, target: int, by: Direction, *, is_here: bool
 ) -> None:
-    assert RunScope(PLAIN, 3, direction).failed_here(version, target) is is_here
+    assert RunScope(PLAIN, 3, direction).failed_here(version, target, by) is is_here
 
 
 @pytest.mark.parametrize(
