@@ -12,7 +12,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step, commands
 from docstore import operations as ops
-from docstore.backfill import concluding, failing
+from docstore.backfill import concluding, failing, joining, patience
 from docstore.backfill.pacing import Pacing
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import RunOptions
@@ -24,6 +24,7 @@ from docstore.errors import (
     RunNotFoundError,
     StoreRejectedError,
     StoreTimeoutError,
+    StoreUnavailableError,
 )
 from docstore.mongo.batch_writing import BatchWriter
 from docstore.mongo.old_rows import OldRows
@@ -186,6 +187,70 @@ async def test_a_fault_that_nobody_foresaw_fails_the_run_and_says_where(
     assert result.state is RunState.FAILED
     assert "KeyError in test_ends.py" in result.reason
     assert "secret" not in result.reason
+
+
+async def test_a_refusal_before_the_first_batch_fails_the_run_and_it_can_be_resumed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(10))
+    await commands.backfill_start(database, counter(), by="a test")
+
+    refused = raising(StoreRejectedError(reason="Unauthorized", code=13))
+    monkeypatch.setattr(joining, "build_tag_index", refused)
+    await commands.work(database, [counter()], drain=True)
+    failed = await commands.backfill_wait(database, "counter")
+    monkeypatch.undo()
+    await commands.backfill_resume(database, "counter", by="a test")
+    ended = await commands.backfill(database, counter())
+
+    assert failed.state is RunState.FAILED
+    assert failed.reason == (
+        "the first look at the rows went wrong: "
+        "StoreRejectedError: the database refused the call: Unauthorized (code 13)"
+    )
+    assert (ended.state, ended.client) == (RunState.SUCCEEDED, 10)
+
+
+@pytest.mark.parametrize("place", ["counted", "find_tag_index", "build_tag_index"])
+async def test_a_first_look_that_goes_wrong_is_taken_three_times_before_the_run_fails(
+    database: Database, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(failing, "REST", 0.0)
+    await database["counters"].insert_many(old_rows(10))
+    works, failures = getattr(joining, place), [StoreRejectedError(reason="SnapshotTooOld", code=239)] * 2
+
+    async def fails(*arguments: Any, **options: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await works(*arguments, **options)
+
+    monkeypatch.setattr(joining, place, fails)
+    twice = await commands.backfill(database, counter())
+    await database["counters"].insert_one({"_id": "old", "schema_version": 1, "steps": 0})
+    await database["counters"].drop_indexes()
+    failures += [KeyError("secret")] * 3
+    with pytest.raises(KeyError):
+        await commands.backfill(database, counter())
+
+    (status,) = await commands.backfill_status(database, "counter")
+    assert twice.state is RunState.SUCCEEDED
+    assert (status.state, failures) == (RunState.FAILED, [])
+    assert "KeyError in test_ends.py" in status.reason
+    assert "secret" not in status.reason
+
+
+async def test_a_database_that_is_away_at_the_first_look_fails_no_run(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(10))
+
+    monkeypatch.setattr(patience, "PATIENCE", 0.1)
+    monkeypatch.setattr(joining, "build_tag_index", raising(StoreUnavailableError(reason="gone")))
+    with pytest.raises(StoreUnavailableError):
+        await commands.backfill(database, counter())
+
+    (status,) = await commands.backfill_status(database, "counter")
+    assert status.state is RunState.ENQUEUED
 
 
 async def test_a_run_to_another_version_is_refused_while_one_is_open(database: Database) -> None:
