@@ -81,7 +81,8 @@ def replica_set() -> Iterator[EmbeddedServer]:
     """
     A replica set of three members, for all tests of this worker that break it; they leave it whole.
     """
-    yield from _served(EmbeddedServer(members=3))
+    # Members that a busy machine keeps waiting for a second are not dead.
+    yield from _served(EmbeddedServer(members=3, election_timeout_ms=3000))
 
 
 @pytest.fixture(scope="session")

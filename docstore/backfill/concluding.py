@@ -3,21 +3,18 @@ The end of a pass: an exact count, and what follows from it.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from docstore.backfill.client_path import PAGE_SIZE
 from docstore.backfill.context import RunContext
 from docstore.backfill.looking import count_aside, counted, put_unreadable_aside
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Phase
+from docstore.backfill.untagged import untagged_elsewhere
 from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
-from docstore.core.id_range import BEGINNING
-from docstore.core.kind import Kind
-from docstore.core.row_faults import decoded
 from docstore.core.run_record import RunRecord, Stored
 from docstore.core.run_state import OPEN, RunState
-from docstore.errors import BackfillRefusedError, DocumentError, NewerVersionError
+from docstore.errors import BackfillRefusedError
 from docstore.mongo.batches import Batches
 from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.runs import Runs
@@ -52,6 +49,7 @@ class _Left:
     coverage: Coverage
     rows: int
     aside: int
+    newer: int
 
     @property
     def unexplained(self) -> int:
@@ -89,10 +87,10 @@ class Conclusion:
             scope = self._context.scope
             changes = {
                 "remaining": left.rows,
-                "newer": scope.newer(left.coverage),
+                "newer": left.newer,
                 "cursor": run.cursor.stored(),
             }
-            why = scope.about_newer(left.coverage)
+            why = scope.about_newer(left.newer)
             await self._end(run, RunState.SUCCEEDED, why=why, changes=changes)
             return
         if made.failed and not made.tally.server + made.tally.client:
@@ -140,34 +138,10 @@ class Conclusion:
         if context.scope.unreadable(coverage):
             await put_unreadable_aside(database, kind, context.aside, selection=selection)
             coverage = await counted(database, kind, context.now, selection=selection, only=only)
-        rows = context.scope.rows(coverage)
-        if kind.detect is not None and coverage.untagged:
-            # The count cannot tell where rows without a tag stand.
-            rows -= await self._untagged_elsewhere()
-        rows = max(rows, 0)
+        elsewhere = await untagged_elsewhere(context, coverage)
+        rows = max(context.scope.rows(coverage) - elsewhere.rows, 0)
         # The first is of the same moment as the count, the second leaves out what failed on another way.
         failed = await patiently(lambda: count_aside(database, context.scope, selection=selection))
         aside = min(coverage.quarantined, failed)
-        return _Left(coverage=coverage, rows=rows, aside=min(aside, rows))
-
-    async def _untagged_elsewhere(self) -> int:
-        """
-        Return how many rows without a tag need nothing, as `detect` sees it; reads them all.
-        """
-        context, rows = self._context, self._context.old_rows(None)
-        after: Any = BEGINNING
-        number = 0
-        while (page := await patiently(lambda: rows.read(after, size=PAGE_SIZE))).rows:  # noqa: B023 - awaited here
-            number += sum(_needs_nothing(context.kind, raw, context.target, context.direction) for raw in page.rows)
-            after = page.last
-        return number
-
-
-def _needs_nothing(kind: Kind[Any], raw: bytes, target: int, direction: Direction) -> bool:
-    try:
-        version = kind.version(decoded(raw, kind))
-    except NewerVersionError:
-        return True
-    except DocumentError:
-        return False
-    return version <= target if direction is Direction.DOWN else version > target
+        newer = context.scope.newer(coverage, elsewhere.newer)
+        return _Left(coverage=coverage, rows=rows, aside=min(aside, rows), newer=newer)

@@ -1,7 +1,8 @@
 """
-What becomes of a batch at which something went wrong, and of its run.
+What becomes of a batch at which something went wrong, or of the first look, and of the run.
 """
 
+import asyncio
 import traceback
 from pathlib import Path as File
 from typing import Final
@@ -17,9 +18,9 @@ from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.old_rows import OldRows
 from docstore.mongo.runs import Runs
 
-#: How often a batch is tried.
+#: How often a batch, or the first look, is tried.
 TRIES: Final = 3
-#: How long a batch rests after its first failure, in seconds; twice as long after each further one.
+#: How long it rests after its first failure, in seconds; twice as long after each further one.
 REST: Final = 1.0
 #: A run fails when more than half of its batches failed, once there are so many.
 ENOUGH_BATCHES: Final = 50
@@ -70,6 +71,26 @@ class Failing:
             return reaction
         await self._try_again(batch, text, tally=tally, seconds=seconds)
         return Reaction.SKIP
+
+    async def at_first_look(self, run_id: str, error: Exception, *, tries: int) -> bool:
+        """
+        Rest and return true if the first look at a run is to be taken again; otherwise the run has failed.
+
+        While the database is away nothing fails: whoever looks for open runs finds this one again.
+
+        Args:
+            run_id: The run; no batch of it is held.
+            error: What was raised.
+            tries: How often this worker has looked.
+        """
+        reaction = reaction_to(error)
+        if reaction is Reaction.RETRY:
+            return False
+        if reaction is not Reaction.FAIL and tries < TRIES:
+            await asyncio.sleep(REST * 2 ** (tries - 1))
+            return True
+        await self._fail(run_id, f"the first look at the rows went wrong: {described(error)}")
+        return False
 
     async def _try_again(self, batch: BatchRecord, text: str, *, tally: Tally, seconds: float) -> None:
         tries = batch.tries + 1

@@ -59,8 +59,8 @@ async def begin(
     rows = scope.rows(coverage)
     if not rows:
         await patiently(lambda: Quarantine(database, kind.name).settle(kind.collection, kind.version_field))
-        ended = {"remaining": 0, "newer": scope.newer(coverage)}
-        why = scope.about_newer(coverage)
+        newer = scope.newer(coverage)
+        ended, why = {"remaining": 0, "newer": newer}, scope.about_newer(newer)
         moved = await runs.move(run.id, RunState.ENQUEUED, RunState.SUCCEEDED, by=by, why=why, changes=ended)
         return moved or await runs.get(run.id)
     if await find_tag_index(database, kind.collection, kind.version_field) is None:

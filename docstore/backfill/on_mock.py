@@ -13,6 +13,7 @@ from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.looking import counted, put_unreadable_aside
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress, Path, Phase
+from docstore.backfill.untagged import untagged_elsewhere
 from docstore.backfill.validation import Validation
 from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
@@ -80,18 +81,19 @@ async def backfill_on_mock(
         if meter.now.rewritten == rewritten:
             break
     await Quarantine(database, kind.name).settle(kind.collection, kind.version_field)
+    newer = scope.newer(coverage, (await untagged_elsewhere(context, coverage)).newer)
     result = BackfillResult(
         kind=kind.name,
         target=target,
         direction=scope.direction,
         state=RunState.PAUSED if stop.is_set() else RunState.SUCCEEDED,
-        reason=scope.about_newer(coverage),
+        reason=scope.about_newer(newer),
         server=0,
         client=meter.now.client,
         conflicts=meter.now.conflicts,
         quarantined=meter.now.quarantined if remaining else 0,
         remaining=remaining,
-        newer=scope.newer(coverage),
+        newer=newer,
         passes=passes,
         seconds=(now() - begun).total_seconds(),
         index_built=built,

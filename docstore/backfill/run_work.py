@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
+from docstore.backfill.context import RunContext
+from docstore.backfill.failing import Failing
 from docstore.backfill.joining import begin, context_of
 from docstore.backfill.lane import Lane
 from docstore.backfill.metrics import WorkerMetrics
@@ -169,15 +171,10 @@ class RunWork:
         # Who works on the server is known by the time that the rows are counted.
         looking = asyncio.create_task(self._throttling.look())
         try:
-            await self._batches.prepare()
-            begun = await patiently(lambda: self._begin(run))
-            if begun is None or begun.state not in CLAIMABLE:
+            context = await self._first_look(run)
+            if context is None:
                 return
-            self._meter.set(phase=Phase.REWRITE, total=begun.total)
-            context = await context_of(
-                self._database, self._kind, begun, meter=self._meter, stop=self._stop, now=self._now
-            )
-            verifier = Verifier(self._kind, begun.target, context.results, context.validation)
+            verifier = Verifier(self._kind, context.target, context.results, context.validation)
             self._lanes = [
                 Lane(
                     self._runs,
@@ -202,10 +199,31 @@ class RunWork:
         finally:
             await cancelled(beating, looking)
 
-    async def _begin(self, run: RunRecord) -> RunRecord | None:
-        return await begin(
-            self._database, self._runs, self._kind, run, by=self._who.name, meter=self._meter, now=self._now
+    async def _first_look(self, run: RunRecord) -> RunContext | None:
+        """
+        Let a run begin, and return what its parts need to know; None if there is nothing to do for this worker.
+
+        What goes wrong here fails the run: no batch counts it, so it would go wrong again for ever.
+        """
+        failing, tries = Failing(self._runs, self._batches, by=self._who.name), 0
+        while True:
+            tries += 1
+            try:
+                return await self._begun(run)
+            except Exception as error:
+                if not await failing.at_first_look(run.id, error, tries=tries):
+                    raise
+
+    async def _begun(self, run: RunRecord) -> RunContext | None:
+        await self._batches.prepare()
+        database, kind, meter = self._database, self._kind, self._meter
+        begun = await patiently(
+            lambda: begin(database, self._runs, kind, run, by=self._who.name, meter=meter, now=self._now)
         )
+        if begun is None or begun.state not in CLAIMABLE:
+            return None
+        meter.set(phase=Phase.REWRITE, total=begun.total)
+        return await context_of(database, kind, begun, meter=meter, stop=self._stop, now=self._now)
 
     async def _keep_beating(self, run_id: str) -> None:
         while not is_cancelled():

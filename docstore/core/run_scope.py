@@ -50,17 +50,20 @@ class RunScope:
         """
         return 0 if self.direction is Direction.ADOPT else coverage.unreadable
 
-    def newer(self, coverage: Coverage) -> int:
+    def newer(self, coverage: Coverage, untagged: int = 0) -> int:
         """
         Return how many rows a way down leaves where they are, because they stand above latest.
-        """
-        return coverage.newer if self.direction is Direction.DOWN else 0
 
-    def about_newer(self, coverage: Coverage) -> str:
+        Args:
+            coverage: Where rows stand.
+            untagged: How many rows without a tag stand there, as `detect` sees it.
         """
-        Say that newer rows are left where they are; empty if there is none.
+        return coverage.newer + untagged if self.direction is Direction.DOWN else 0
+
+    def about_newer(self, newer: int) -> str:
         """
-        newer = self.newer(coverage)
+        Say that so many newer rows are left where they are; empty if there is none.
+        """
         if not newer:
             return ""
         which = "1 row that stands" if newer == 1 else f"{newer:,} rows that stand"

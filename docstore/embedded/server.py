@@ -47,7 +47,7 @@ class EmbeddedServer:
         cache_gb: float = 0.25,
         oplog_mb: int = 256,
         election_timeout_ms: int = 1000,
-        start_timeout: float = 30.0,
+        start_timeout: float = 90.0,
     ) -> None:
         self._size = members
         self._mongod = mongod

@@ -105,7 +105,7 @@ def docstore(start: Callable[..., "subprocess.Popen[str]"]) -> Docstore:
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         with start(*arguments, **variables) as process:
-            output, errors = process.communicate(timeout=50)
+            output, errors = process.communicate(timeout=150)
         return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
 
     return run

@@ -112,7 +112,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_the_next_one_does(
     with start("backfill", "start", "note", "--wait", "--format", "json") as process:
         until_some_are_done(rows)
         process.send_signal(number)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=150)
     left = rows["notes"].count_documents({"schema_version": 1})
 
     again = docstore("backfill", "start", "note", "--wait", "--format", "json")

@@ -21,7 +21,7 @@ def places() -> Sequence[RawDocument]:
     """
     Cities from everywhere, as rows of version 1 without a tag.
     """
-    return spread(read_places(), PLACES)
+    return spread(read_places(above=15000), PLACES)
 
 
 @pytest.fixture

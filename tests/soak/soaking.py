@@ -11,6 +11,7 @@ from typing import Any, Final
 from pymongo.errors import PyMongoError
 
 from docstore import commands
+from docstore.backfill.operating import LiveOption
 from docstore.backfill.run_status import RunStatus
 from docstore.core.run_record import RunOptions
 from tests.soak.cities import TAG, Cities
@@ -80,7 +81,8 @@ class Soak:
             self._database,
             city,
             to=self._cities.target,
-            options=RunOptions(batch_seconds=BATCH_SECONDS),
+            # Until every worker is there; a quick one could be through before.
+            options=RunOptions(batch_seconds=BATCH_SECONDS, rate=10),
             by="a soak",
         )
         stop = asyncio.Event()
@@ -88,6 +90,7 @@ class Soak:
         writing = asyncio.create_task(self._writers.write(stop))
         async with asyncio.TaskGroup() as at_work:
             killing = [at_work.create_task(self._be_killed(number)) for number in range(WORKERS)]
+            at_work.create_task(self._begin())
             if trouble is not None:
                 at_work.create_task(trouble())
         self._writers.insert_old = False
@@ -96,6 +99,10 @@ class Soak:
         book = await writing
         watching.cancel()
         return await self._outcome(book, tuple(each.result() for each in killing))
+
+    async def _begin(self) -> None:
+        await self._workers.until_joined(WORKERS)
+        await commands.backfill_set(self._database, city.name, LiveOption.RATE, None, seconds=None, by="a soak")
 
     async def _be_killed(self, worker: int) -> int:
         rng = random.Random(self._seed * WORKERS + worker)

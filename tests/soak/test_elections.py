@@ -92,7 +92,7 @@ async def test_nothing_acknowledged_is_lost_when_primaries_hand_over_and_die(
     *,
     thorough: bool,
 ) -> None:
-    rows, kills, step_downs, deaths = (1_000_000, 20, 10, 3) if thorough else (12_000, 1, 2, 1)
+    rows, kills, step_downs, deaths = (1_000_000, 20, 10, 3) if thorough else (8_000, 1, 2, 1)
     elections = Elections(whole, step_downs=step_downs, deaths=deaths, seed=3)
     async with AsyncMongoClient[dict[str, Any]](whole.uri, w="majority") as client:
         workers = start_workers(client[database_name], whole.uri)

@@ -67,7 +67,7 @@ async def test_a_worker_needs_no_more_memory_for_many_rows_than_for_few(
     record_property: Callable[[str, object], None],
     thorough: bool,
 ) -> None:
-    few, many = (50_000, 1_000_000) if thorough else (5_000, 25_000)
+    few, many = (50_000, 1_000_000) if thorough else (5_000, 20_000)
     cities = Cities(places, target=target)
     async with AsyncMongoClient[dict[str, Any]](roomy_server.uri) as client:
         peaks = [

@@ -52,7 +52,7 @@ async def test_a_run_that_was_paused_near_its_end_examines_the_rest_only(
     record_property: Callable[[str, object], None],
     thorough: bool,
 ) -> None:
-    database, rows = quiet_database, 1_000_000 if thorough else 20_000
+    database, rows = quiet_database, 1_000_000 if thorough else 10_000
     # So few rows at a time that it can be paused near the end.
     monkeypatch.setattr(Pacing, "size", lambda *_, **__: rows // 400)
     cities = Cities(places, target=target)

@@ -39,6 +39,14 @@ class Workers:
     folder: Path
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _last: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _joined: set[int] = field(default_factory=set)
+
+    async def until_joined(self, workers: int) -> None:
+        """
+        Return when so many of those that are to be killed take part in the run.
+        """
+        while len(self._joined) < workers:  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(_LOOK)
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """
@@ -80,6 +88,8 @@ class Workers:
         """
         Kill a worker and start it again, each time that a share of the work is done; return how often it was killed.
 
+        The first time and every other one it is killed while it holds a batch, the others whatever it does.
+
         The last one that is started is left in peace.
         """
         rng, kills = random.Random(seed), 0
@@ -88,9 +98,14 @@ class Workers:
             if not await self.joined(process):
                 await _end(process)
                 break
+            self._joined.add(process.pid)
             while share_done() < time and await self._goes_on():  # noqa: ASYNC110 - no event tells it
                 await asyncio.sleep(_LOOK)
-            await asyncio.sleep(rng.random() * JITTER)
+            if kills % 2 == 0:
+                while await self._goes_on() and not await self._holds(process):  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(_LOOK)
+            else:
+                await asyncio.sleep(rng.random() * JITTER)
             assert process.poll() is None, f"a worker ended with {process.returncode}"
             process.send_signal(signal.SIGKILL)
             await asyncio.to_thread(process.wait)
@@ -111,6 +126,15 @@ class Workers:
         """
         logs = [(log, log.read_text(errors="replace")) for log in sorted(self.folder.glob("worker-*.log"))]
         return [f"{log.name}: {text[text.index('Traceback') :]}" for log, text in logs if "Traceback" in text]
+
+    async def _holds(self, process: subprocess.Popen[bytes]) -> bool:
+        try:
+            run = await self.database["docstore_runs"].find_one({"open": True}, {"workers": 1})
+            ids = [entry["id"] for entry in (run or {"workers": []})["workers"] if entry["pid"] == process.pid]
+            held = {"open": True, "state": "leased", "task": "rows", "owner": {"$in": ids}}
+            return await self.database["docstore_batches"].find_one(held, {"_id": 1}) is not None
+        except PyMongoError:
+            return False
 
     async def _goes_on(self) -> bool:
         try:

@@ -203,6 +203,23 @@ async def test_untagged_rows_go_down_from_where_detect_puts_them(database: Datab
     ]
 
 
+@pytest.mark.parametrize("place", ["server", "mock"])
+async def test_untagged_rows_that_detect_puts_above_latest_are_left_alone_and_counted(
+    database: Database, mock_database: Any, place: str
+) -> None:
+    database, plain = {"server": database, "mock": mock_database}[place], place_kind()
+    kind = Kind("place", collection="places", model=Place, steps=plain.steps, detect=lambda row: row.get("at", 1))
+    newer = [{"_id": 1, "name": "Rome", "at": 9}, {"_id": 2, "name": "Oslo", "at": 4}]
+    await database["places"].insert_many([*newer, {"_id": 3, "title": "Bern"}, stored(3, 4)])
+
+    result = await commands.backfill(database, kind, to=2)
+
+    assert (result.state, result.complete) == (RunState.SUCCEEDED, False)
+    assert (result.client, result.remaining, result.newer) == (1, 0, 2)
+    assert result.reason == "all rows are there but 2 rows that stand above version 3, which this code does not know"
+    assert await database["places"].find({"at": {"$exists": True}}, sort=[("_id", 1)]).to_list(None) == newer
+
+
 async def test_a_tag_that_is_no_version_keeps_a_way_down_from_being_complete(database: Database) -> None:
     await database["places"].insert_many([stored(3, 1), stored(3, 2) | {"schema_version": "3"}])
 

@@ -94,7 +94,7 @@ async def test_a_worker_that_pauses_between_rows_says_why_in_the_status(database
     )
     working = asyncio.create_task(worker.work(drain=False))
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             (status,) = await run_statuses(database, "place")
             if any(entry.waits for entry in status.workers):
@@ -126,7 +126,7 @@ async def test_a_worker_that_is_to_stop_ends_although_the_load_holds_it(database
 
     await held.wait()
     stop.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         await working
 
     assert await database.places.count_documents({"schema_version": 1}) == 50

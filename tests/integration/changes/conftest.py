@@ -44,7 +44,7 @@ async def until(changes: Changes[Any], last: Any) -> list[Change[Any]]:
     Return the changes up to the one of the row with this id.
     """
     seen: list[Change[Any]] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         async for change in changes:
             seen.append(change)
             if change.id == last:

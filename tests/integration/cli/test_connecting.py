@@ -68,3 +68,14 @@ async def test_wrong_credentials_are_told(mongod_uri: str) -> None:
 async def test_the_database_is_the_one_that_was_named(mongod_uri: str) -> None:
     async with connected(mongod_uri.replace("/?", "/inside?")) as from_uri, connected(mongod_uri, "given") as given:
         assert (from_uri.name, given.name) == ("inside", "given")
+
+
+@pytest.mark.parametrize(
+    ("option", "seconds"),
+    [("", 5.0), ("serverSelectionTimeoutMS=70000&", 70.0), ("SERVERSELECTIONTIMEOUTMS=70000&", 70.0)],
+)
+async def test_a_server_is_looked_for_as_long_as_the_uri_says_or_five_seconds(
+    mongod_uri: str, option: str, seconds: float
+) -> None:
+    async with connected(mongod_uri.replace("/?", f"/db?{option}")) as database:
+        assert database.client.options.server_selection_timeout == seconds

@@ -80,7 +80,7 @@ async def once(lag: MajorityLag, database: Database, verdict: Verdict) -> Answer
     """
     Go on writing until the signal says so.
     """
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             await written(database)
             (answer,) = await lag.ask()
@@ -118,7 +118,7 @@ async def test_flow_control_that_slows_down_writers_means_stop(patient: Embedded
         await primary.admin.command("setParameter", 1, flowControlTargetLagSeconds=1)
         try:
             with standing_still(patient, (host, port)):
-                async with asyncio.timeout(40):
+                async with asyncio.timeout(50):
                     # It looks at the lag once a second, and needs a thousand writes to know what they cost.
                     while (during := await flow_control()).verdict is not Verdict.STOP:
                         await alone.insert_many([{} for _ in range(200)])
@@ -146,7 +146,7 @@ async def test_a_backfill_is_held_as_long_as_the_majority_stands_still(
         held = throttling.hold
         done, _ = await asyncio.wait({waiting}, timeout=0.5)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await waiting
     await throttling.close()
 

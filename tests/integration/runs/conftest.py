@@ -20,11 +20,14 @@ from docstore import Kind
 from docstore.discovery import find_kinds
 
 ROOT = Path(__file__).parents[3]
+#: How long to wait for what has to happen, in seconds; long enough for a machine that is busy with other things.
+PATIENCE = 90.0
 PACKAGE = "slow_kinds"
 
-#: The step takes its time, so that a batch lasts long enough to be interrupted.
+#: The step takes its time, so that a batch lasts long enough to be interrupted; how long, a file beside it says.
 KINDS = """
 import time
+from pathlib import Path
 
 from docstore import Document, Kind, Step
 
@@ -34,8 +37,15 @@ class Counter(Document):
     visits: int = 0
 
 
+PACES = {{Path(__file__).with_name("slow"): 5, Path(__file__).with_name("quick"): 0}}
+
+
+def pace():
+    return next((factor for file, factor in PACES.items() if file.exists()), 1)
+
+
 def count_up(row):
-    time.sleep({seconds})
+    time.sleep(pace() * {seconds})
     row["steps"] += {step}
     return row
 
@@ -98,6 +108,19 @@ class Processes:
         output, errors = await asyncio.to_thread(process.communicate)
         return process.returncode, output, errors
 
+    def slow_down(self) -> None:
+        """
+        Have the step take long, so that a run is still there when a test gets to it, on a busy machine too.
+        """
+        (self.folder / PACKAGE / "slow").touch()
+
+    def hurry(self) -> None:
+        """
+        Have the step take no time any more.
+        """
+        (self.folder / PACKAGE / "quick").touch()
+        (self.folder / PACKAGE / "slow").unlink(missing_ok=True)
+
     def kill(self) -> None:
         """
         End whatever still runs.
@@ -139,7 +162,7 @@ def old_rows(count: int) -> list[dict[str, Any]]:
     return [{"_id": number, "schema_version": 1, "steps": 0, "visits": 0} for number in range(count)]
 
 
-async def until(holds: Callable[[], Awaitable[Any]], *, seconds: float = 30.0) -> Any:
+async def until(holds: Callable[[], Awaitable[Any]], *, seconds: float = PATIENCE) -> Any:
     """
     Wait until something holds, and return what it gave.
     """

@@ -22,11 +22,11 @@ from docstore.backfill.operating import LiveOption
 from docstore.backfill.progress import BackfillProgress
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
-from tests.integration.runs.conftest import Processes, old_rows, until
+from tests.integration.runs.conftest import PATIENCE, Processes, old_rows, until
 
 ROWS = 1_500
 #: Slow enough to be there still when a command has started, on a busy machine too.
-SLOW = RunOptions(rate=100)
+SLOW = RunOptions(rate=25)
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -87,7 +87,7 @@ def terminal(processes: Processes, *arguments: str) -> Iterator[Screen]:
 
 
 async def ended(process: subprocess.Popen[str]) -> int:
-    return await asyncio.to_thread(process.wait, 30)
+    return await asyncio.to_thread(process.wait, PATIENCE)
 
 
 async def rows_done(database: Database) -> int:
@@ -148,7 +148,7 @@ async def test_the_time_that_is_left_reckons_with_the_limit(
     status = await until(measured)
     assert status.remaining is not None
     # A batch by itself runs at several times this rate.
-    assert (status.rate, status.eta_seconds) == (100, status.remaining / 100)
+    assert (status.rate, status.eta_seconds) == (25, status.remaining / 25)
 
 
 async def test_a_limit_for_a_while_ends_by_itself_and_the_history_says_who_set_it(
@@ -191,7 +191,7 @@ async def test_no_more_workers_than_allowed_share_a_run_and_the_next_one_takes_a
     database: Database, processes: Processes
 ) -> None:
     await database["counters"].insert_many(old_rows(ROWS))
-    code, _, _ = await processes.run("backfill", "start", "counter", "--workers-max", "1", "--rate", "200")
+    code, _, _ = await processes.run("backfill", "start", "counter", "--workers-max", "1", "--rate", "25")
     workers = {worker.pid: worker for worker in (processes.worker(), processes.worker())}
 
     async def there() -> set[int]:
@@ -290,8 +290,13 @@ async def test_the_progress_of_a_waiting_process_counts_what_others_do(
     await until(lambda: rows_done(database))
     told: list[BackfillProgress] = []
 
+    async def takes_part() -> bool:
+        return any(progress.client for progress in told)
+
+    waiting = asyncio.create_task(commands.backfill(database, counter, on_progress=told.append))
+    await until(takes_part)
     await commands.backfill_set(database, "counter", LiveOption.RATE, None, seconds=None, by="a test")
-    result = await commands.backfill(database, counter, on_progress=told.append)
+    result = await waiting
     helper.send_signal(signal.SIGTERM)
 
     assert await ended(helper) == 0
@@ -325,6 +330,7 @@ async def test_a_bar_shows_rows_and_a_second_ctrl_c_leaves_nothing_broken(
 ) -> None:
     await database["counters"].insert_many(old_rows(ROWS))
 
+    processes.slow_down()
     with terminal(processes, "backfill", "start", "counter", "--wait") as screen:
         await screen.shows(r"[1-9][0-9]* %")
         await until(lambda: rows_done(database))
@@ -336,6 +342,7 @@ async def test_a_bar_shows_rows_and_a_second_ctrl_c_leaves_nothing_broken(
     assert code == 1
     assert "Traceback" not in screen.text
     assert 0 < await rows_done(database) < ROWS
+    processes.hurry()
     # Whatever the first one still holds is taken over when its lease runs out, which takes half a minute.
     await database["docstore_batches"].update_many({"open": True}, [{"$set": {"until": "$$NOW"}}])
     again = processes.worker("--drain")

@@ -21,7 +21,7 @@ from docstore.core.run_state import RunState
 from docstore.errors import BackfillRefusedError
 from docstore.mongo import selections
 from docstore.mongo.selections import Selection, forget_abandoned
-from tests.integration.runs.conftest import Processes, old_rows, until
+from tests.integration.runs.conftest import PATIENCE, Processes, old_rows, until
 from tests.kinds import place_kind, stored
 
 Database = AsyncDatabase[dict[str, Any]]
@@ -255,7 +255,7 @@ async def test_two_workers_share_the_rows_of_a_file(database: Database, processe
         "backfill", "start", "counter", "--ids-from", str(processes.folder / "ids.txt"), "--batch-seconds", "0.2"
     )
     workers = [processes.worker("--drain"), processes.worker("--drain")]
-    codes = [await asyncio.to_thread(worker.wait, 40) for worker in workers]
+    codes = [await asyncio.to_thread(worker.wait, PATIENCE) for worker in workers]
     (status,) = await commands.backfill_status(database, "counter")
 
     assert (code, codes, status.state) == (0, [0, 0], RunState.SUCCEEDED)
@@ -278,7 +278,7 @@ async def test_a_killed_worker_leaves_a_run_by_ids_to_the_next_one(
     await commands.backfill_set(database, "counter", LiveOption.RATE, None, seconds=None, by="a test")
     heir = processes.worker("--drain")
 
-    assert await asyncio.to_thread(heir.wait, 40) == 0
+    assert await asyncio.to_thread(heir.wait, PATIENCE) == 0
     assert await versions(database, "counters") == {1: 400, 2: 400}
     assert await database["counters"].count_documents({"steps": {"$gt": 1}}) == 0
 

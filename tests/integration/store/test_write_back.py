@@ -20,14 +20,25 @@ async def everything(rows: Any) -> list[dict[str, Any]]:
     return [row async for row in rows.find({}, sort=[("_id", 1)])]
 
 
+async def written_back(store: Store, number: int) -> None:
+    """
+    Wait until so many rows have had their turn: one that is read again before would be offered, and counted, again.
+    """
+    while (found := store.write_back_statistics()) is None or found.waiting or found.stored < number:  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.01)
+
+
 async def test_rows_that_were_read_are_stored_at_the_latest_version(server_database: Any, rows: Any) -> None:
     await rows.insert_many([stored(None, 1), stored(1, 2, extra=1), stored(2, 3), stored(3, 4)])
     kind = place_kind()
     async with Store(server_database, kinds=[kind], service="tests", write_back=True) as store:
         places = store.collection(kind)
-        assert len(await places.find().to_list()) == 4
         await places.get(1)
+        await written_back(store, 1)
         await places.find_one({"_id": 2})
+        await written_back(store, 2)
+        assert len(await places.find().to_list()) == 4
+        await written_back(store, 3)
     assert await everything(rows) == [stored(3, 1), stored(3, 2, extra=1), stored(3, 3), stored(3, 4)]
     assert store.write_back_statistics() == WriteBackStatistics(stored=3, conflicts=0, dropped=0, failed=0, waiting=0)
 
@@ -73,7 +84,7 @@ async def test_a_row_that_changed_meanwhile_is_left_to_whoever_changed_it(server
     await queue.drain()
     assert await everything(rows) == [stored(1, 1, visits=1), stored(3, 2)]
     assert queue.statistics() == WriteBackStatistics(stored=1, conflicts=1, dropped=0, failed=0, waiting=0)
-    await queue.close(timeout=1)
+    await queue.close(timeout=60)
 
 
 async def test_under_pressure_rows_are_dropped_and_no_read_waits(server_database: Any, rows: Any) -> None:
@@ -82,7 +93,7 @@ async def test_under_pressure_rows_are_dropped_and_no_read_waits(server_database
     for number in range(300):
         queue.offer(kind, writer, encode(stored(1, number)))
     assert queue.statistics() == WriteBackStatistics(stored=0, conflicts=0, dropped=200, failed=0, waiting=100)
-    await queue.close(timeout=5)
+    await queue.close(timeout=60)
     assert queue.statistics() == WriteBackStatistics(stored=100, conflicts=0, dropped=200, failed=0, waiting=0)
     assert await rows.count_documents({"schema_version": 3}) == 100
 
@@ -92,7 +103,7 @@ async def test_a_row_that_waits_already_is_not_queued_twice(server_database: Any
     kind, writer, queue = place_kind(), ServerRowWriter(server_database, "places"), WriteBack()
     for _ in range(3):
         queue.offer(kind, writer, encode(stored(1)))
-    await queue.close(timeout=5)
+    await queue.close(timeout=60)
     assert queue.statistics() == WriteBackStatistics(stored=1, conflicts=0, dropped=0, failed=0, waiting=0)
 
 
@@ -144,7 +155,7 @@ async def test_a_database_that_went_away_fails_no_read_and_ends_nothing(server_d
         queue.offer(kind, Unreachable(server_database, "places"), encode(stored(1, number)))
     await queue.drain()
     queue.offer(kind, ServerRowWriter(server_database, "places"), encode(stored(1, 500)))
-    await queue.close(timeout=5)
+    await queue.close(timeout=60)
     statistics = queue.statistics()
     assert (statistics.failed, statistics.stored) == (BATCH_ROWS + 1, 1)
 
