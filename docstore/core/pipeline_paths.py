@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from docstore.core.paths import FieldPath
-from docstore.core.query import EVERYTHING, QueryPaths, query_path, read_query
+from docstore.core.query import EVERYTHING, QueryPaths, has_position, query_path, read_query
 
 #: The stages of an aggregation.
 Pipeline: TypeAlias = Sequence[Mapping[str, Any]]
@@ -29,12 +29,14 @@ class Join:
     """
     Another collection that an aggregation reads, and what of its rows.
 
-    *graph* says that it is followed from row to row, which no upgrade can come before.
+    *graph* says that it is followed from row to row, which no upgrade can come before. *by_position* is the field that
+    an equality asks by an array position: no expression counts in arrays as that does.
     """
 
     collection: str
     paths: QueryPaths
     graph: bool = False
+    by_position: FieldPath | None = None
 
 
 def needed_paths(pipeline: Pipeline) -> QueryPaths:
@@ -90,9 +92,12 @@ def join_of(operator: str, argument: Any) -> Join | None:
     if not isinstance(collection, str):
         return None
     needed = needed_paths(within(argument))
-    if isinstance(argument, Mapping) and "foreignField" in argument:
-        needed = QueryPaths(needed.paths | {query_path(argument["foreignField"])}, needed.first_only)
-    return Join(collection, needed)
+    if not isinstance(argument, Mapping) or "foreignField" not in argument:
+        return Join(collection, needed)
+    foreign = argument["foreignField"]
+    field = query_path(foreign)
+    needed = QueryPaths(needed.paths | {field}, needed.first_only | _of_local(argument).first_only)
+    return Join(collection, needed, by_position=field if has_position(foreign) else None)
 
 
 def within(argument: Any) -> Pipeline:
@@ -133,8 +138,8 @@ def _looked_at(operator: str, argument: Any) -> QueryPaths:
     if operator == "$project":
         return _paths(_projected(argument, ()))
     if operator == "$lookup":
-        local = [query_path(argument["localField"])] if "localField" in argument else []
-        return _paths([*local, *_of_expressions([argument.get("let")]).paths])
+        local = _of_local(argument)
+        return QueryPaths(local.paths | _of_expressions([argument.get("let")]).paths, local.first_only)
     if operator == "$graphLookup":
         return _of_expressions([argument.get("startWith")])
     if operator == "$facet":
@@ -143,6 +148,16 @@ def _looked_at(operator: str, argument: Any) -> QueryPaths:
             frozenset().union(*(part.paths for part in parts)), frozenset().union(*(part.first_only for part in parts))
         )
     return QueryPaths(frozenset({EVERYTHING}), frozenset({operator} & _FIRST))
+
+
+def _of_local(lookup: Mapping[str, Any]) -> QueryPaths:
+    """Return what a `$lookup` compares of the rows that come to it."""
+    if "localField" not in lookup:
+        return _paths(())
+    path = lookup["localField"]
+    # Whether a server counts in arrays or looks for a field of that name hangs on all the other stages.
+    odd = [f"the array position in the localField {path!r}"] if has_position(path) else []
+    return QueryPaths(frozenset({query_path(path)}), frozenset(odd))
 
 
 def _reduces(operator: str, argument: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
+from docstore.core.paths import FieldPath
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
 from docstore.core.query import EVERYTHING, QueryPaths, query_path, shown, untouched_part
 from docstore.core.row_faults import decoded, upgraded
@@ -46,11 +47,17 @@ class _Side:
     paths: QueryPaths
     narrowed: Mapping[str, Any] = field(default_factory=dict)
     graph: bool = False
+    by_position: FieldPath | None = None
 
     @property
     def whole(self) -> bool:
         """Whether the tag takes part too, because documents do as a whole."""
         return EVERYTHING in self.paths.paths or self.paths.names(self.kind.version_field)
+
+    def changes(self, path: FieldPath) -> bool:
+        """Tell whether a step changes a path, or anything within it."""
+        kind = self.kind
+        return bool(QueryPaths(frozenset({path}), frozenset()).touched(kind.writes(kind.floor, kind.latest)))
 
     def matters(self, version: StoredVersion) -> bool:
         """Tell whether a row that is stored at a version is not what is asked about."""
@@ -105,7 +112,13 @@ class Aggregations:
         return own, sides
 
     def _joined(self, join: Join) -> _Side:
-        return _Side(self._kinds[join.collection], self._sources[join.collection], join.paths, graph=join.graph)
+        return _Side(
+            self._kinds[join.collection],
+            self._sources[join.collection],
+            join.paths,
+            graph=join.graph,
+            by_position=join.by_position,
+        )
 
     async def _prepared(
         self,
@@ -140,8 +153,7 @@ class Aggregations:
             return None if way is None else way.stages
 
         def touches(join: Join, path: str) -> bool:
-            kind, asked = self._kinds[join.collection], frozenset({query_path(path)})
-            return bool(QueryPaths(asked, frozenset()).touched(kind.writes(kind.floor, kind.latest)))
+            return sides[join].changes(query_path(path))
 
         stages = with_upgraded_joins(pipeline, upgrade, touches)
         if _OWN in ways:
@@ -216,6 +228,8 @@ class Aggregations:
             reason = f"{', '.join(sorted(side.paths.first_only))} cannot be asked of a row after its upgrade"
         elif side.graph:
             reason = "$graphLookup follows rows as they are stored"
+        elif side.by_position is not None and side.changes(side.by_position):
+            reason = "the array position in the foreignField cannot be asked of a row after its upgrade"
         elif moment.reads is Reads.NOTHING:
             reason = "a standalone server cannot read them all at one moment (a replica set can)"
         way = None

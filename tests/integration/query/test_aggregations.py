@@ -266,6 +266,47 @@ async def test_what_only_stored_rows_can_be_asked_is_refused_while_some_are_old(
         await _result(_people(database), [stage])
 
 
+@pytest.mark.parametrize(
+    ("local", "foreign"), [("_id", "items.0"), ("picks.0", "person"), ("picks.0", "_id"), ("picks.0", "items")]
+)
+async def test_a_join_by_an_array_position_is_refused_where_old_rows_would_have_to_be_upgraded_before_it(
+    database: Any, local: str, foreign: str
+) -> None:
+    old = [
+        {"_id": 10, "who": "a", "first": [1, 2], "rest": []},
+        {"_id": 11, "who": "b", "first": ["a"], "rest": [{"0": 1}]},
+    ]
+    await database["people"].insert_many([_person(1, 3, picks=["a", 10]), _person(2, 3, picks=[11])])
+    await database["orders"].insert_many(old)
+    pipeline = [{"$lookup": {"from": "orders", "localField": local, "foreignField": foreign, "as": "orders"}}]
+    with pytest.raises(StaleQueryError, match="array position") as refused:
+        await _result(_people(database), pipeline)
+    assert (refused.value.kind, refused.value.versions, refused.value.rows) == ("order", (1, 2), 2)
+    await database["orders"].delete_many({})
+    await database["orders"].insert_many([order.upgrade(row) for row in old])
+    assert any(row["orders"] for row in await _result(_people(database), pipeline))
+
+
+async def test_a_localfield_with_an_array_position_is_refused_while_rows_are_old_that_come_to_it(database: Any) -> None:
+    await database["people"].insert_many([_person(1, 1, picks=["a"]), _person(2, 3, picks=["b"])])
+    await database["towns"].insert_many([{"_id": "a"}, {"_id": "b"}])
+    pipeline = [{"$lookup": {"from": "towns", "localField": "picks.0", "foreignField": "_id", "as": "address.towns"}}]
+    with pytest.raises(StaleQueryError, match="array position"):
+        await _result(_people(database), pipeline)
+    await database["people"].update_one({"_id": 1}, {"$set": {"schema_version": 3}})
+    assert [len(row["address"]["towns"]) for row in await _result(_people(database), pipeline)] == [1, 1]
+
+
+async def test_a_foreignfield_with_an_array_position_is_asked_by_the_server_where_no_step_changes_it(
+    database: Any,
+) -> None:
+    await database["people"].insert_many([_person(1, 1), _person(2, 3)])
+    await database["orders"].insert_many([{"_id": 10, "who": "a", "days": [2, 1]}, {"_id": 11, "days": [1]}])
+    join = {"from": "orders", "localField": "_id", "foreignField": "days.0", "as": "address.orders"}
+    found = await _result(_people(database), [{"$lookup": join}, {"$sort": {"_id": 1}}])
+    assert [[one["_id"] for one in row["address"]["orders"]] for row in found] == [[11], [10]]
+
+
 async def test_a_graph_is_followed_where_nothing_is_old(database: Any) -> None:
     await database["people"].insert_one(_person(1, 3))
     await database["orders"].insert_one(order.upgrade({"_id": 10, "who": 1}))
