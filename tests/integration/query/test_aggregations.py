@@ -152,7 +152,7 @@ async def test_what_functions_make_is_refused_and_the_rest_is_not(any_database: 
     assert await _result(noises, [{"$match": {"loud": "B"}}, {"$count": "rows"}]) == [{"rows": 1}]
 
 
-@pytest.mark.parametrize("tag", [4, "3"])
+@pytest.mark.parametrize("tag", [4, "3", Decimal128("7"), [3], {"v": 3}], ids=repr)
 async def test_a_row_that_cannot_be_read_is_raised_or_left_out_and_named(any_database: Any, tag: Any) -> None:
     await any_database["people"].insert_many([_person(1), _person(2, 3), _person(3, 3) | {"schema_version": tag}])
     people = _people(any_database)
@@ -162,6 +162,44 @@ async def test_a_row_that_cannot_be_read_is_raised_or_left_out_and_named(any_dat
     cursor = await people.aggregate([{"$group": {"_id": "$address.code", "rows": {"$sum": 1}}}], on_error="skip")
     assert await cursor.to_list() == [{"_id": "1010", "rows": 2}]
     assert [row.id for row in cursor.skipped] == [3]
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_a_decimal_that_equals_a_stored_version_is_no_version(
+    database: Any,
+    indexed: bool,  # noqa: FBT001 - a case
+) -> None:
+    rows = [_person(1), _person(2, 3), _person(3) | {"schema_version": Decimal128("1")}, _person(4, zip="x")]
+    await database["people"].insert_many(rows)
+    await database["orders"].insert_one(order.upgrade({"_id": 10, "who": 3}))
+    if indexed:
+        await build_tag_index(database, "people", "schema_version")
+    people = _people(database)
+    for pipeline in (
+        [{"$group": {"_id": "$address.code", "rows": {"$sum": 1}}}],
+        [{"$match": {"address.code": {"$ne": "x"}}}, {"$group": {"_id": None, "rows": {"$sum": 1}}}],
+        [{"$match": {"_id": {"$in": [1, 3]}}}, {"$project": {"address": 1}}],
+    ):
+        with pytest.raises(UnknownVersionError) as raised:
+            await _result(people, pipeline)
+        assert raised.value.id == 3
+        cursor = await people.aggregate(pipeline, on_error="skip")
+        assert 3 not in [row["_id"] for row in await cursor.to_list()]
+        assert [row.id for row in cursor.skipped] == [3]
+    joined = {"from": "people", "localField": "person", "foreignField": "_id", "as": "who"}
+    with pytest.raises(UnknownVersionError):
+        await _result(_orders(database), [{"$lookup": joined}])
+    # What is not met is not raised, and nothing is asked of its tag.
+    assert await _result(people, [{"$match": {"_id": 1}}, {"$project": {"address.code": 1}}]) == [
+        {"_id": 1, "address": {"code": "1010"}}
+    ]
+
+
+async def test_a_decimal_that_equals_latest_is_noticed_by_a_look_at_every_row(database: Any) -> None:
+    await database["people"].insert_many([_person(1, 3), _person(2, 3) | {"schema_version": Decimal128("3")}])
+    with pytest.raises(UnknownVersionError) as raised:
+        await _result(_people(database), [{"$group": {"_id": "$address.code"}}])
+    assert raised.value.id == 2
 
 
 async def test_a_row_that_no_step_can_upgrade_is_raised_or_left_out_and_named(any_database: Any) -> None:
