@@ -117,7 +117,7 @@ class StaleQueries:
                 async for batch in counted:
                     total += bson.decode(batch)["rows"]
             if left is not None:
-                self._announce(left, decision, None)
+                self._announce(left, query, decision, None)
                 async with aclosing(client.matching(left.filter, None)) as parts:
                     async for part in parts:
                         total += len(part)
@@ -180,7 +180,7 @@ class StaleQueries:
         client = ClientFilter(self._source, self._kind, query, session=moment.session)
         pipelines, left = await self._pipelines(query, decided, client, report=report, only_old=only_old)
         if left is not None:
-            self._announce(left, decided.decision, course)
+            self._announce(left, query, decided.decision, course)
         if left is not None and query.sort:
             held = await client.first(left.filter, report, at_most=MAX_DECLINED_ROWS)
             if held is None:
@@ -266,8 +266,9 @@ class StaleQueries:
                 raise self.decisions.stale(decided.decision, number, reason)
         return rows
 
-    def _announce(self, left: _Left, decision: Decision, course: Course | None) -> None:
-        _log.info("client_filter_begins", kind=self._kind.name, rows=left.rows, versions=list(decision.versions))
+    def _announce(self, left: _Left, query: Query, decision: Decision, course: Course | None) -> None:
+        if not query.announced:
+            _log.info("client_filter_begins", kind=self._kind.name, rows=left.rows, versions=list(decision.versions))
         if course is not None:
             course.way, course.client_rows = Way.IN_CLIENT, left.rows
 
