@@ -232,6 +232,7 @@ class CollectionUpdates(CollectionReads[D]):
             UpdateRefusedError: The filter names the tag, or a field by a name that only the model has.
             NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
                 not read; nothing was deleted.
+            DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
             ConflictError: Other writers were quicker in every try.
             StaleQueryError: See `find`.
         """

@@ -47,7 +47,7 @@ class Deletions(Generic[D]):
         for tries in range(1, TRIES + 1):
             if await self._delete(filter, many=False, session=session):
                 return True
-            raw = await self._rows.first(filter, in_client=in_client, session=session)
+            raw = await self._rows.first(filter, in_client=in_client, judged=True, session=session)
             if raw is None:
                 return False
             self._kind.version(decoded(raw, self._kind))
@@ -106,7 +106,9 @@ class Deletions(Generic[D]):
         """Yield those of the rows with these ids that still match, as they are stored, in parts."""
         part: list[bytes] = []
         asked = {"_id": {"$in": ids}, "$and": [dict(filter)]}
-        matching = self._queries.rows(asked, allow_client_filter=in_client, announced=True, session=session)
+        matching = self._queries.rows(
+            asked, allow_client_filter=in_client, announced=True, judged=True, session=session
+        )
         async with aclosing(matching) as found:
             async for batch in found:
                 for row in rows_of(batch):

@@ -51,10 +51,18 @@ class MatchingRows(Generic[D]):
         self.can_be_old = bool(old_versions(kind))
 
     async def first(
-        self, filter: Mapping[str, Any], *, sort: SortKeys = (), in_client: bool, session: AnySession | None
+        self,
+        filter: Mapping[str, Any],
+        *,
+        sort: SortKeys = (),
+        in_client: bool,
+        judged: bool = False,
+        session: AnySession | None,
     ) -> bytes | None:
         """Return the first row that matches at one moment, as it is stored, whatever its version; or None."""
-        rows = self._queries.rows(filter, sort=sort, limit=1, allow_client_filter=in_client, session=session)
+        rows = self._queries.rows(
+            filter, sort=sort, limit=1, allow_client_filter=in_client, judged=judged, session=session
+        )
         async with aclosing(rows) as found:
             async for batch in found:
                 return rows_of(batch)[0]
@@ -75,6 +83,16 @@ class MatchingRows(Generic[D]):
         raw = await self._writer.outside(filter, field=self._kind.version_field, session=session, **self.readable)
         if raw is not None:
             self._kind.version(decoded(raw, self._kind))
+
+    async def refuse_unreadable_first(
+        self, filter: Mapping[str, Any], sort: SortKeys, session: AnySession | None
+    ) -> None:
+        """Do the same if it is the first one that matches but for the old ones."""
+        kind = self._kind
+        old = {**self.readable, "versions": range(kind.floor, kind.latest)}
+        raw = await self._writer.outside(filter, field=kind.version_field, sort=sort, session=session, **old)
+        if raw is not None:
+            kind.version(decoded(raw, kind))
 
     async def bring_up(self, raw: bytes, session: AnySession | None) -> bool:
         """

@@ -95,7 +95,9 @@ class Updates(Generic[D]):
 
         async def change() -> bytes | None:
             # Without an order any row will do; with one, the first may be an old one.
-            if sort and await self._rows.holds_old(request.filter, in_client=request.in_client, session=session):
+            if sort and not await self._rows.holds_old(request.filter, in_client=request.in_client, session=session):
+                await self._rows.refuse_unreadable_first(request.filter, sort, session)
+            elif sort:
                 raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
                 if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
                     return None

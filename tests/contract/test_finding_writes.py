@@ -16,6 +16,7 @@ from docstore.errors import (
     NewerVersionError,
     StaleQueryError,
     UpdateRefusedError,
+    UpgradeFailedError,
 )
 from tests.kinds import Place, stored
 
@@ -95,6 +96,24 @@ async def test_find_one_and_update_never_touches_a_newer_row(places: Collection[
     with pytest.raises(NewerVersionError):
         await places.find_one_and_update({"_id": 1}, {"$inc": {"visits": 1}})
     assert await _found(rows) == [stored(4)]
+
+
+async def test_find_one_and_update_passes_over_no_newer_row_that_comes_first(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_many([stored(3, 1, "Oslo"), stored(3, 2, "Bergen", schema_version=4), stored(3, 3, "Alta")])
+    fresh = {"visits": {"$exists": False}}
+    taken = await places.find_one_and_update(fresh, {"$inc": {"visits": 1}}, sort=[("name", 1)])
+    assert taken is not None
+    assert taken.name == "Alta"
+    for old in ([], [stored(1, 4, "Molde")]):
+        await rows.insert_many(old) if old else None
+        with pytest.raises(NewerVersionError):
+            await places.find_one_and_update(fresh, {"$inc": {"visits": 1}}, sort=[("name", 1)])
+    taken = await places.find_one_and_update(fresh, {"$inc": {"visits": 1}}, sort=[("name", -1)])
+    assert taken is not None
+    assert taken.name == "Oslo"
+    assert [row["_id"] for row in await _found(rows) if "visits" in row] == [1, 3]
 
 
 async def test_find_one_and_update_takes_no_other_word_for_before_and_after(places: Collection[Place]) -> None:
@@ -209,6 +228,20 @@ async def test_delete_never_touches_a_row_that_cannot_be_read(places: Collection
     with pytest.raises(NewerVersionError):
         await places.delete_one({"name": "Oslo"})
     assert await _found(rows) == [newer]
+
+
+async def test_delete_never_touches_an_old_row_that_cannot_be_upgraded(places: Collection[Place], rows: Any) -> None:
+    stuck = stored(1, 1, "Oslo") | {"name": "Bergen"}
+    await rows.insert_many([stuck, stored(1, 2, "Molde")])
+    for name in ("Oslo", "Bergen"):
+        with pytest.raises(UpgradeFailedError):
+            await places.delete_one({"name": name})
+        with pytest.raises(UpgradeFailedError):
+            await places.delete_many({"name": name})
+    assert await places.delete_many({"name": "Molde", "_id": 2}) == 1
+    assert await _found(rows) == [stuck]
+    await places.delete(1)
+    assert await _found(rows) == []
 
 
 @pytest.mark.parametrize("filter", [{"schema_version": 1}, {"id": 1}])
