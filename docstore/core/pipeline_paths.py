@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from bson.decimal128 import Decimal128
+
 from docstore.core.paths import FieldPath
 from docstore.core.query import EVERYTHING, QueryPaths, has_position, query_path, read_query
 
@@ -172,8 +174,8 @@ def _projected(fields: Mapping[str, Any], holder: FieldPath) -> Iterator[FieldPa
         path = (*holder, *query_path(name))
         if isinstance(value, Mapping) and not next(iter(value), "$").startswith("$"):
             yield from _projected(value, path)
-        elif isinstance(value, bool | int | float):
-            if value:
+        elif isinstance(value, bool | int | float | Decimal128):
+            if _says_yes(value):
                 # An empty holder is shown too, which a step may have made for a neighbour.
                 yield path[:1]
         else:
@@ -183,7 +185,12 @@ def _projected(fields: Mapping[str, Any], holder: FieldPath) -> Iterator[FieldPa
 def _includes(fields: Any) -> bool:
     """Tell whether a projection names what it shows, and not what it leaves out."""
     leaves = [value for name, value in fields.items() if name != "_id"] or list(fields.values())
-    return any(_includes(leaf) if isinstance(leaf, Mapping) and leaf else bool(leaf) for leaf in leaves)
+    return any(_includes(leaf) if isinstance(leaf, Mapping) and leaf else _says_yes(leaf) for leaf in leaves)
+
+
+def _says_yes(value: Any) -> bool:
+    # Python calls every Decimal128 true.
+    return bool(value.to_decimal() if isinstance(value, Decimal128) else value)
 
 
 def _of_expressions(expressions: Iterable[Any]) -> QueryPaths:

@@ -107,6 +107,17 @@ async def test_groups_are_made_of_rows_of_all_versions(any_database: Any) -> Non
     assert await _result(_people(any_database), [{"$match": {"zip": "0"}}]) == []
 
 
+@pytest.mark.parametrize("shown", [0, 1])
+async def test_a_projection_may_say_what_it_shows_with_any_number(database: Any, shown: int) -> None:
+    await database["people"].insert_many([_person(1), _person(2, 3)])
+    plain, exotic = [
+        await _result(_people(database), [{"$sort": {"_id": 1}}, {"$project": {"address": number}}])
+        for number in (shown, Decimal128(str(shown)))
+    ]
+    assert exotic == plain
+    assert ("address" in exotic[0]) is bool(shown)
+
+
 async def test_what_is_joined_is_at_its_latest_shape_too(any_database: Any) -> None:
     await any_database["people"].insert_many([_person(1, 1), _person(2, 3, zip="4020")])
     await any_database["orders"].insert_many(
