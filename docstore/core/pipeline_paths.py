@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from bson.decimal128 import Decimal128
+
 from docstore.core.paths import FieldPath
-from docstore.core.query import EVERYTHING, QueryPaths, query_path, read_query
+from docstore.core.query import EVERYTHING, QueryPaths, has_position, query_path, read_query
 
 #: The stages of an aggregation.
 Pipeline: TypeAlias = Sequence[Mapping[str, Any]]
@@ -29,12 +31,14 @@ class Join:
     """
     Another collection that an aggregation reads, and what of its rows.
 
-    *graph* says that it is followed from row to row, which no upgrade can come before.
+    *graph* says that it is followed from row to row, which no upgrade can come before. *by_position* is the field that
+    an equality asks by an array position: no expression counts in arrays as that does.
     """
 
     collection: str
     paths: QueryPaths
     graph: bool = False
+    by_position: FieldPath | None = None
 
 
 def needed_paths(pipeline: Pipeline) -> QueryPaths:
@@ -90,9 +94,12 @@ def join_of(operator: str, argument: Any) -> Join | None:
     if not isinstance(collection, str):
         return None
     needed = needed_paths(within(argument))
-    if isinstance(argument, Mapping) and "foreignField" in argument:
-        needed = QueryPaths(needed.paths | {query_path(argument["foreignField"])}, needed.first_only)
-    return Join(collection, needed)
+    if not isinstance(argument, Mapping) or "foreignField" not in argument:
+        return Join(collection, needed)
+    foreign = argument["foreignField"]
+    field = query_path(foreign)
+    needed = QueryPaths(needed.paths | {field}, needed.first_only | _of_local(argument).first_only)
+    return Join(collection, needed, by_position=field if has_position(foreign) else None)
 
 
 def within(argument: Any) -> Pipeline:
@@ -133,8 +140,8 @@ def _looked_at(operator: str, argument: Any) -> QueryPaths:
     if operator == "$project":
         return _paths(_projected(argument, ()))
     if operator == "$lookup":
-        local = [query_path(argument["localField"])] if "localField" in argument else []
-        return _paths([*local, *_of_expressions([argument.get("let")]).paths])
+        local = _of_local(argument)
+        return QueryPaths(local.paths | _of_expressions([argument.get("let")]).paths, local.first_only)
     if operator == "$graphLookup":
         return _of_expressions([argument.get("startWith")])
     if operator == "$facet":
@@ -143,6 +150,16 @@ def _looked_at(operator: str, argument: Any) -> QueryPaths:
             frozenset().union(*(part.paths for part in parts)), frozenset().union(*(part.first_only for part in parts))
         )
     return QueryPaths(frozenset({EVERYTHING}), frozenset({operator} & _FIRST))
+
+
+def _of_local(lookup: Mapping[str, Any]) -> QueryPaths:
+    """Return what a `$lookup` compares of the rows that come to it."""
+    if "localField" not in lookup:
+        return _paths(())
+    path = lookup["localField"]
+    # Whether a server counts in arrays or looks for a field of that name hangs on all the other stages.
+    odd = [f"the array position in the localField {path!r}"] if has_position(path) else []
+    return QueryPaths(frozenset({query_path(path)}), frozenset(odd))
 
 
 def _reduces(operator: str, argument: Any) -> bool:
@@ -157,8 +174,8 @@ def _projected(fields: Mapping[str, Any], holder: FieldPath) -> Iterator[FieldPa
         path = (*holder, *query_path(name))
         if isinstance(value, Mapping) and not next(iter(value), "$").startswith("$"):
             yield from _projected(value, path)
-        elif isinstance(value, bool | int | float):
-            if value:
+        elif isinstance(value, bool | int | float | Decimal128):
+            if _says_yes(value):
                 # An empty holder is shown too, which a step may have made for a neighbour.
                 yield path[:1]
         else:
@@ -168,7 +185,12 @@ def _projected(fields: Mapping[str, Any], holder: FieldPath) -> Iterator[FieldPa
 def _includes(fields: Any) -> bool:
     """Tell whether a projection names what it shows, and not what it leaves out."""
     leaves = [value for name, value in fields.items() if name != "_id"] or list(fields.values())
-    return any(_includes(leaf) if isinstance(leaf, Mapping) and leaf else bool(leaf) for leaf in leaves)
+    return any(_includes(leaf) if isinstance(leaf, Mapping) and leaf else _says_yes(leaf) for leaf in leaves)
+
+
+def _says_yes(value: Any) -> bool:
+    # Python calls every Decimal128 true.
+    return bool(value.to_decimal() if isinstance(value, Decimal128) else value)
 
 
 def _of_expressions(expressions: Iterable[Any]) -> QueryPaths:

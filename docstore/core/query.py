@@ -87,6 +87,11 @@ def query_path(path: str) -> FieldPath:
     return (first, *(segment for segment in rest if not segment.isdigit()))
 
 
+def has_position(path: str) -> bool:
+    """Tell whether a path as a query writes it may hold array positions."""
+    return len(query_path(path)) < len(path.split("."))
+
+
 def shown(paths: Iterable[FieldPath]) -> list[str]:
     """Return paths as users write them."""
     return [dotted(path) if path else "(the whole document)" for path in paths]

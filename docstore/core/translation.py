@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bson.dbref import DBRef
+
 from docstore.core.bson_values import type_name
 from docstore.core.origins import Defaulted, Gone, Mapped, Moved, Origin, Wrapped
 from docstore.core.paths import MISSING, FieldPath, dotted
@@ -159,6 +161,8 @@ def _within_default(origin: Defaulted, path: FieldPath, condition: Any) -> Answe
     for segment in path[len(origin.path) :]:
         if isinstance(value, list):
             return None
+        if isinstance(value, DBRef):
+            value = value.as_doc()
         value = value.get(segment, MISSING) if isinstance(value, Mapping) else MISSING
     return holds(condition, value)
 

@@ -76,7 +76,7 @@ def translate(error: PyMongoError) -> StoreError:
     """Return docstore's error for a driver error; no text in it can hold a document's values."""
     if error.has_error_label(_TRANSIENT):
         return TransactionInterruptedError(reason=_name(error))
-    if isinstance(error, WriteConcernError) and error.code in _NEVER_MET:
+    if isinstance(error, _NeverMetError):
         return StoreRejectedError(reason="no members can meet the write concern", code=error.code)
     if isinstance(error, ServerSelectionTimeoutError):
         return StoreUnavailableError(reason=_first_sentence(str(error)))
@@ -126,7 +126,18 @@ def unmet(answer: Mapping[str, Any]) -> WriteConcernError | None:
     The rows are there, and nobody knows for how long: sent again, they are waited for again.
     """
     fault = answer.get("writeConcernError")
-    return None if fault is None else WriteConcernError("", fault.get("code"))
+    if fault is None:
+        return None
+    code = fault.get("code")
+    return _NeverMetError("", code) if code in _NEVER_MET else WriteConcernError("", code)
+
+
+class _NeverMetError(WriteConcernError):
+    """
+    A write concern that no members can meet, of a write that may be sent again without harm, and in vain.
+
+    Of any other write the driver's own error says that it took effect, and that nobody knows for how long.
+    """
 
 
 class Reaction(Enum):

@@ -158,11 +158,12 @@ class MockRowWriter:
         field: str,
         versions: Sequence[int],
         untagged: bool,
+        sort: SortKeys = (),
         session: AnySession | None,
     ) -> bytes | None:
-        """Return any row that matches and whose tag is none of *versions* (nor missing, if *untagged*), or None."""
+        """Return the first row that matches and whose tag is none of *versions* (nor missing, if *untagged*)."""
         readable = tagged(field, versions, untagged=untagged, mock=True)
-        return await self._first(joined(filter, {"$nor": [readable]}), session)
+        return await self._first(joined(filter, {"$nor": [readable]}), session, sort)
 
     async def delete(self, id: Any, *, session: AnySession | None) -> bool:
         """Delete a row; tell whether there was one."""
@@ -197,9 +198,9 @@ class MockRowWriter:
                 deleted += await self.delete(row_id, session=session)
         return deleted
 
-    async def _first(self, filter: Mapping[str, Any], session: AnySession | None) -> bytes | None:
+    async def _first(self, filter: Mapping[str, Any], session: AnySession | None, sort: SortKeys = ()) -> bytes | None:
         with translated():
-            row = await self._rows.find_one(filter, session=session)
+            row = await self._rows.find_one(filter, sort=list(sort) or None, session=session)
         return None if row is None else encode(row)
 
     async def _replace(self, filter: Mapping[str, Any], row: RawDocument, session: AnySession | None) -> bytes | None:

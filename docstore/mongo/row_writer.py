@@ -156,9 +156,12 @@ class RowWriter(Protocol):
         field: str,
         versions: Sequence[int],
         untagged: bool,
+        sort: SortKeys = (),
         session: AnySession | None,
     ) -> bytes | None:
-        """Return any row that matches and whose tag is none of *versions* (nor missing, if *untagged*), or None."""
+        """
+        Return the first row that matches and whose tag is none of *versions* (nor missing, if *untagged*), or None.
+        """
         ...
 
     async def delete(self, id: Any, *, session: AnySession | None) -> bool:

@@ -215,10 +215,11 @@ class ServerRowWriter:
         field: str,
         versions: Sequence[int],
         untagged: bool,
+        sort: SortKeys = (),
         session: AnySession | None,
     ) -> bytes | None:
-        """Return any row that matches and whose tag is none of *versions* (nor missing, if *untagged*), or None."""
-        return await self._first(joined(filter, {"$nor": [tagged(field, versions, untagged=untagged)]}), session)
+        """Return the first row that matches and whose tag is none of *versions* (nor missing, if *untagged*)."""
+        return await self._first(joined(filter, {"$nor": [tagged(field, versions, untagged=untagged)]}), session, sort)
 
     async def delete(self, id: Any, *, session: AnySession | None) -> bool:
         """Delete a row; tell whether there was one."""
@@ -250,9 +251,9 @@ class ServerRowWriter:
             result = await self._rows.bulk_write(deletions, ordered=False, session=session)
         return int(result.deleted_count)
 
-    async def _first(self, filter: Mapping[str, Any], session: AnySession | None) -> bytes | None:
+    async def _first(self, filter: Mapping[str, Any], session: AnySession | None, sort: SortKeys = ()) -> bytes | None:
         with translated():
-            return _bytes(await self._newest.find_one(filter, session=session))
+            return _bytes(await self._newest.find_one(filter, sort=list(sort) or None, session=session))
 
     async def _rewrite_in_transaction(
         self, raw: bytes, id: Any, update: Any, session: AnySession | None

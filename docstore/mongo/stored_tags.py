@@ -18,9 +18,10 @@ async def stored_tags(
     source: RowSource, field: str, *, narrowed: Mapping[str, Any] | None = None, session: AnySession | None = None
 ) -> list[Any]:
     """
-    Return the tags that are stored, each once; None stands for rows without a tag. On a real server.
+    Return the tags that are stored; None stands for rows without a tag. On a real server.
 
-    With the index on the tag that is a jump from value to value; without it every row is read.
+    With the index on the tag that is a jump from value to value, and of equal numbers one stands for all, whatever its
+    type. Without it every row is read, and a tag is named once for each type.
 
     Args:
         source: The collection.
@@ -29,16 +30,20 @@ async def stored_tags(
         session: The session to read in.
     """
     index = None if narrowed else await find_tag_index(source.database, source.name, field)
-    tags: list[dict[str, Any]] = [{"$group": {"_id": f"${field}"}}]
+    tags: list[dict[str, Any]] = [{"$group": {"_id": {"tag": f"${field}", "type": {"$type": f"${field}"}}}}]
     options: dict[str, Any] = {}
     if narrowed:
         tags.insert(0, {"$match": dict(narrowed)})
     if index is not None:
-        tags = [{"$sort": {field: 1, "_id": 1}}, {"$group": {"_id": f"${field}", "any": {"$first": "$_id"}}}]
+        tags = [
+            {"$sort": {field: 1, "_id": 1}},
+            {"$group": {"_id": f"${field}", "any": {"$first": "$_id"}}},
+            {"$project": {"_id": {"tag": "$_id"}}},
+        ]
         options = {"hint": index, "collation": SIMPLE_COLLATION}
     with translated():
         cursor = await settled(source.collection.aggregate(tags, session=session, **options))
-        return [group["_id"] async for group in cursor]
+        return [group["_id"].get("tag") async for group in cursor]
 
 
 def comparable_tag(tag: Any) -> Any:

@@ -4,25 +4,23 @@ Aggregations that see the latest shape, whatever shape is stored, in this collec
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
-from docstore.core.query import EVERYTHING, QueryPaths, query_path, shown, untouched_part
+from docstore.core.query import query_path, shown, untouched_part
 from docstore.core.row_faults import decoded, upgraded
 from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
-from docstore.core.stale_query import StoredVersion, old_versions, rows_at, rows_elsewhere, start
+from docstore.core.stale_query import old_versions, rows_at, rows_elsewhere, start
 from docstore.core.translation import translate
 from docstore.core.upgrading_stages import UpgradingStages, upgrading_stages
-from docstore.core.version import tag_version
 from docstore.errors import DocumentError, NotCompilableError, StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.moment import Moment, Reads, enter_moment
 from docstore.mongo.reading import Batches, RowSource, rows_of
 from docstore.mongo.stored_tags import comparable_tag, stored_tags
-from docstore.mongo.tag_filters import tagged
+from docstore.store.aggregated_rows import Side
 from docstore.store.cursor import Report
 
 #: How many rows Python may upgrade and send along, and their size in bytes as they are stored.
@@ -33,28 +31,6 @@ MAX_DECLINED_BYTES: Final = 4 * 1024 * 1024
 _Key: TypeAlias = Join | None
 
 _OWN: Final = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """
-    The rows of one kind that take part: which of them (an unchanging part of what is asked), and what of them.
-    """
-
-    kind: Kind[Any]
-    source: RowSource
-    paths: QueryPaths
-    narrowed: Mapping[str, Any] = field(default_factory=dict)
-    graph: bool = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether the tag takes part too, because documents do as a whole."""
-        return EVERYTHING in self.paths.paths or self.paths.names(self.kind.version_field)
-
-    def matters(self, version: StoredVersion) -> bool:
-        """Tell whether a row that is stored at a version is not what is asked about."""
-        return self.whole or bool(self.paths.touched(self.kind.writes(start(self.kind, version), self.kind.latest)))
 
 
 class Aggregations:
@@ -92,26 +68,32 @@ class Aggregations:
             async for batch in found:
                 yield batch
 
-    def _sides(self, pipeline: Pipeline) -> tuple[_Side, dict[_Key, _Side]]:
+    def _sides(self, pipeline: Pipeline) -> tuple[Side, dict[_Key, Side]]:
         """Return the kind's own side, and every side on which old rows could matter."""
         kind = self._kind
         narrowed = untouched_part(leading_filter(pipeline), kind.writes(kind.floor, kind.latest))
-        own = _Side(kind, self._sources[kind.collection], needed_paths(pipeline), narrowed)
-        sides: dict[_Key, _Side] = {
+        own = Side(kind, self._sources[kind.collection], needed_paths(pipeline), narrowed)
+        sides: dict[_Key, Side] = {
             join: self._joined(join) for join in joins_of(pipeline) if join.collection in self._kinds
         }
         if own.whole or any(own.matters(version) for version in old_versions(kind)):
             sides[_OWN] = own
         return own, sides
 
-    def _joined(self, join: Join) -> _Side:
-        return _Side(self._kinds[join.collection], self._sources[join.collection], join.paths, graph=join.graph)
+    def _joined(self, join: Join) -> Side:
+        return Side(
+            self._kinds[join.collection],
+            self._sources[join.collection],
+            join.paths,
+            graph=join.graph,
+            by_position=join.by_position,
+        )
 
     async def _prepared(
         self,
         stack: AsyncExitStack,
         pipeline: Pipeline,
-        sides: Mapping[_Key, _Side],
+        sides: Mapping[_Key, Side],
         *,
         report: Report | None,
         session: AnySession | None,
@@ -125,9 +107,16 @@ class Aggregations:
         ways: dict[_Key, UpgradingStages] = {}
         first: list[Mapping[str, Any]] = []
         for key, side in sides.items():
-            if await self._meets_unreadable(side, tags[key], report if key is _OWN else None, moment):
-                first.append({"$match": _readable(side.kind)})
+            told = report if key is _OWN else None
+            unreadable = side.unreadable(tags[key])
+            met = unreadable is not None and await self._meets(both_of(unreadable, side.narrowed), side, told, moment)
             way = await self._way(side, tags[key], moment)
+            if way is not None and not met:
+                narrowed = self._in_every_shape(side, way, leading_filter(pipeline)) if key is _OWN else {}
+                alike = both_of(side.look_alikes(way.versions), narrowed)
+                met = await self._meets(alike, side, told, moment)
+            if met:
+                first.append({"$match": side.readable()})
             if way is None:
                 continue
             if key is not _OWN and way.declined and await side.source.holds(way.declined, session=moment.session):
@@ -140,8 +129,7 @@ class Aggregations:
             return None if way is None else way.stages
 
         def touches(join: Join, path: str) -> bool:
-            kind, asked = self._kinds[join.collection], frozenset({query_path(path)})
-            return bool(QueryPaths(asked, frozenset()).touched(kind.writes(kind.floor, kind.latest)))
+            return sides[join].changes(query_path(path))
 
         stages = with_upgraded_joins(pipeline, upgrade, touches)
         if _OWN in ways:
@@ -149,7 +137,7 @@ class Aggregations:
         return [*first, *stages], moment.session
 
     async def _first(
-        self, own: _Side, way: UpgradingStages, pipeline: Pipeline, report: Report | None, moment: Moment
+        self, own: Side, way: UpgradingStages, pipeline: Pipeline, report: Report | None, moment: Moment
     ) -> list[Mapping[str, Any]]:
         """Return the stages that find the kind's own rows and bring them to latest."""
         narrowed = self._in_every_shape(own, way, leading_filter(pipeline))
@@ -165,7 +153,7 @@ class Aggregations:
         given = {"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(documents, {})}}
         return [*found, others, *way.stages, *([given] if documents else [])]
 
-    def _in_every_shape(self, own: _Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _in_every_shape(self, own: Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""
         kind = own.kind
         earlier = {
@@ -178,32 +166,27 @@ class Aggregations:
         elsewhere = both_of(filter, rows_elsewhere(kind, way.versions))
         return one_of([elsewhere, *(both_of(each, rows_at(kind, [version])) for version, each in earlier.items())])
 
-    async def _tags(self, side: _Side, session: AnySession | None) -> list[Any]:
+    async def _tags(self, side: Side, session: AnySession | None) -> list[Any]:
         # A narrower look is quicker where an id is given; elsewhere it would keep the index on the tag from answering.
         narrowed = side.narrowed if "_id" in side.narrowed else None
         return await stored_tags(side.source, side.kind.version_field, narrowed=narrowed, session=session)
 
-    async def _meets_unreadable(self, side: _Side, tags: Sequence[Any], report: Report | None, moment: Moment) -> bool:
+    async def _meets(self, asked: Mapping[str, Any], side: Side, report: Report | None, moment: Moment) -> bool:
         """Raise the error of a row that takes part and that this code cannot read; or report all, and tell of it."""
-        kind = side.kind
-        known = {*old_versions(kind), kind.latest}
-        if all(tag in known and (tag is None or tag_version(tag) is not None) for tag in tags):
-            return False
         met = False
-        asked = {"$and": [{"$nor": [_readable(kind)]}, side.narrowed]}
         async with aclosing(side.source.find(asked, session=moment.session)) as found:
             async for batch in found:
                 for raw in rows_of(batch):
                     met = True
                     try:
-                        kind.version(decoded(raw, kind))
+                        side.kind.version(decoded(raw, side.kind))
                     except DocumentError as error:
                         if report is None:
                             raise
                         report(error)
         return met
 
-    async def _way(self, side: _Side, tags: Sequence[Any], moment: Moment) -> UpgradingStages | None:
+    async def _way(self, side: Side, tags: Sequence[Any], moment: Moment) -> UpgradingStages | None:
         """Return how the side's old rows come to latest; None where none matter."""
         kind = side.kind
         there = {comparable_tag(tag) for tag in tags}
@@ -216,6 +199,8 @@ class Aggregations:
             reason = f"{', '.join(sorted(side.paths.first_only))} cannot be asked of a row after its upgrade"
         elif side.graph:
             reason = "$graphLookup follows rows as they are stored"
+        elif side.by_position is not None and side.changes(side.by_position):
+            reason = "the array position in the foreignField cannot be asked of a row after its upgrade"
         elif moment.reads is Reads.NOTHING:
             reason = "a standalone server cannot read them all at one moment (a replica set can)"
         way = None
@@ -232,7 +217,7 @@ class Aggregations:
             raise await self._stale(side, old, reason, moment)
         return way
 
-    async def _declined(self, side: _Side, filter: Mapping[str, Any], moment: Moment) -> list[bytes]:
+    async def _declined(self, side: Side, filter: Mapping[str, Any], moment: Moment) -> list[bytes]:
         """Return the rows that Python has to upgrade."""
         rows: list[bytes] = []
         size = 0
@@ -246,7 +231,7 @@ class Aggregations:
                     raise await self._stale(side, filter, reason, moment)
         return rows
 
-    async def _stale(self, side: _Side, filter: Mapping[str, Any], reason: str, moment: Moment) -> StaleQueryError:
+    async def _stale(self, side: Side, filter: Mapping[str, Any], reason: str, moment: Moment) -> StaleQueryError:
         kind = side.kind
         rows = await side.source.count({"$and": [filter, side.narrowed]}, session=moment.session)
         touched = side.paths.touched(kind.writes(kind.floor, kind.latest))
@@ -262,9 +247,3 @@ def _upgraded_rows(rows: Sequence[bytes], kind: Kind[Any], report: Report | None
             if report is None:
                 raise
             report(error)
-
-
-def _readable(kind: Kind[Any]) -> Mapping[str, Any]:
-    """Return the filter for the rows whose version this code reads."""
-    numbers = [version for version in (*old_versions(kind), kind.latest) if version is not None]
-    return tagged(kind.version_field, numbers, untagged=None in old_versions(kind))

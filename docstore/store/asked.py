@@ -15,7 +15,8 @@ class Query:
     """
     What is asked: of the latest shape, whatever is stored.
 
-    With *in_client* the caller allows that rows which only Python can upgrade are read for it, however many.
+    With *in_client* the caller allows that rows which only Python can upgrade are read for it, however many. Their
+    number is logged, unless *announced* says that they are part of what was.
     """
 
     filter: Mapping[str, Any]
@@ -24,6 +25,7 @@ class Query:
     skip: int = 0
     limit: int = 0
     in_client: bool = False
+    announced: bool = False
 
     def is_touched(self, kind: Kind[Any]) -> bool:
         """Tell whether a step changes anything that the query looks at."""

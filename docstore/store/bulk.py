@@ -45,6 +45,7 @@ class Update:
     many: bool = False
     upsert: bool = False
     array_filters: Sequence[Mapping[str, Any]] | None = None
+    allow_client_filter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Delete:
 
     filter: Mapping[str, Any]
     many: bool = False
+    allow_client_filter: bool = False
 
 
 #: One write of a list.

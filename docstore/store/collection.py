@@ -125,6 +125,7 @@ class Collection(CollectionReplacements[D]):
                 many=one.many,
                 upsert=one.upsert,
                 array_filters=one.array_filters,
+                allow_client_filter=one.allow_client_filter,
                 session=within,
             ),
             delete=self._delete,
@@ -133,8 +134,8 @@ class Collection(CollectionReplacements[D]):
 
     async def _delete(self, one: Delete, session: AnySession | None) -> int:
         if one.many:
-            return await self.delete_many(one.filter, session=session)
-        return int(await self.delete_one(one.filter, session=session))
+            return await self.delete_many(one.filter, allow_client_filter=one.allow_client_filter, session=session)
+        return int(await self.delete_one(one.filter, allow_client_filter=one.allow_client_filter, session=session))
 
     async def delete(self, id: Any, *, session: AnySession | None = None) -> None:
         """

@@ -58,6 +58,7 @@ class CollectionUpdates(CollectionReads[D]):
         many: bool = False,
         upsert: bool = False,
         array_filters: _ArrayFilters = None,
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> UpdateResult:
         """
@@ -74,6 +75,8 @@ class CollectionUpdates(CollectionReads[D]):
             many: Update every row that matches, instead of any one.
             upsert: Insert a row at the latest version where none matches.
             array_filters: As MongoDB takes them.
+            allow_client_filter: Where only Python functions can upgrade old rows that the filter asks about, read and
+                match these, however many, instead of refusing; see `find`. Only rows that match are rewritten.
             session: The session to write in.
 
         Raises:
@@ -86,7 +89,9 @@ class CollectionUpdates(CollectionReads[D]):
             DocumentExistsError: Another row has the same unique key.
             StaleQueryError: See `find`.
         """
-        request = update_request(self.kind, self._filter(filter), operators, array_filters)
+        request = update_request(
+            self.kind, self._filter(filter), operators, array_filters, in_client=allow_client_filter
+        )
         return await self._updates.apply(request, many=many, upsert=upsert, session=session)
 
     async def update_many(
@@ -95,10 +100,18 @@ class CollectionUpdates(CollectionReads[D]):
         operators: _Operators,
         *,
         array_filters: _ArrayFilters = None,
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> UpdateResult:
         """Apply update operators to every row that matches: `update` with *many*; raises the same."""
-        return await self.update(filter, operators, many=True, array_filters=array_filters, session=session)
+        return await self.update(
+            filter,
+            operators,
+            many=True,
+            array_filters=array_filters,
+            allow_client_filter=allow_client_filter,
+            session=session,
+        )
 
     async def upsert(
         self,
@@ -106,6 +119,7 @@ class CollectionUpdates(CollectionReads[D]):
         operators: _Operators,
         *,
         array_filters: _ArrayFilters = None,
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> UpdateResult:
         """
@@ -114,7 +128,14 @@ class CollectionUpdates(CollectionReads[D]):
         No second row is inserted because the one that matches is old, or is rewritten meanwhile. Two upserts at once
         can insert two rows, as in MongoDB, unless a unique index (that on the `_id`, for example) forbids it.
         """
-        return await self.update(filter, operators, upsert=True, array_filters=array_filters, session=session)
+        return await self.update(
+            filter,
+            operators,
+            upsert=True,
+            array_filters=array_filters,
+            allow_client_filter=allow_client_filter,
+            session=session,
+        )
 
     @overload
     async def find_one_and_update(
@@ -127,6 +148,7 @@ class CollectionUpdates(CollectionReads[D]):
         upsert: bool = ...,
         projection: None = ...,
         array_filters: _ArrayFilters = ...,
+        allow_client_filter: bool = ...,
         session: AnySession | None = ...,
     ) -> D | None: ...
 
@@ -141,6 +163,7 @@ class CollectionUpdates(CollectionReads[D]):
         upsert: bool = ...,
         projection: type[P],
         array_filters: _ArrayFilters = ...,
+        allow_client_filter: bool = ...,
         session: AnySession | None = ...,
     ) -> P | None: ...
 
@@ -154,6 +177,7 @@ class CollectionUpdates(CollectionReads[D]):
         upsert: bool = False,
         projection: type[P] | None = None,
         array_filters: _ArrayFilters = None,
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> D | P | None:
         """
@@ -170,6 +194,8 @@ class CollectionUpdates(CollectionReads[D]):
             upsert: Insert a row where none matches; before that there was none, so "before" returns None.
             projection: A model of some of the fields, to read instead of the kind's; its objects cannot be replaced.
             array_filters: As MongoDB takes them.
+            allow_client_filter: Where only Python functions can upgrade old rows that the filter asks about, read and
+                match these, however many, instead of refusing; see `find`. Only rows that match are rewritten.
             session: The session to write in.
 
         Returns:
@@ -182,7 +208,9 @@ class CollectionUpdates(CollectionReads[D]):
         if return_document not in ("before", "after"):
             msg = f"return_document is 'before' or 'after', not {return_document!r}"
             raise ValueError(msg)
-        request = update_request(self.kind, self._filter(filter), operators, array_filters)
+        request = update_request(
+            self.kind, self._filter(filter), operators, array_filters, in_client=allow_client_filter
+        )
         raw = await self._updates.find_and_apply(
             request, sort=sort or (), after=return_document == "after", upsert=upsert, session=session
         )
@@ -192,28 +220,34 @@ class CollectionUpdates(CollectionReads[D]):
             return next(ProjectionReader(self.kind, projection).rows(raw))
         return self._reader.read(raw)
 
-    async def delete_one(self, filter: _Filter, *, session: AnySession | None = None) -> bool:
+    async def delete_one(
+        self, filter: _Filter, *, allow_client_filter: bool = False, session: AnySession | None = None
+    ) -> bool:
         """
         Delete one row that matches at the latest shape, whatever shape is stored; tell whether there was one.
 
-        Atomic: what is deleted matched when it was deleted.
+        Atomic: what is deleted matched when it was deleted. *allow_client_filter* is that of `find`.
 
         Raises:
             UpdateRefusedError: The filter names the tag, or a field by a name that only the model has.
             NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
                 not read; nothing was deleted.
+            DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
             ConflictError: Other writers were quicker in every try.
             StaleQueryError: See `find`.
         """
         sent = self._filter(filter)
         check_filter(self.kind, sent)
-        return await self._deletions.one(sent, session)
+        return await self._deletions.one(sent, in_client=allow_client_filter, session=session)
 
-    async def delete_many(self, filter: _Filter, *, session: AnySession | None = None) -> int:
+    async def delete_many(
+        self, filter: _Filter, *, allow_client_filter: bool = False, session: AnySession | None = None
+    ) -> int:
         """
         Delete every row that matches at the latest shape, whatever shape is stored; return how many were deleted.
 
-        Each row is deleted by itself. One that begins to match meanwhile may stay.
+        Each row is deleted by itself. One that begins to match meanwhile may stay. *allow_client_filter* is that of
+        `find`; the client then reads the old rows twice: to delete those that match, and to see that none is left.
 
         Raises:
             NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
@@ -224,4 +258,4 @@ class CollectionUpdates(CollectionReads[D]):
         """
         sent = self._filter(filter)
         check_filter(self.kind, sent)
-        return await self._deletions.many(sent, session)
+        return await self._deletions.many(sent, in_client=allow_client_filter, session=session)

@@ -42,12 +42,12 @@ class Deletions(Generic[D]):
         self._queries = queries
         self._pause = pause
 
-    async def one(self, filter: Mapping[str, Any], session: AnySession | None) -> bool:
+    async def one(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> bool:
         """Delete one row that matches; tell whether there was one."""
         for tries in range(1, TRIES + 1):
             if await self._delete(filter, many=False, session=session):
                 return True
-            raw = await self._rows.first(filter, session=session)
+            raw = await self._rows.first(filter, in_client=in_client, judged=True, session=session)
             if raw is None:
                 return False
             self._kind.version(decoded(raw, self._kind))
@@ -56,54 +56,60 @@ class Deletions(Generic[D]):
             await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=None, tries=TRIES)
 
-    async def many(self, filter: Mapping[str, Any], session: AnySession | None) -> int:
+    async def many(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> int:
         """Delete every row that matches; return how many were deleted."""
         await self._rows.refuse_unreadable(filter, session)
         if not self._is_touched(filter):
             return await self._delete(filter, many=True, session=session)
         deleted = missed = 0
         for tries in range(1, TRIES + 1):
-            old, missed = await self._delete_old(filter, session)
+            old, missed = await self._delete_old(filter, in_client=in_client, session=session)
             deleted += old + await self._delete(filter, many=True, session=session)
             # A row may have been taken down to an older version between the two.
-            if not missed and not await self._rows.holds_old(filter, session=session):
+            if not missed and not await self._rows.holds_old(filter, in_client=in_client, session=session):
                 return deleted
             await self._pause(tries)
         if missed:
             raise ConflictError(kind=self._kind.name, id=None, tries=TRIES)
         return deleted
 
-    async def _delete_old(self, filter: Mapping[str, Any], session: AnySession | None) -> tuple[int, int]:
+    async def _delete_old(
+        self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None
+    ) -> tuple[int, int]:
         """Delete the old rows that match; return how many were, and how many had changed meanwhile."""
         deleted = missed = 0
-        async for rows in self._old_rows(filter, session):
+        async for rows in self._old_rows(filter, in_client=in_client, session=session):
             gone = await self._writer.delete_exactly(rows, session=session)
             deleted += gone
             missed += len(rows) - gone
         return deleted, missed
 
     async def _old_rows(
-        self, filter: Mapping[str, Any], session: AnySession | None
+        self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None
     ) -> AsyncGenerator[list[bytes], None]:
         ids: list[Any] = []
-        async with aclosing(self._queries.old_ids(filter, session=session)) as found:
+        old = self._queries.old_ids(filter, allow_client_filter=in_client, session=session)
+        async with aclosing(old) as found:
             async for row_id in found:
                 ids.append(row_id)
                 if len(ids) == _ROWS_AT_ONCE:
-                    async for rows in self._those(ids, filter, session):
+                    async for rows in self._those(ids, filter, in_client=in_client, session=session):
                         yield rows
                     ids = []
         if ids:
-            async for rows in self._those(ids, filter, session):
+            async for rows in self._those(ids, filter, in_client=in_client, session=session):
                 yield rows
 
     async def _those(
-        self, ids: list[Any], filter: Mapping[str, Any], session: AnySession | None
+        self, ids: list[Any], filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None
     ) -> AsyncGenerator[list[bytes], None]:
         """Yield those of the rows with these ids that still match, as they are stored, in parts."""
         part: list[bytes] = []
         asked = {"_id": {"$in": ids}, "$and": [dict(filter)]}
-        async with aclosing(self._queries.rows(asked, session=session)) as found:
+        matching = self._queries.rows(
+            asked, allow_client_filter=in_client, announced=True, judged=True, session=session
+        )
+        async with aclosing(matching) as found:
             async for batch in found:
                 for row in rows_of(batch):
                     if part and sum(map(len, part)) + len(row) > _BYTES_AT_ONCE:

@@ -31,6 +31,9 @@ class MatchingRows(Generic[D]):
 
     A rewrite changes a row's shape and not its meaning: whatever becomes of the write that it is made for, the row is
     as a backfill would have left it.
+
+    With *in_client* rows that only Python can upgrade are read and matched, however many, as `find` does where that is
+    allowed.
     """
 
     def __init__(
@@ -48,17 +51,27 @@ class MatchingRows(Generic[D]):
         self.can_be_old = bool(old_versions(kind))
 
     async def first(
-        self, filter: Mapping[str, Any], *, sort: SortKeys = (), session: AnySession | None
+        self,
+        filter: Mapping[str, Any],
+        *,
+        sort: SortKeys = (),
+        in_client: bool,
+        judged: bool = False,
+        session: AnySession | None,
     ) -> bytes | None:
         """Return the first row that matches at one moment, as it is stored, whatever its version; or None."""
-        async with aclosing(self._queries.rows(filter, sort=sort, limit=1, session=session)) as found:
+        rows = self._queries.rows(
+            filter, sort=sort, limit=1, allow_client_filter=in_client, judged=judged, session=session
+        )
+        async with aclosing(rows) as found:
             async for batch in found:
                 return rows_of(batch)[0]
         return None
 
-    async def holds_old(self, filter: Mapping[str, Any], *, session: AnySession | None) -> bool:
+    async def holds_old(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> bool:
         """Tell whether a row below latest matches."""
-        async with aclosing(self._queries.old_ids(filter, limit=1, session=session)) as found:
+        ids = self._queries.old_ids(filter, limit=1, allow_client_filter=in_client, session=session)
+        async with aclosing(ids) as found:
             return await anext(found, None) is not None
 
     def is_old(self, raw: bytes) -> bool:
@@ -71,6 +84,16 @@ class MatchingRows(Generic[D]):
         if raw is not None:
             self._kind.version(decoded(raw, self._kind))
 
+    async def refuse_unreadable_first(
+        self, filter: Mapping[str, Any], sort: SortKeys, session: AnySession | None
+    ) -> None:
+        """Do the same if it is the first one that matches but for the old ones."""
+        kind = self._kind
+        old = {**self.readable, "versions": range(kind.floor, kind.latest)}
+        raw = await self._writer.outside(filter, field=kind.version_field, sort=sort, session=session, **old)
+        if raw is not None:
+            kind.version(decoded(raw, kind))
+
     async def bring_up(self, raw: bytes, session: AnySession | None) -> bool:
         """
         Rewrite one old row to the latest version; tell whether it was still that row.
@@ -82,7 +105,7 @@ class MatchingRows(Generic[D]):
             return True
         return await self._writer.rewrite(raw, self._composer.upgraded(raw), session=session) is not None
 
-    async def bring_up_all(self, filter: Mapping[str, Any], session: AnySession | None) -> None:
+    async def bring_up_all(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> None:
         """
         Rewrite every old row that matches to the latest version.
 
@@ -91,7 +114,8 @@ class MatchingRows(Generic[D]):
             ConflictError: Other writers were quicker in every try.
         """
         ids: list[Any] = []
-        async with aclosing(self._queries.old_ids(filter, session=session)) as found:
+        old = self._queries.old_ids(filter, allow_client_filter=in_client, session=session)
+        async with aclosing(old) as found:
             async for row_id in found:
                 ids.append(row_id)
                 if len(ids) == _ROWS_AT_ONCE:

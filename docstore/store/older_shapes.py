@@ -191,6 +191,9 @@ class OlderReplacements(Generic[D]):
 
     def _shape(self, document: Older, version: int, raw: bytes) -> RawDocument:
         kind = self._kind
+        if isinstance(document, OlderDocument) and document.version not in {0, version}:
+            reason = f"it was read in the shape of version {document.version}, not in that of {version}"
+            raise UpdateRefusedError(kind=kind.name, reason=reason)
         if not isinstance(document, BaseModel):
             sent = {name: storable(value, kind=kind.name, path=name) for name, value in document.items()}
             encoded(sent, kind=kind.name)

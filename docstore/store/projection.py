@@ -69,7 +69,10 @@ class ProjectionReader(Generic[P]):
         return row, version
 
     def _checked(self, row: RawDocument) -> tuple[RawDocument, int]:
-        return row, self._kind.version(row)
+        version = self._kind.version(row)
+        # Whole rows are upgraded, the tag too.
+        row[self._kind.version_field] = self._kind.latest
+        return row, version
 
     def _cut(self, row: RawDocument) -> RawDocument:
         if self._names is None:

@@ -215,17 +215,23 @@ class Queries(Generic[D]):
         *,
         sort: SortKeys | None = None,
         limit: int = 0,
+        allow_client_filter: bool = False,
+        announced: bool = False,
+        judged: bool = False,
         session: AnySession | None = None,
     ) -> Batches:
         """
         Return the rows that match, as they are stored, in batches; see `find`.
 
+        With *announced* it is not logged how many the client reads: they are part of what an earlier query announced.
+        With *judged* no row is among them that matches by chance, because it cannot be upgraded.
+
         Raises:
             DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
         """
-        query = self._query(filter, sort, limit=limit)
+        query = self._query(filter, sort, limit=limit, in_client=allow_client_filter, announced=announced)
         if query.is_touched(self._kind):
-            return self._stale.rows(query, report=None, session=session)
+            return self._stale.rows(query, report=None, session=session, judged=judged)
         return self._source.find(query.filter, sort=query.sort, limit=query.limit, session=session)
 
     def old_ids(
@@ -269,9 +275,10 @@ class Queries(Generic[D]):
         limit: int = 0,
         *,
         in_client: bool = False,
+        announced: bool = False,
     ) -> Query:
         asked, keys = filter or {}, sort or ()
-        query = Query(asked, read_query(asked, keys), keys, skip, limit, in_client)
+        query = Query(asked, read_query(asked, keys), keys, skip, limit, in_client, announced)
         if query.paths.names(self._kind.version_field):
             raise QueryRefusedError(
                 kind=self._kind.name,

@@ -68,7 +68,13 @@ class StaleQueries:
         self.decisions = Decisions(source, kind)
 
     async def rows(
-        self, query: Query, *, report: Report | None, session: AnySession | None, course: Course | None = None
+        self,
+        query: Query,
+        *,
+        report: Report | None,
+        session: AnySession | None,
+        course: Course | None = None,
+        judged: bool = False,
     ) -> Batches:
         """
         Yield the matching rows, as they are stored, in batches.
@@ -78,9 +84,10 @@ class StaleQueries:
             report: Takes the errors of old rows that no step can upgrade, which are then left out.
             session: The user's session, if there is one.
             course: Takes how the query is answered.
+            judged: First raise the error of a row that would be yielded by chance, because no step can upgrade it.
         """
         async with AsyncExitStack() as stack:
-            found = await self._found(stack, query, session, report=report, course=course)
+            found = await self._found(stack, query, session, report=report, course=course, judged=judged)
             async for batch in found:
                 yield batch
 
@@ -90,7 +97,7 @@ class StaleQueries:
             return
         async with AsyncExitStack() as stack:
             if query.is_touched(self._kind):
-                found = await self._found(stack, query, session, only_old=True)
+                found = await self._found(stack, query, session, only_old=True, judged=True)
             else:
                 found = await stack.enter_async_context(aclosing(self._as_stored(query, session, only_old=True)))
             async for batch in found:
@@ -105,10 +112,8 @@ class StaleQueries:
             client = ClientFilter(self._source, self._kind, query, session=moment.session)
             if decision.way is Way.AS_STORED:
                 return await self._source.count(query.filter, session=moment.session)
+            await self._judge(query, decided)
             if decision.way is Way.TRANSLATED:
-                # A row that nobody can upgrade would be counted, or not, by chance.
-                if declined := self.decisions.declined(query, decision.branches):
-                    await client.try_upgrading(declined)
                 return await self._source.count(self.translated(query, decision), session=moment.session)
             pipelines, left = await self._pipelines(query, decided, client)
             total = 0
@@ -117,7 +122,7 @@ class StaleQueries:
                 async for batch in counted:
                     total += bson.decode(batch)["rows"]
             if left is not None:
-                self._announce(left, decision, None)
+                self._announce(left, query, decision, None)
                 async with aclosing(client.matching(left.filter, None)) as parts:
                     async for part in parts:
                         total += len(part)
@@ -132,10 +137,13 @@ class StaleQueries:
         report: Report | None = None,
         only_old: bool = False,
         course: Course | None = None,
+        judged: bool = False,
     ) -> Batches:
         """Return the matching rows as they are stored, or with *only_old* the ids of those below latest."""
         decided = await self.decisions.required(stack, query, session)
         decision, moment = decided.decision, decided.moment
+        if judged:
+            await self._judge(query, decided)
         if course is not None:
             course.way = decision.way
         if decision.way is Way.AS_STORED:
@@ -146,6 +154,13 @@ class StaleQueries:
         else:
             found = self._upgraded(query, decided, report, course, only_old=only_old)
         return await stack.enter_async_context(aclosing(found))
+
+    async def _judge(self, query: Query, decided: Decided) -> None:
+        """Raise the error of a row that no step can upgrade, and that is asked as it is stored, so by chance."""
+        translated = [branch for branch in decided.decision.branches if branch.way is Way.TRANSLATED]
+        if declined := self.decisions.declined(query, translated):
+            client = ClientFilter(self._source, self._kind, query, session=decided.moment.session)
+            await client.try_upgrading(declined)
 
     def _as_stored(self, query: Query, session: AnySession | None, *, only_old: bool) -> Batches:
         asked = both_of(rows_at(self._kind, self._old), query.filter) if only_old else query.filter
@@ -180,7 +195,7 @@ class StaleQueries:
         client = ClientFilter(self._source, self._kind, query, session=moment.session)
         pipelines, left = await self._pipelines(query, decided, client, report=report, only_old=only_old)
         if left is not None:
-            self._announce(left, decided.decision, course)
+            self._announce(left, query, decided.decision, course)
         if left is not None and query.sort:
             held = await client.first(left.filter, report, at_most=MAX_DECLINED_ROWS)
             if held is None:
@@ -266,8 +281,9 @@ class StaleQueries:
                 raise self.decisions.stale(decided.decision, number, reason)
         return rows
 
-    def _announce(self, left: _Left, decision: Decision, course: Course | None) -> None:
-        _log.info("client_filter_begins", kind=self._kind.name, rows=left.rows, versions=list(decision.versions))
+    def _announce(self, left: _Left, query: Query, decision: Decision, course: Course | None) -> None:
+        if not query.announced:
+            _log.info("client_filter_begins", kind=self._kind.name, rows=left.rows, versions=list(decision.versions))
         if course is not None:
             course.way, course.client_rows = Way.IN_CLIENT, left.rows
 

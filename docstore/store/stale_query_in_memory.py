@@ -27,10 +27,16 @@ class StaleQueriesInMemory:
         self.old = old_versions(kind)
 
     async def rows(
-        self, query: Query, *, report: Report | None, session: AnySession | None, course: Course | None = None
+        self,
+        query: Query,
+        *,
+        report: Report | None,
+        session: AnySession | None,
+        course: Course | None = None,
+        judged: bool = False,
     ) -> Batches:
-        """See `StaleQueries.rows`."""
-        del session
+        """See `StaleQueries.rows`; every row is judged."""
+        del session, judged
         rows = await self._rows(query, report, course)
         found = query_in_memory(rows, query.filter, sort=query.sort, skip=query.skip, limit=query.limit)
         async with aclosing(found):

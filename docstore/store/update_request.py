@@ -28,6 +28,8 @@ class UpdateRequest:
     #: The same, and the tag of the row that an upsert inserts.
     inserting: RawDocument
     array_filters: Sequence[Mapping[str, Any]] | None
+    #: Whether Python may read and match rows that only it can upgrade, however many.
+    in_client: bool = False
 
     @property
     def fixed_id(self) -> Any:
@@ -45,6 +47,8 @@ def update_request(
     filter: Mapping[str, Any],
     operators: Mapping[str, Any],
     array_filters: Sequence[Mapping[str, Any]] | None,
+    *,
+    in_client: bool = False,
 ) -> UpdateRequest:
     """
     Return an update as it is sent.
@@ -76,6 +80,7 @@ def update_request(
         operators=sent,
         inserting={**sent, "$setOnInsert": {**sent.get("$setOnInsert", {}), kind.version_field: kind.latest}},
         array_filters=None if array_filters is None else sendable(array_filters, kind=kind.name, path="array_filters"),
+        in_client=in_client,
     )
 
 

@@ -60,7 +60,7 @@ class Updates(Generic[D]):
         async def change() -> UpdateResult | None:
             if many:
                 await self._rows.refuse_unreadable(request.filter, session)
-                await self._rows.bring_up_all(request.filter, session)
+                await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session)
             result = await write(insert=False, within=session)
             return result if result.matched or (many and not upsert) else None
 
@@ -95,8 +95,10 @@ class Updates(Generic[D]):
 
         async def change() -> bytes | None:
             # Without an order any row will do; with one, the first may be an old one.
-            if sort and await self._rows.holds_old(request.filter, session=session):
-                raw = await self._rows.first(request.filter, sort=sort, session=session)
+            if sort and not await self._rows.holds_old(request.filter, in_client=request.in_client, session=session):
+                await self._rows.refuse_unreadable_first(request.filter, sort, session)
+            elif sort:
+                raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
                 if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
                     return None
             return await write(request, insert=False, within=session)
@@ -130,7 +132,7 @@ class Updates(Generic[D]):
                 changed = await change()
                 if changed is not None:
                     return changed
-                raw = await self._rows.first(request.filter, session=session)
+                raw = await self._rows.first(request.filter, in_client=request.in_client, session=session)
                 if raw is not None:
                     if not await self._rows.bring_up(raw, session):
                         await self._pause(tries)
@@ -156,7 +158,7 @@ class Updates(Generic[D]):
             return True, await insert(session)
 
         async def look_and_insert(within: AnySession | None) -> tuple[bool, T | None]:
-            if await self._rows.first(request.filter, session=within) is not None:
+            if await self._rows.first(request.filter, in_client=request.in_client, session=within) is not None:
                 return False, None
             return True, await insert(within)
 

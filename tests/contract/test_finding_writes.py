@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from docstore import Collection, UpdateResult
+from docstore import Collection, Delete, Update, UpdateResult
 from docstore.errors import (
+    BulkFailedError,
     DocumentExistsError,
     InvalidDocumentError,
     NewerVersionError,
     StaleQueryError,
     UpdateRefusedError,
+    UpgradeFailedError,
 )
 from tests.kinds import Place, stored
 
@@ -94,6 +96,24 @@ async def test_find_one_and_update_never_touches_a_newer_row(places: Collection[
     with pytest.raises(NewerVersionError):
         await places.find_one_and_update({"_id": 1}, {"$inc": {"visits": 1}})
     assert await _found(rows) == [stored(4)]
+
+
+async def test_find_one_and_update_passes_over_no_newer_row_that_comes_first(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_many([stored(3, 1, "Oslo"), stored(3, 2, "Bergen", schema_version=4), stored(3, 3, "Alta")])
+    fresh = {"visits": {"$exists": False}}
+    taken = await places.find_one_and_update(fresh, {"$inc": {"visits": 1}}, sort=[("name", 1)])
+    assert taken is not None
+    assert taken.name == "Alta"
+    for old in ([], [stored(1, 4, "Molde")]):
+        await rows.insert_many(old) if old else None
+        with pytest.raises(NewerVersionError):
+            await places.find_one_and_update(fresh, {"$inc": {"visits": 1}}, sort=[("name", 1)])
+    taken = await places.find_one_and_update(fresh, {"$inc": {"visits": 1}}, sort=[("name", -1)])
+    assert taken is not None
+    assert taken.name == "Oslo"
+    assert [row["_id"] for row in await _found(rows) if "visits" in row] == [1, 3]
 
 
 async def test_find_one_and_update_takes_no_other_word_for_before_and_after(places: Collection[Place]) -> None:
@@ -210,6 +230,20 @@ async def test_delete_never_touches_a_row_that_cannot_be_read(places: Collection
     assert await _found(rows) == [newer]
 
 
+async def test_delete_never_touches_an_old_row_that_cannot_be_upgraded(places: Collection[Place], rows: Any) -> None:
+    stuck = stored(1, 1, "Oslo") | {"name": "Bergen"}
+    await rows.insert_many([stuck, stored(1, 2, "Molde")])
+    for name in ("Oslo", "Bergen"):
+        with pytest.raises(UpgradeFailedError):
+            await places.delete_one({"name": name})
+        with pytest.raises(UpgradeFailedError):
+            await places.delete_many({"name": name})
+    assert await places.delete_many({"name": "Molde", "_id": 2}) == 1
+    assert await _found(rows) == [stuck]
+    await places.delete(1)
+    assert await _found(rows) == []
+
+
 @pytest.mark.parametrize("filter", [{"schema_version": 1}, {"id": 1}])
 async def test_delete_by_the_tag_or_by_a_name_of_the_model_is_refused(
     places: Collection[Place], rows: Any, filter: dict[str, Any]
@@ -219,3 +253,95 @@ async def test_delete_by_the_tag_or_by_a_name_of_the_model_is_refused(
         with pytest.raises(UpdateRefusedError):
             await attempt
     assert await _found(rows) == [stored(1)]
+
+
+# --- by what functions make, where the client may filter ----------------------------------------------------------
+
+
+def _some() -> list[dict[str, Any]]:
+    """
+    Rows of all versions, two of each name.
+    """
+    return [stored(version, number, ["Oslo", "Molde"][number % 2]) for number, version in enumerate([1, 1, 2, 2, 3, 3])]
+
+
+async def test_updates_by_what_functions_make_change_every_version_where_the_client_may_filter(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_many(_some())
+    asked, operators = {"slug": "oslo"}, {"$inc": {"visits": 1}}
+    with pytest.raises(StaleQueryError) as refused:
+        await places.update_many(asked, operators)
+    assert any("allow_client_filter" in way_out for way_out in refused.value.ways_out)
+    with pytest.raises(StaleQueryError):
+        await places.update({**asked, "_id": 0}, operators)
+    assert await places.update_many(asked, operators, allow_client_filter=True) == UpdateResult(3, 3)
+    left = [row for row in _some() if row["_id"] % 2]
+    expected = [stored(3, number, visits=1) for number in (0, 2, 4)]
+    assert await _found(rows) == sorted([*left, *expected], key=lambda row: row["_id"])
+    assert await places.update({"slug": "molde", "_id": 3}, operators, allow_client_filter=True) == UpdateResult(1, 1)
+    assert await rows.find_one({"_id": 3}) == stored(3, 3, "Molde", visits=1)
+    assert await places.update({"slug": "bergen"}, operators, allow_client_filter=True) == UpdateResult(0, 0)
+    assert await rows.find_one({"_id": 1}) == stored(1, 1, "Molde")
+
+
+async def test_an_upsert_by_what_functions_make_finds_the_old_row_where_the_client_may_filter(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_one(stored(1))
+    operators = {"$inc": {"visits": 1}}
+    with pytest.raises(StaleQueryError):
+        await places.upsert({"slug": "oslo"}, operators)
+    assert await places.upsert({"slug": "oslo"}, operators, allow_client_filter=True) == UpdateResult(1, 1)
+    assert await _found(rows) == [stored(3, visits=1)]
+    await rows.insert_one(stored(2, 2, "Molde"))
+    result = await places.upsert({"slug": "x"}, {"$set": {"name": "X"}}, allow_client_filter=True)
+    assert (result.matched, await rows.count_documents({"slug": "x"}), await rows.count_documents({})) == (0, 1, 3)
+
+
+async def test_find_one_and_update_by_what_functions_make_takes_the_first_where_the_client_may_filter(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_many(_some())
+    asked, operators = {"slug": {"$in": ["oslo", "molde"]}}, {"$inc": {"visits": 1}}
+    with pytest.raises(StaleQueryError):
+        await places.find_one_and_update(asked, operators, sort=[("_id", -1)])
+    taken = [
+        await places.find_one_and_update(
+            {**asked, "visits": {"$ne": 1}}, operators, sort=[("slug", 1), ("_id", -1)], allow_client_filter=True
+        )
+        for _ in range(4)
+    ]
+    assert [place and place.id for place in taken] == [5, 3, 1, 4]
+    assert await rows.find_one({"_id": 2}) == stored(2, 2)
+
+
+async def test_deletes_by_what_functions_make_find_every_version_where_the_client_may_filter(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_many(_some())
+    assert await places.delete_many({"slug": "oslo"}, allow_client_filter=True) == 3
+    assert await places.delete_one({"slug": "molde", "_id": 1}, allow_client_filter=True)
+    assert not await places.delete_one({"slug": "oslo"}, allow_client_filter=True)
+    assert await _found(rows) == [stored(2, 3, "Molde"), stored(3, 5, "Molde")]
+
+
+async def test_a_list_of_writes_lets_the_client_filter_for_those_that_say_so(
+    places: Collection[Place], rows: Any
+) -> None:
+    await rows.insert_many(_some())
+    asked, operators = {"slug": "oslo"}, {"$inc": {"visits": 1}}
+    with pytest.raises(BulkFailedError) as failed:
+        await places.bulk(
+            [
+                Update(asked, operators, many=True),
+                Update(asked, operators, many=True, allow_client_filter=True),
+                Delete({"slug": "molde"}, many=True),
+                Delete({"slug": "molde"}, many=True, allow_client_filter=True),
+            ],
+            ordered=False,
+            session=None,
+        )
+    assert {place: type(error) for place, error in failed.value.errors.items()}.keys() <= {0, 2}
+    assert (failed.value.result.deleted, failed.value.result.matched) in {(3, 3), (3, 6)}
+    assert [row["_id"] for row in await _found(rows)] == [0, 2, 4]

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
+from pydantic import BaseModel
 
 from docstore import Collection, Document
 from docstore.errors import (
@@ -112,3 +113,15 @@ async def test_find_with_a_projection_reads_into_that_model(places: Collection[P
     await rows.insert_many([stored(1, 1, "a"), stored(3, 2, "b")])
     found = await places.find(sort=[("_id", 1)], projection=Named).to_list()
     assert [(type(place), place.name) for place in found] == [(Named, "a"), (Named, "b")]
+
+
+async def test_a_projection_that_names_the_tag_sees_the_latest_one_whatever_is_asked(
+    places: Collection[Place], rows: Any
+) -> None:
+    class Tagged(BaseModel):
+        schema_version: int
+        visits: int
+
+    await rows.insert_many([stored(version, number, visits=1) for number, version in enumerate((None, 1, 3))])
+    for asked in ({"visits": 1}, {"name": "Oslo"}):
+        assert await places.find(asked, projection=Tagged).to_list() == [Tagged(schema_version=3, visits=1)] * 3

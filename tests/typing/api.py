@@ -95,7 +95,7 @@ async def writes(cities: Collection[City], one: City) -> None:
     assert_type(await cities.modify(1, grown_later), City)
     assert_type(await cities.modify(1, lambda each: each.model_copy(update={"name": "x"})), City)
     assert_type(await cities.update({}, {"$inc": {"population": 1}}, many=True), UpdateResult)
-    assert_type(await cities.update_many({}, {"$inc": {"population": 1}}), UpdateResult)
+    assert_type(await cities.update_many({}, {"$inc": {"population": 1}}, allow_client_filter=True), UpdateResult)
     assert_type(await cities.upsert({"_id": 1}, {"$inc": {"population": 1}}), UpdateResult)
     assert_type(await cities.find_one_and_update({}, {"$inc": {"population": 1}}), City | None)
     assert_type(
@@ -105,7 +105,7 @@ async def writes(cities: Collection[City], one: City) -> None:
         CityName | None,
     )
     assert_type(await cities.delete_one({}), bool)
-    assert_type(await cities.delete_many({}), int)
+    assert_type(await cities.delete_many({}, allow_client_filter=True), int)
     result = await cities.bulk([Insert(one), Replace(one), Update({}, {"$inc": {"population": 1}}), Delete({})])
     assert_type(result, BulkResult)
     await cities.replace(one)

@@ -107,6 +107,17 @@ async def test_groups_are_made_of_rows_of_all_versions(any_database: Any) -> Non
     assert await _result(_people(any_database), [{"$match": {"zip": "0"}}]) == []
 
 
+@pytest.mark.parametrize("shown", [0, 1])
+async def test_a_projection_may_say_what_it_shows_with_any_number(database: Any, shown: int) -> None:
+    await database["people"].insert_many([_person(1), _person(2, 3)])
+    plain, exotic = [
+        await _result(_people(database), [{"$sort": {"_id": 1}}, {"$project": {"address": number}}])
+        for number in (shown, Decimal128(str(shown)))
+    ]
+    assert exotic == plain
+    assert ("address" in exotic[0]) is bool(shown)
+
+
 async def test_what_is_joined_is_at_its_latest_shape_too(any_database: Any) -> None:
     await any_database["people"].insert_many([_person(1, 1), _person(2, 3, zip="4020")])
     await any_database["orders"].insert_many(
@@ -152,7 +163,7 @@ async def test_what_functions_make_is_refused_and_the_rest_is_not(any_database: 
     assert await _result(noises, [{"$match": {"loud": "B"}}, {"$count": "rows"}]) == [{"rows": 1}]
 
 
-@pytest.mark.parametrize("tag", [4, "3"])
+@pytest.mark.parametrize("tag", [4, "3", Decimal128("7"), [3], {"v": 3}], ids=repr)
 async def test_a_row_that_cannot_be_read_is_raised_or_left_out_and_named(any_database: Any, tag: Any) -> None:
     await any_database["people"].insert_many([_person(1), _person(2, 3), _person(3, 3) | {"schema_version": tag}])
     people = _people(any_database)
@@ -162,6 +173,44 @@ async def test_a_row_that_cannot_be_read_is_raised_or_left_out_and_named(any_dat
     cursor = await people.aggregate([{"$group": {"_id": "$address.code", "rows": {"$sum": 1}}}], on_error="skip")
     assert await cursor.to_list() == [{"_id": "1010", "rows": 2}]
     assert [row.id for row in cursor.skipped] == [3]
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_a_decimal_that_equals_a_stored_version_is_no_version(
+    database: Any,
+    indexed: bool,  # noqa: FBT001 - a case
+) -> None:
+    rows = [_person(1), _person(2, 3), _person(3) | {"schema_version": Decimal128("1")}, _person(4, zip="x")]
+    await database["people"].insert_many(rows)
+    await database["orders"].insert_one(order.upgrade({"_id": 10, "who": 3}))
+    if indexed:
+        await build_tag_index(database, "people", "schema_version")
+    people = _people(database)
+    for pipeline in (
+        [{"$group": {"_id": "$address.code", "rows": {"$sum": 1}}}],
+        [{"$match": {"address.code": {"$ne": "x"}}}, {"$group": {"_id": None, "rows": {"$sum": 1}}}],
+        [{"$match": {"_id": {"$in": [1, 3]}}}, {"$project": {"address": 1}}],
+    ):
+        with pytest.raises(UnknownVersionError) as raised:
+            await _result(people, pipeline)
+        assert raised.value.id == 3
+        cursor = await people.aggregate(pipeline, on_error="skip")
+        assert 3 not in [row["_id"] for row in await cursor.to_list()]
+        assert [row.id for row in cursor.skipped] == [3]
+    joined = {"from": "people", "localField": "person", "foreignField": "_id", "as": "who"}
+    with pytest.raises(UnknownVersionError):
+        await _result(_orders(database), [{"$lookup": joined}])
+    # What is not met is not raised, and nothing is asked of its tag.
+    assert await _result(people, [{"$match": {"_id": 1}}, {"$project": {"address.code": 1}}]) == [
+        {"_id": 1, "address": {"code": "1010"}}
+    ]
+
+
+async def test_a_decimal_that_equals_latest_is_noticed_by_a_look_at_every_row(database: Any) -> None:
+    await database["people"].insert_many([_person(1, 3), _person(2, 3) | {"schema_version": Decimal128("3")}])
+    with pytest.raises(UnknownVersionError) as raised:
+        await _result(_people(database), [{"$group": {"_id": "$address.code"}}])
+    assert raised.value.id == 2
 
 
 async def test_a_row_that_no_step_can_upgrade_is_raised_or_left_out_and_named(any_database: Any) -> None:
@@ -264,6 +313,47 @@ async def test_what_only_stored_rows_can_be_asked_is_refused_while_some_are_old(
     await database["orders"].insert_one({"_id": 10, "who": 1})
     with pytest.raises(StaleQueryError):
         await _result(_people(database), [stage])
+
+
+@pytest.mark.parametrize(
+    ("local", "foreign"), [("_id", "items.0"), ("picks.0", "person"), ("picks.0", "_id"), ("picks.0", "items")]
+)
+async def test_a_join_by_an_array_position_is_refused_where_old_rows_would_have_to_be_upgraded_before_it(
+    database: Any, local: str, foreign: str
+) -> None:
+    old = [
+        {"_id": 10, "who": "a", "first": [1, 2], "rest": []},
+        {"_id": 11, "who": "b", "first": ["a"], "rest": [{"0": 1}]},
+    ]
+    await database["people"].insert_many([_person(1, 3, picks=["a", 10]), _person(2, 3, picks=[11])])
+    await database["orders"].insert_many(old)
+    pipeline = [{"$lookup": {"from": "orders", "localField": local, "foreignField": foreign, "as": "orders"}}]
+    with pytest.raises(StaleQueryError, match="array position") as refused:
+        await _result(_people(database), pipeline)
+    assert (refused.value.kind, refused.value.versions, refused.value.rows) == ("order", (1, 2), 2)
+    await database["orders"].delete_many({})
+    await database["orders"].insert_many([order.upgrade(row) for row in old])
+    assert any(row["orders"] for row in await _result(_people(database), pipeline))
+
+
+async def test_a_localfield_with_an_array_position_is_refused_while_rows_are_old_that_come_to_it(database: Any) -> None:
+    await database["people"].insert_many([_person(1, 1, picks=["a"]), _person(2, 3, picks=["b"])])
+    await database["towns"].insert_many([{"_id": "a"}, {"_id": "b"}])
+    pipeline = [{"$lookup": {"from": "towns", "localField": "picks.0", "foreignField": "_id", "as": "address.towns"}}]
+    with pytest.raises(StaleQueryError, match="array position"):
+        await _result(_people(database), pipeline)
+    await database["people"].update_one({"_id": 1}, {"$set": {"schema_version": 3}})
+    assert [len(row["address"]["towns"]) for row in await _result(_people(database), pipeline)] == [1, 1]
+
+
+async def test_a_foreignfield_with_an_array_position_is_asked_by_the_server_where_no_step_changes_it(
+    database: Any,
+) -> None:
+    await database["people"].insert_many([_person(1, 1), _person(2, 3)])
+    await database["orders"].insert_many([{"_id": 10, "who": "a", "days": [2, 1]}, {"_id": 11, "days": [1]}])
+    join = {"from": "orders", "localField": "_id", "foreignField": "days.0", "as": "address.orders"}
+    found = await _result(_people(database), [{"$lookup": join}, {"$sort": {"_id": 1}}])
+    assert [[one["_id"] for one in row["address"]["orders"]] for row in found] == [[11], [10]]
 
 
 async def test_a_graph_is_followed_where_nothing_is_old(database: Any) -> None:

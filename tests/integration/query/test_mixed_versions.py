@@ -42,6 +42,8 @@ STEPS = [
 
 letter = Kind("letter", collection="letters", model=Letter, steps=STEPS)
 
+RENAME = ops.RenameField("name", "title")
+
 
 async def _queries(database: Any, rows: list[dict[str, Any]], kind: Kind[Any] = letter) -> Queries[Any]:
     if rows:
@@ -154,6 +156,25 @@ async def test_a_row_that_no_step_can_upgrade_is_nobodys_concern_where_it_cannot
     queries = await _queries(any_database, [_row(1, box=1), _row(2, box=2, address="taken"), _latest(3, box=1)])
     assert sorted(await _ids(queries, {"address.code": "1010", "box": 1})) == [1, 3]
     assert await queries.count({"$and": [{"address.code": "1010"}, {"_id": 3}]}) == 1
+
+
+async def test_a_row_that_no_step_can_upgrade_is_told_of_where_older_ones_are_upgraded_for_the_query(
+    any_database: Any,
+) -> None:
+    steps = [Step(ops.JoinText(["first", "last"], into="name", separator=" "), to=2), Step(RENAME, to=3)]
+    kind = Kind("letter", collection="letters", model=Letter, steps=steps)
+    rows = [
+        {"_id": 1, "first": "Ada", "last": "King", "schema_version": 1},
+        {"_id": 2, "name": "Ada", "title": "Ada", "schema_version": 2},
+    ]
+    queries = await _queries(any_database, rows, kind)
+    with pytest.raises(UpgradeFailedError):
+        await queries.count({"title": "Ada"})
+    with pytest.raises(UpgradeFailedError):
+        _ = [row_id async for row_id in queries.old_ids({"title": "Ada"})]
+    await any_database["letters"].delete_one({"_id": 1})
+    with pytest.raises(UpgradeFailedError):
+        _ = [row_id async for row_id in queries.old_ids({"title": "Ada"})]
 
 
 async def test_a_row_is_judged_by_the_operations_that_the_query_needs(server_database: Any) -> None:

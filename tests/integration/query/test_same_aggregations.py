@@ -28,6 +28,9 @@ KINDS: Final = 6
 PIPELINES: Final = 12
 ROWS: Final = 24
 
+#: What a refusal may say: part of it. Where it is told of functions, there are some.
+REASONS: Final = ("Python functions", "only Python can upgrade", "the array position in the")
+
 Stage = dict[str, Any]
 
 
@@ -79,8 +82,10 @@ def _join(rng: random.Random, kinds: list[Kind[Anything]], upgraded: list[list[R
     local, foreign = _plain_path(rng, upgraded[0]), _plain_path(rng, rows)
     inner = [stage for _ in range(rng.randrange(3)) for stage in _stage(rng, kind, rows)]
     inner = _without_ties(inner)
+    ends = [f"{end}.{rng.randrange(2)}" if end != "_id" and rng.random() < 0.2 else end for end in (local, foreign)]
+    into = rng.choice(["joined", "joined", "n.joined", "l.joined", "a.0.joined"])
     joins: list[Callable[[], Stage]] = [
-        lambda: {"from": kind.collection, "localField": local, "foreignField": foreign, "as": "joined"},
+        lambda: {"from": kind.collection, "localField": ends[0], "foreignField": ends[1], "as": into},
         lambda: {
             "from": kind.collection,
             "localField": "_id",
@@ -167,7 +172,8 @@ async def test_random_pipelines_over_mixed_versions_answer_as_after_a_full_rewri
         for pipeline, answer in zip(pipelines, answers, strict=True):
             expected = _answer(await (await database["one"].aggregate(pipeline)).to_list())
             if isinstance(answer, str):
-                assert (functions and "Python functions" in answer) or "only Python can upgrade" in answer, pipeline
+                why = answer if functions else answer.replace("Python functions", "")
+                assert any(part in why for part in REASONS), (pipeline, answer)
                 refused += 1
             else:
                 assert answer == expected, pipeline

@@ -240,6 +240,20 @@ async def test_a_collection_explains_and_filters_in_the_client(half_old: Any) ->
             await parcels.explain({"schema_version": 1})
 
 
+async def test_a_write_announces_once_what_the_client_reads_for_it(half_old: Any) -> None:
+    asked = {"label": {"$lt": "050"}}
+    async with Store(half_old, kinds=[parcel], service="tests") as store:
+        parcels = store.collection(parcel)
+        with structlog.testing.capture_logs() as logs:
+            assert await parcels.delete_many({**asked, "kilos": {"$gte": 30}}, allow_client_filter=True) == 20
+        assert [log["rows"] for log in logs if log["event"] == "client_filter_begins"] == [15, 5]
+        with structlog.testing.capture_logs() as logs:
+            result = await parcels.update_many(asked, {"$set": {"state": "sent"}}, allow_client_filter=True)
+        assert (result.matched, result.modified) == (30, 30)
+        assert [log["rows"] for log in logs if log["event"] == "client_filter_begins"] == [20]
+        assert await half_old["parcels"].count_documents({"schema_version": 1}) == 5
+
+
 async def test_the_mock_refuses_and_allows_as_a_server_does(mock_database: Any) -> None:
     await mock_database["parcels"].insert_many([(_old, _latest)[number % 2](number) for number in range(10)])
     queries = _queries(mock_database)

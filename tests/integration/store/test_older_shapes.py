@@ -64,6 +64,18 @@ async def test_found_documents_come_in_the_older_shape_while_the_filter_speaks_o
     assert await places.find_one({"_id": 77}, as_version=2) is None
 
 
+async def test_a_document_of_one_shape_is_not_taken_for_one_of_another(places: Collection[Place], rows: Any) -> None:
+    await rows.insert_one(stored(3))
+    older = await places.get(1, as_version=1)
+    del older["schema_version"]
+    older["title"] = "Bergen"
+    with pytest.raises(UpdateRefusedError, match="version 1"):
+        await places.replace(older, as_version=2)
+    assert await rows.find_one({}) == stored(3)
+    await places.replace(older, as_version=1)
+    assert (await places.get(1)).name == "Bergen"
+
+
 async def test_a_model_of_the_older_shape_may_be_given(places: Collection[Place], rows: Any) -> None:
     await rows.insert_many([stored(3, 1, visits=2), stored(1, 2)])
 

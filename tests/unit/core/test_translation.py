@@ -39,6 +39,11 @@ def _same(row: dict[str, Any]) -> dict[str, Any]:
             {"n.a": 5},
             {"$or": [{"n.a": 5}, {"$and": [{"n.a": {"$exists": False}}, {"$nor": [{"n": {"$type": "null"}}]}]}]},
         ),
+        (
+            ops.AddField("a", {"$ref": "b", "$id": 5}),
+            {"a.$id": 5},
+            {"$or": [{"a.$id": 5}, {"a": {"$exists": False}}]},
+        ),
         (ops.WrapInList("a"), {"a": {"$gt": 1}}, {"a": {"$gt": 1}}),
         (ops.WrapInList("a"), {"a": {"$size": 1}}, {"a": {"$exists": True}}),
         (ops.MapValues("a", {"x": "y"}), {"a": "y"}, {"a": {"$in": ["x"], "$not": {"$type": "array"}}}),

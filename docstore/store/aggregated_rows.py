@@ -1,0 +1,68 @@
+"""
+The rows of one kind that take part in an aggregation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from docstore.core.kind import Kind
+from docstore.core.paths import FieldPath
+from docstore.core.query import EVERYTHING, QueryPaths
+from docstore.core.stale_query import StoredVersion, old_versions, start
+from docstore.core.version import tag_version
+from docstore.mongo.reading import RowSource
+from docstore.mongo.tag_filters import tagged
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """
+    The rows of one kind that take part: which of them (an unchanging part of what is asked), and what of them.
+
+    *graph* and *by_position* are those of `Join`.
+    """
+
+    kind: Kind[Any]
+    source: RowSource
+    paths: QueryPaths
+    narrowed: Mapping[str, Any] = field(default_factory=dict)
+    graph: bool = False
+    by_position: FieldPath | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the tag takes part too, because documents do as a whole."""
+        return EVERYTHING in self.paths.paths or self.paths.names(self.kind.version_field)
+
+    def changes(self, path: FieldPath) -> bool:
+        """Tell whether a step changes a path, or anything within it."""
+        kind = self.kind
+        return bool(QueryPaths(frozenset({path}), frozenset()).touched(kind.writes(kind.floor, kind.latest)))
+
+    def matters(self, version: StoredVersion) -> bool:
+        """Tell whether a row that is stored at a version is not what is asked about."""
+        return self.whole or bool(self.paths.touched(self.kind.writes(start(self.kind, version), self.kind.latest)))
+
+    def readable(self) -> Mapping[str, Any]:
+        """Return the filter for the rows whose version this code reads."""
+        old = old_versions(self.kind)
+        numbers = [version for version in (*old, self.kind.latest) if version is not None]
+        return tagged(self.kind.version_field, numbers, untagged=None in old)
+
+    def unreadable(self, tags: Sequence[Any]) -> Mapping[str, Any] | None:
+        """Return the filter for the rows that this code cannot read; None where no tag that is there says so."""
+        old = old_versions(self.kind)
+        known = {version for version in (*old, self.kind.latest) if version is not None}
+        if all(None in old if tag is None else tag_version(tag) in known for tag in tags):
+            return None
+        return {"$nor": [self.readable()]}
+
+    def look_alikes(self, versions: Sequence[StoredVersion]) -> Mapping[str, Any]:
+        """
+        Return the filter for the rows whose tag equals one of the versions and is none.
+
+        A look at the tags may miss them, because a server takes equal numbers of all types for one.
+        """
+        numbers = [version for version in versions if version is not None]
+        return {self.kind.version_field: {"$in": numbers, "$type": "decimal"}}
