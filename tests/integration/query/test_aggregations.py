@@ -186,11 +186,12 @@ async def test_a_decimal_that_equals_a_stored_version_is_no_version(
     if indexed:
         await build_tag_index(database, "people", "schema_version")
     people = _people(database)
-    for pipeline in (
+    pipelines: list[list[Any]] = [
         [{"$group": {"_id": "$address.code", "rows": {"$sum": 1}}}],
         [{"$match": {"address.code": {"$ne": "x"}}}, {"$group": {"_id": None, "rows": {"$sum": 1}}}],
         [{"$match": {"_id": {"$in": [1, 3]}}}, {"$project": {"address": 1}}],
-    ):
+    ]
+    for pipeline in pipelines:
         with pytest.raises(UnknownVersionError) as raised:
             await _result(people, pipeline)
         assert raised.value.id == 3
