@@ -98,7 +98,9 @@ class Failing:
             rest = REST * 2 ** (tries - 1)
             await self._batches.give_back(batch, tally=tally, seconds=seconds, error=text, wait=rest)
             return
-        await self._batches.finish(batch, BatchState.FAILED, tally=tally, seconds=seconds, error=text)
+        if not await self._batches.finish(batch, BatchState.FAILED, tally=tally, seconds=seconds, error=text):
+            # Another worker has it by now.
+            return
         if batch.task == "count":
             await self._fail(batch.run, f"the rows that are left could not be counted: {text}")
             return

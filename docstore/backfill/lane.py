@@ -166,9 +166,7 @@ class Lane:
             if self._is_over:
                 await self._give_back(batch, Tally(), 0.0)
             elif batch.split_at is not BEGINNING:
-                await patiently(
-                    lambda: self._batches.split(batch, batch.split_at, tally=Tally(), seconds=0.0, error="")
-                )
+                await patiently(lambda: self._batches.split(batch, batch.split_at, tally=Tally(), seconds=0.0))
             elif batch.task == "count":
                 await self._count(held)
             else:

@@ -139,7 +139,9 @@ class Batches:
             fields |= {"error": literal(error), "tries": {"$add": ["$tries", 1]}}
         return await self._change(batch, fields)
 
-    async def split(self, batch: BatchRecord, middle: Any, *, tally: Tally, seconds: float, error: str) -> bool:
+    async def split(
+        self, batch: BatchRecord, middle: Any, *, tally: Tally, seconds: float, error: str | None = None
+    ) -> bool:
         """
         Put two batches in the place of one; tell whether it was still held.
 
