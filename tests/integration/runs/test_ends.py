@@ -219,7 +219,8 @@ async def test_a_first_look_that_goes_wrong_is_taken_three_times_before_the_run_
 ) -> None:
     monkeypatch.setattr(failing, "REST", 0.0)
     await database["counters"].insert_many(old_rows(10))
-    works, failures = getattr(joining, place), [StoreRejectedError(reason="SnapshotTooOld", code=239)] * 2
+    works = getattr(joining, place)
+    failures: list[Exception] = [StoreRejectedError(reason="SnapshotTooOld", code=239)] * 2
 
     async def fails(*arguments: Any, **options: Any) -> Any:
         if failures:
