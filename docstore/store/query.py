@@ -245,8 +245,10 @@ class Queries(Generic[D]):
         """
         Yield the ids of the rows stored below latest that match at the latest shape, in no particular order.
 
+        One that cannot be upgraded may be among them by chance.
+
         Raises:
-            DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
+            DocumentError: An old row would have to be upgraded for this, and cannot be.
         """
         return self._stale.old_ids(self._query(filter, limit=limit, in_client=allow_client_filter), session=session)
 

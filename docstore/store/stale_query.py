@@ -97,7 +97,7 @@ class StaleQueries:
             return
         async with AsyncExitStack() as stack:
             if query.is_touched(self._kind):
-                found = await self._found(stack, query, session, only_old=True, judged=True)
+                found = await self._found(stack, query, session, only_old=True)
             else:
                 found = await stack.enter_async_context(aclosing(self._as_stored(query, session, only_old=True)))
             async for batch in found:

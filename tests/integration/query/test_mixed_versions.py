@@ -171,10 +171,10 @@ async def test_a_row_that_no_step_can_upgrade_is_told_of_where_older_ones_are_up
     with pytest.raises(UpgradeFailedError):
         await queries.count({"title": "Ada"})
     with pytest.raises(UpgradeFailedError):
-        _ = [row_id async for row_id in queries.old_ids({"title": "Ada"})]
+        _ = [batch async for batch in queries.rows({"title": "Ada"}, judged=True)]
     await any_database["letters"].delete_one({"_id": 1})
     with pytest.raises(UpgradeFailedError):
-        _ = [row_id async for row_id in queries.old_ids({"title": "Ada"})]
+        _ = [batch async for batch in queries.rows({"title": "Ada"}, judged=True)]
 
 
 async def test_a_row_is_judged_by_the_operations_that_the_query_needs(server_database: Any) -> None:
