@@ -9,7 +9,8 @@ SHELL := /bin/sh
 PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
 PYTHON ?= $(or $(shell for each in $(PYTHONS); do \
   "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done),python3)
-WORKERS ?= 2
+# Tests wait for servers and processes more than they compute.
+WORKERS ?= 3
 ARGS ?=
 
 BIN := .venv/bin

@@ -1,6 +1,7 @@
 """The client path: rows are read, upgraded in Python and written back under the guard, all three at a time."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
@@ -18,8 +19,8 @@ from docstore.mongo.old_rows import OldRows, Page
 PAGE_SIZE: Final = 250
 #: Batches on their way to the server while the next one is upgraded.
 IN_FLIGHT: Final = 3
-#: Rows upgraded before the event loop gets its turn; a few milliseconds' work for ordinary steps.
-AT_ONCE: Final = 50
+#: How long rows are upgraded before the event loop gets its turn, in seconds: leases are renewed beside slow steps too.
+TURN: Final = 0.003
 #: How often a row that keeps changing is tried before the next pass has to take it.
 TRIES: Final = 5
 #: How often a row that fails is tried before it is put aside.
@@ -74,9 +75,12 @@ class ClientPath:
         Not in a thread: two threads that pass the interpreter's lock to and fro lose more time than they share work.
         """
         upgraded = Upgraded()
-        for first in range(0, len(rows), AT_ONCE):
-            self._upgrader.upgrade(rows[first : first + AT_ONCE], upgraded)
-            await asyncio.sleep(0)
+        begun = time.monotonic()
+        for raw in rows:
+            self._upgrader.upgrade((raw,), upgraded)
+            if time.monotonic() - begun > TURN:
+                await asyncio.sleep(0)
+                begun = time.monotonic()
         return upgraded
 
     def _read_ahead(self, after: Any, upto: Any) -> asyncio.Task[Page]:

@@ -119,7 +119,7 @@ def test_interrupted_demo_leaves_nothing_behind(home: Path) -> None:
         _, errors = process.communicate()
 
     assert process.returncode == 1
-    assert errors.splitlines() == ["error: interrupted"]
+    assert errors.splitlines() == ["error: interrupted", "hint: every command may be repeated"]
     assert left_behind(home) == []
 
 
