@@ -32,6 +32,7 @@ class Cause(StrEnum):
     MISSING_INDEX = "missing_index"
     NOT_ACKNOWLEDGED = "not_acknowledged"
     ROWS_LEFT = "rows_left"
+    OTHER_OPERATOR = "other_operator"
 
 
 @dataclass(frozen=True, slots=True)
