@@ -136,21 +136,26 @@ class World:
             self.epoch += 1
             steps = {str(to): mark(to) for to in range(process.floor + 1, min(version, process.latest) + 1)}
             self.control = ControlState(KIND, version, self.epoch, steps=steps)
-        sent, epoch, control = self.now, self.epoch, self.control
-        facts = self._facts(process, control)
-        refused = admission(facts, fleet=self.fleet(), controls={KIND: control}, rows={KIND: self.stored()})
+        sent = self.now
+        refused = self._verdict(process)
         meanwhile()
-        if refused and process.policy is Policy.ENFORCE:
+        if not refused:
+            # The claim can be seen, and voids what others have seen before; then it is looked at again.
+            self._record(process, self._facts(process, self.control))
+            self.epoch += 1
+            refused = self._verdict(process)
+        if refused:
             self.records.pop(process.id, None)
             return refused
-        self._record(process, facts)
-        if self.epoch != epoch:
-            # Somebody was quicker: what was seen is worth nothing any more.
-            self.records.pop(process.id)
-            return self.join(process)
-        self.epoch += 1
-        process.admitted, process.sent, process.held = True, sent, control
+        process.admitted, process.sent, process.held = True, sent, self.control
         return []
+
+    def _verdict(self, process: Process) -> list[Blocker]:
+        assert self.control is not None
+        if process.policy is Policy.WARN:
+            return []
+        facts = self._facts(process, self.control)
+        return admission(facts, fleet=self.fleet(), controls={KIND: self.control}, rows={KIND: self.stored()})
 
     def beat(self, process: Process, *, lag: float = 0.0) -> None:
         """

@@ -80,8 +80,10 @@ class ControlView:
     All control records, with a change that is being carried out taken for done.
     """
 
-    #: Grows with everything that a verdict could rest on; -1 before the first record.
+    #: Grows with every change; -1 before the first record.
     epoch: int = -1
+    #: How often nodes have joined.
+    joins: int = 0
     freeze: Freeze | None = None
     readers: tuple[DeclaredReader, ...] = ()
     controls: Mapping[str, ControlState] = field(default_factory=dict)
@@ -126,6 +128,7 @@ class ControlView:
                 knobs[knob.name] = knob
         return cls(
             epoch=fleet["epoch"],
+            joins=fleet["joins"],
             freeze=None if fleet["freeze"] is None else Freeze(**fleet["freeze"]),
             readers=tuple(_reader(reader) for reader in fleet["readers"]),
             controls=controls,

@@ -64,7 +64,7 @@ class FleetControls:
             declared = [*map(literal, others), {**_literals(reader_record(reader)), "by": literal(self._by), "at": NOW}]
             why = f"{reader.service} reads {reader.reads.low}..{reader.reads.high}"
             entry = self._entry(reader.kind, reader.kind, "a reader was declared", why)
-            if await self._control.change(view.epoch, entry=entry, fields={"readers": declared}):
+            if await self._control.change(view, entry=entry, fields={"readers": declared}):
                 return
 
     async def forget(self, service: str, kind: str | None = None) -> None:
@@ -81,7 +81,7 @@ class FleetControls:
                 raise NotInFleetError(what="declared reader", name=service)
             kept = [literal(reader_record(each)) for each in view.readers if each not in gone]
             entry = self._entry(gone[0].kind, gone[0].kind, "a declared reader was forgotten", service)
-            if await self._control.change(view.epoch, entry=entry, fields={"readers": kept}):
+            if await self._control.change(view, entry=entry, fields={"readers": kept}):
                 return
 
     async def turn(self, name: str, value: Any, *, percent: float = 100.0) -> Knob:
@@ -99,7 +99,7 @@ class FleetControls:
             knob = Knob(name, value, percent, view.epoch + 1)
             # The value may be anything; the history says that it was turned.
             entry = self._entry(KNOB_PREFIX + name, None, "a knob was turned", f"for {percent:g} % of the keys")
-            if await self._control.change(view.epoch, entry=entry, record=(KNOB_PREFIX + name, knob.stored())):
+            if await self._control.change(view, entry=entry, record=(KNOB_PREFIX + name, knob.stored())):
                 return knob
 
     async def _set_freeze(self, freeze: Mapping[str, Any] | None, why: str) -> None:
@@ -109,7 +109,7 @@ class FleetControls:
             if (view.freeze is None) == (freeze is None):
                 return
             entry = self._entry("freeze", None, reason, why)
-            if await self._control.change(view.epoch, entry=entry, fields={"freeze": freeze}):
+            if await self._control.change(view, entry=entry, fields={"freeze": freeze}):
                 return
 
     def _entry(self, about: str, kind: str | None, reason: str, why: str) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """
-How a node is admitted: it looks, records itself, and is in if nothing has happened meanwhile.
+How a node is admitted: it records itself, voids every verdict that was reached without it, and looks whether it fits.
+
+Whoever looks after the record was written sees the node. Whoever looked before, and wants to act on it, finds that a
+node has joined. So of two that do not fit together at least one sees the other, and no change of what is stored can
+miss a node.
 """
 
 import asyncio
@@ -12,7 +16,7 @@ from docstore.core.blocker import Blocker, Cause
 from docstore.core.control_view import KIND_PREFIX, ControlView
 from docstore.core.fleet_facts import Fleet, Lifetime, NodeFacts, Policy
 from docstore.core.kind import Kind
-from docstore.core.write_version import ControlState, first_version
+from docstore.core.write_version import ControlState, StoredRows, first_version
 from docstore.errors import FleetSkewError, NodeRefusedError
 from docstore.fleet.process_facts import Identity, node_facts, node_kind
 from docstore.mongo.control_records import ControlRecords
@@ -38,6 +42,20 @@ class Joined:
     admitted: bool
     #: When the claim was sent, by the node's own clock.
     sent: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """
+    What a verdict rests on, and the verdict.
+    """
+
+    view: ControlView
+    controls: Mapping[str, ControlState]
+    rows: Mapping[str, StoredRows]
+    blockers: tuple[Blocker, ...]
+    #: Whether every node stored only what the control states say.
+    settled: bool
 
 
 class Joining:
@@ -93,7 +111,8 @@ class Joining:
                     return joined
                 if waited >= patience:
                     raise refusal(self._who.service, joined.blockers, waited=waited)
-                await asyncio.sleep(min(_ASK_AGAIN, patience - waited))
+                # Two that claimed at once may have refused each other; they do not meet again.
+                await asyncio.sleep(min(_ASK_AGAIN * (0.5 + self._chance()), patience - waited))
         except NodeRefusedError:
             await self._nodes.remove(self._who.id)
             raise
@@ -103,31 +122,46 @@ class Joining:
         Ask once; the record says afterwards whether the node is admitted, or what it waits for.
 
         Raises:
-            StoreUnavailableError, StoreRejectedError: The database; others may have seen the node for a moment.
+            StoreUnavailableError, StoreRejectedError: The database; others may take the node for admitted until it
+                is dead.
         """
-        while True:
+        # A first look, so that others do not meet the claim of a node that does not fit.
+        look = await self._look()
+        if look.blockers and self._policy is Policy.ENFORCE:
+            return await self._refused(look)
+        sent = self._clock()
+        await self._nodes.put(self._facts(look.controls, admitted=True))
+        await self._control.count_join()
+        look = await self._look(before=look)
+        if look.blockers and self._policy is Policy.ENFORCE:
+            return await self._refused(look)
+        return Joined(look.view, look.blockers, admitted=True, sent=sent)
+
+    async def _refused(self, look: "_Look") -> Joined:
+        words = tuple(blocker.words for blocker in look.blockers)
+        await self._nodes.put(self._facts(look.controls, admitted=False, waits_for=words))
+        return Joined(look.view, look.blockers, admitted=False, sent=0.0)
+
+    async def _look(self, *, before: "_Look | None" = None) -> "_Look":
+        view = await self._control.settled_view()
+        while await self._begin_kinds(view):
             view = await self._control.settled_view()
-            if await self._begin_kinds(view):
-                continue
-            rows = {
-                kind.name: await row_ends(
-                    self._database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline
-                )
-                for kind in self._kinds
-            }
-            controls = {kind.name: view.controls[kind.name] for kind in self._kinds}
-            fleet = Fleet(await self._nodes.all(), view.readers)
-            blockers = tuple(admission(self._facts(controls, admitted=True), fleet=fleet, controls=controls, rows=rows))
-            if blockers and self._policy is Policy.ENFORCE:
-                words = tuple(blocker.words for blocker in blockers)
-                await self._nodes.put(self._facts(controls, admitted=False, waits_for=words))
-                return Joined(view, blockers, admitted=False, sent=0.0)
-            sent = self._clock()
-            # Whoever looks from now on sees it; whoever has looked before finds the epoch changed.
-            await self._nodes.put(self._facts(controls, admitted=True))
-            if await self._control.raise_epoch(view.epoch):
-                return Joined(view, blockers, admitted=True, sent=sent)
-            await asyncio.sleep(self._chance() * 0.02)
+        controls = {kind.name: view.controls[kind.name] for kind in self._kinds}
+        # The nodes before the rows: what a node stored that is gone by now, the rows show.
+        fleet = Fleet(await self._nodes.all(), view.readers)
+        if before is not None and before.settled and before.controls == controls:
+            # Since then nothing was stored but at versions that the control states name.
+            rows = before.rows
+        else:
+            rows = {kind.name: await self._row_ends(kind) for kind in self._kinds}
+        blockers = admission(self._facts(controls, admitted=True), fleet=fleet, controls=controls, rows=rows)
+        settled = all(fleet.settled(control) for control in controls.values())
+        return _Look(view, controls, rows, tuple(blockers), settled=settled)
+
+    async def _row_ends(self, kind: Kind[Any]) -> StoredRows:
+        return await row_ends(
+            self._database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline
+        )
 
     def _facts(
         self, controls: Mapping[str, ControlState], *, admitted: bool, waits_for: tuple[str, ...] = ()
@@ -149,9 +183,7 @@ class Joining:
         for kind in self._kinds:
             if kind.name in view.controls:
                 continue
-            rows = await row_ends(
-                self._database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline
-            )
+            rows = await self._row_ends(kind)
             highest = min((each.reads.high for each in view.readers if each.kind == kind.name), default=None)
             first = first_version(rows, baseline=kind.baseline, latest=kind.latest, readable_by_all=highest)
             marks = node_kind(kind, None).fingerprints
@@ -166,7 +198,7 @@ class Joining:
                 "by": self._who.service,
                 "why": f"stored at version {first}",
             }
-            await self._control.change(view.epoch, entry=entry, record=(KIND_PREFIX + kind.name, state.stored()))
+            await self._control.change(view, entry=entry, record=(KIND_PREFIX + kind.name, state.stored()))
             return True
         return False
 

@@ -193,7 +193,7 @@ class Rollouts:
                 "why": move.why,
                 "write_version": after.write_version,
             }
-            if await self._control.change(view.epoch, entry=entry, record=(KIND_PREFIX + move.kind, after.stored())):
+            if await self._control.change(view, entry=entry, record=(KIND_PREFIX + move.kind, after.stored())):
                 return after
 
     async def _look(self) -> tuple[ControlView, Fleet]:

@@ -1,7 +1,7 @@
 """
 The control records, in `docstore_control`: what is stored of each kind, the knobs, and the one record of the fleet.
 
-Every change is a compare-and-set on the fleet's record: it rests on the epoch that was seen, raises it, and carries
+Every change is a compare-and-set on the fleet's record: it rests on what was seen there, raises its epoch, and carries
 the changed record and the entry of the history within itself. Whoever comes next carries out what is not done yet, so
 a process that dies in between leaves nothing half done.
 """
@@ -19,7 +19,14 @@ from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import CONTROL, HISTORY, NOW, literal, open_records
 
-_EMPTY: Final[Stored] = {"format": CONTROL_FORMAT, "epoch": 0, "freeze": None, "readers": [], "pending": None}
+_EMPTY: Final[Stored] = {
+    "format": CONTROL_FORMAT,
+    "epoch": 0,
+    "joins": 0,
+    "freeze": None,
+    "readers": [],
+    "pending": None,
+}
 
 
 class ControlRecords:
@@ -63,43 +70,43 @@ class ControlRecords:
 
     async def change(
         self,
-        epoch: int,
+        seen: ControlView,
         *,
         entry: Mapping[str, Any],
         record: tuple[str, Mapping[str, Any]] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> bool:
         """
-        Make a change if nothing has happened since *epoch*, and carry it out; tell whether it was made.
+        Make a change if nothing was changed and no node has joined since, and carry it out; tell whether it was made.
 
         Args:
-            epoch: The epoch that was seen in a settled view. The change has the next one.
+            seen: The settled view that it rests on. The change has the next epoch.
             entry: What the history says of it; the time is added.
             record: The `_id` and the new state of a kind's or a knob's record.
             fields: Expressions for fields of the fleet's own record.
         """
         pending = {
-            "epoch": literal(epoch + 1),
+            "epoch": literal(seen.epoch + 1),
             "id": literal(None if record is None else record[0]),
             "document": literal(None if record is None else dict(record[1])),
             "entry": {**{name: literal(value) for name, value in entry.items()}, "at": NOW},
         }
         with translated():
             result = await self._control.update_one(
-                self._unchanged(epoch), [{"$set": {**(fields or {}), "epoch": epoch + 1, "pending": pending}}]
+                {"_id": FLEET, "format": CONTROL_FORMAT, "epoch": seen.epoch, "joins": seen.joins, "pending": None},
+                [{"$set": {**(fields or {}), "epoch": seen.epoch + 1, "pending": pending}}],
             )
         if not result.matched_count:
             return False
         await self.settled_view()
         return True
 
-    async def raise_epoch(self, epoch: int) -> bool:
+    async def count_join(self) -> None:
         """
-        Make every verdict void that rests on *epoch*, if nothing has happened since; tell whether it was done.
+        Make every verdict void that was reached before; whoever joins calls this once its record can be seen.
         """
         with translated():
-            result = await self._control.update_one(self._unchanged(epoch), {"$set": {"epoch": epoch + 1}})
-        return bool(result.matched_count)
+            await self._control.update_one({"_id": FLEET}, {"$inc": {"joins": 1}})
 
     async def history(self, *, kind: str | None = None, limit: int) -> list[Stored]:
         """
@@ -110,9 +117,6 @@ class ControlRecords:
         with translated():
             found = self._history.find(only).sort("_id.number", DESCENDING).limit(limit)
             return [entry async for entry in found][::-1]
-
-    def _unchanged(self, epoch: int) -> Stored:
-        return {"_id": FLEET, "format": CONTROL_FORMAT, "epoch": epoch, "pending": None}
 
     async def _create(self) -> None:
         with translated(), suppress(DuplicateKeyError):
