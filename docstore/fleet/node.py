@@ -28,6 +28,8 @@ from docstore.mongo.node_records import NodeRecords
 
 _log: Final = structlog.get_logger("docstore.fleet")
 
+#: The share of its time after which a heartbeat is due.
+_DUE: Final = 0.8
 #: How long to wait after a call that failed, in seconds.
 _RETRY: Final = 0.5
 #: How long closing may take, in seconds.
@@ -176,23 +178,26 @@ class Node:
 
     async def _live(self) -> None:
         while True:
+            # Twice as often as heartbeats are due, so that changes are seen in time where there is no stream.
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._life.beat):
+                async with asyncio.timeout(self._life.beat / 2):
                     await self._wake.wait()
             self._wake.clear()
             try:
-                await self._beat()
+                await self._look_and_beat()
             except (StoreError, TimeoutError, FleetError) as error:
                 # Without an acknowledged heartbeat the node stops writing by itself.
                 _log.warning("heartbeat failed", service=self.who.service, reason=type(error).__name__)
                 await asyncio.sleep(min(_RETRY, self._life.beat))
                 self._wake.set()
 
-    async def _beat(self) -> None:
+    async def _look_and_beat(self) -> None:
         if self._admitted:
             sent = self._clock()
             async with asyncio.timeout(self._life.fence_after):
-                self._adopt(await self._control.view())
+                changed = self._adopt(await self._control.view())
+                if not changed and sent - self._sent < self._life.beat * _DUE:
+                    return
                 heard = await self._nodes.beat(self.who.id, {kind.name: self._facts(kind) for kind in self._kinds})
             if heard:
                 self._sent = sent
@@ -220,13 +225,18 @@ class Node:
             self._sent = joined.sent
             self._admitted = True
 
-    def _adopt(self, view: ControlView) -> None:
+    def _adopt(self, view: ControlView) -> bool:
+        """
+        Work with what the records say from now on; tell whether that is anything new of this node's kinds.
+        """
+        before = dict(self._controls)
         self._view = view
         for kind in self._kinds:
             control, held = view.controls.get(kind.name), self._controls.get(kind.name)
             # Two reads may overtake each other.
             if control is not None and (held is None or control.epoch > held.epoch):
                 self._controls[kind.name] = control
+        return self._controls != before
 
     async def _listen(self) -> None:
         while True:

@@ -141,7 +141,7 @@ async def test_a_node_that_comes_back_is_admitted_anew(nodes: Nodes) -> None:
     vanish(node)
     await until(lambda: _gone(nodes))
 
-    await node._beat()
+    await node._look_and_beat()
 
     node.may_write()
     assert len(list((await nodes.fleet()).live())) == 1
@@ -155,13 +155,13 @@ async def test_a_node_that_comes_back_too_old_reads_but_does_not_write_until_it_
     await until(lambda: _dead(nodes, away))
     await nodes.rollouts().advance(_kind(new), overrides=Overrides(ignored_nodes=frozenset({"old"})))
 
-    await away._beat()
+    await away._look_and_beat()
 
     with pytest.raises(StaleNodeError):
         away.may_write()
     await nodes.rollouts().rollback("place")
     await until(lambda: _settled(nodes))
-    await away._beat()
+    await away._look_and_beat()
     away.may_write()
 
 
