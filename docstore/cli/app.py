@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from docstore.cli import adopt, backfill, coverage, demo, quarantine, worker
+from docstore.cli import adopt, backfill, coverage, demo, fleet, quarantine, rollout, worker
 from docstore.cli.complaints import complain, complain_about
 from docstore.cli.exits import ExitCode
 from docstore.cli.logs import configure_logs
@@ -26,6 +26,8 @@ app.command(name="adopt", help=adopt.HELP, epilog=adopt.EXAMPLE)(adopt.adopt)
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(quarantine.app, name="quarantine")
 app.command(name="worker", help=worker.HELP, epilog=worker.EXAMPLE)(worker.worker)
+app.add_typer(fleet.app, name="fleet")
+app.add_typer(rollout.app, name="rollout")
 app.command(name="coverage", help=coverage.HELP, epilog=coverage.EXAMPLE)(coverage.coverage)
 
 
