@@ -4,7 +4,6 @@ A process as a node: it follows what is to be stored, says that it is alive, and
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -18,6 +17,7 @@ from docstore.core.fleet_facts import Lifetime, NodeKind, Policy
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import FleetError, StaleNodeError, StoreError, StoreRejectedError
+from docstore.fleet.clock import steady_seconds
 from docstore.fleet.in_flight import InFlight
 from docstore.fleet.joining import PATIENCE, Joined, Joining
 from docstore.fleet.process_facts import Identity, node_kind
@@ -67,7 +67,7 @@ class Node:
         life: Lifetime = Lifetime(),  # noqa: B008 - a value
         patience: float = PATIENCE,
         streams: bool = True,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = steady_seconds,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.who = Identity.of_this_process(service, instance)
