@@ -8,6 +8,7 @@ miss a node.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from docstore.core.control_view import KIND_PREFIX, ControlView
 from docstore.core.fleet_facts import Fleet, Lifetime, NodeFacts, Policy
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState, StoredRows, first_version
-from docstore.errors import FleetSkewError, NodeRefusedError
+from docstore.errors import FleetSkewError, NodeRefusedError, StoreError
 from docstore.fleet.process_facts import Identity, node_facts, node_kind
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
@@ -28,6 +29,8 @@ from docstore.mongo.row_ends import row_ends
 PATIENCE: Final = 15.0
 #: How often it asks meanwhile.
 _ASK_AGAIN: Final = 0.5
+#: How long it may take to withdraw, in seconds.
+_LEAVING: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +105,26 @@ class Joining:
             NodeRefusedError: It was not given in time, for other reasons.
             StoreUnavailableError, StoreRejectedError: The database.
         """
-        began = self._clock()
         try:
-            while True:
-                joined = await self.attempt()
-                waited = self._clock() - began
-                if joined.admitted:
-                    return joined
-                if waited >= patience:
-                    raise refusal(self._who.service, joined.blockers, waited=waited)
-                # Two that claimed at once may have refused each other; they do not meet again.
-                await asyncio.sleep(min(_ASK_AGAIN * (0.5 + self._chance()), patience - waited))
-        except NodeRefusedError:
-            await self._nodes.remove(self._who.id)
+            return await self._wait(patience)
+        except BaseException:
+            # Whatever the reason: nobody has to wait until a node is dead that never was there.
+            with suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(_LEAVING):
+                    await self._nodes.remove(self._who.id)
             raise
+
+    async def _wait(self, patience: float) -> Joined:
+        began = self._clock()
+        while True:
+            joined = await self.attempt()
+            waited = self._clock() - began
+            if joined.admitted:
+                return joined
+            if waited >= patience:
+                raise refusal(self._who.service, joined.blockers, waited=waited)
+            # Two that claimed at once may have refused each other; they do not meet again.
+            await asyncio.sleep(min(_ASK_AGAIN * (0.5 + self._chance()), patience - waited))
 
     async def attempt(self) -> Joined:
         """

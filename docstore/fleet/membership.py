@@ -2,6 +2,7 @@
 What the write path asks, whether the process is a node of a fleet or works alone.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
@@ -14,6 +15,13 @@ class Membership(Protocol):
     """
     Answers from memory what is to be stored, and whether this process may write at all. `Node` is one.
     """
+
+    @property
+    def seconds_to_write(self) -> float:
+        """
+        How long a write may take that is sent now: until others take this node for dead.
+        """
+        ...
 
     async def open(self) -> None:
         """
@@ -67,6 +75,13 @@ class Alone:
 
     def __init__(self, kinds: Sequence[Kind[Any]]) -> None:
         self._controls = {kind.name: ControlState(kind.name, kind.latest, 0) for kind in kinds}
+
+    @property
+    def seconds_to_write(self) -> float:
+        """
+        Any time.
+        """
+        return math.inf
 
     async def open(self) -> None:
         """

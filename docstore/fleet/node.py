@@ -170,6 +170,13 @@ class Node:
         return default if knob is None else knob.value_for(self.who.instance if key is None else key, default)
 
     @property
+    def seconds_to_write(self) -> float:
+        """
+        How long a write may take that is sent now: until others take this node for dead. Makes no call.
+        """
+        return max(0.0, self._life.dead_after - self.heartbeat_age)
+
+    @property
     def heartbeat_age(self) -> float:
         """
         Seconds since the last acknowledged heartbeat was sent.

@@ -86,6 +86,7 @@ async def test_a_node_that_loses_the_database_stops_writing_and_returns_by_itsel
         with pytest.raises(StaleNodeError) as caught:
             node.writing("place")
         assert caught.value.silent >= FAST.fence_after
+        assert node.seconds_to_write < FAST.dead_after - FAST.fence_after
         await asyncio.sleep(FAST.dead_after)
 
     await until(lambda: _free(node))
@@ -138,6 +139,18 @@ async def _none_live(nodes: Nodes) -> bool:
     return not await _live(nodes)
 
 
+async def test_a_node_that_gives_up_opening_leaves_no_trace(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(_: ControlRecords) -> None:
+        raise StoreUnavailableError(reason="away")
+
+    monkeypatch.setattr(ControlRecords, "count_join", away)
+
+    with pytest.raises(StoreUnavailableError):
+        await nodes.open(3)
+
+    assert (await nodes.fleet()).nodes == ()
+
+
 async def test_a_process_alone_stores_the_latest_version(nodes: Nodes) -> None:
     alone: Membership = Alone([place_kind(latest=3)])
     member: Membership = await nodes.open(3)
@@ -147,4 +160,5 @@ async def test_a_process_alone_stores_the_latest_version(nodes: Nodes) -> None:
     with alone.writing("place") as control, member.writing("place") as same:
         assert control.version_for(1) == same.version_for(1) == alone.version_for("place", 1) == 3
     assert alone.knob("search", default=5) == 5
+    assert alone.seconds_to_write > FAST.dead_after >= member.seconds_to_write > 0
     await alone.close()
