@@ -146,12 +146,13 @@ class Fleet:
         """
         Give the nodes that vanished within the hour without closing, and whose place nobody has taken since.
         """
-        places = {(node.service, node.instance): node.started for node in self.live()}
+        places = [(node.service, node.instance, node.started) for node in self.live()]
         for node in self.nodes:
             if not node.admitted or node.alive or node.silent > REMEMBERED:
                 continue
-            successor = places.get((node.service, node.instance))
-            if (successor is None or successor <= node.seen) and (kind is None or kind in node.kinds):
+            place = (node.service, node.instance)
+            succeeded = any((service, at) == place and started > node.seen for service, at, started in places)
+            if not succeeded and (kind is None or kind in node.kinds):
                 yield node
 
     def readers_of(self, kind: str) -> Iterator[DeclaredReader]:

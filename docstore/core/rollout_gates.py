@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from docstore.core.blocker import Blocker, Cause
-from docstore.core.fleet_facts import Fleet
+from docstore.core.fleet_facts import DeclaredReader, Fleet
 from docstore.core.rollout_state import OPEN, TRANSITIONS, RolloutState
 from docstore.core.write_version import ControlState, StoredRows, VersionRange
 
@@ -113,6 +113,14 @@ def completion_blockers(now: Situation, rows: StoredRows, *, quarantined: int = 
     return found
 
 
+def reader_blocker(reader: DeclaredReader, version: int) -> Blocker:
+    """
+    Return what a declared reader stands in the way of: that a version is stored.
+    """
+    words = f"{reader.service} (declared by {reader.by}) {_reads(reader.reads)} of {reader.kind}"
+    return Blocker(Cause.READER_CANNOT_READ, reader.kind, words, {"service": reader.service, "version": version})
+
+
 def _frozen(now: Situation) -> Iterator[Blocker]:
     if now.frozen:
         yield Blocker(Cause.FROZEN, now.control.kind, "everything is frozen")
@@ -145,8 +153,7 @@ def _fleet(now: Situation, target: int, overrides: Overrides) -> Iterator[Blocke
             yield Blocker(Cause.NODE_CANNOT_READ, kind, words, facts)
     for reader in now.fleet.readers_of(kind):
         if not reader.reads.holds(target):
-            words = f"{reader.service} (declared by {reader.by}) {_reads(reader.reads)} of {kind}"
-            yield Blocker(Cause.READER_CANNOT_READ, kind, words, {"service": reader.service, "version": target})
+            yield reader_blocker(reader, target)
 
 
 def _vanished(now: Situation, target: int, overrides: Overrides, *, only_blind: bool = False) -> Iterator[Blocker]:

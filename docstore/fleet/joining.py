@@ -17,6 +17,7 @@ from docstore.core.blocker import Blocker, Cause
 from docstore.core.control_view import KIND_PREFIX, ControlView
 from docstore.core.fleet_facts import Fleet, Lifetime, NodeFacts, Policy
 from docstore.core.kind import Kind
+from docstore.core.rollout_gates import reader_blocker
 from docstore.core.write_version import ControlState, StoredRows, first_version
 from docstore.errors import FleetSkewError, NodeRefusedError, StoreError
 from docstore.fleet.process_facts import Identity, node_facts, node_kind
@@ -188,13 +189,20 @@ class Joining:
     async def _begin_kinds(self, view: ControlView) -> bool:
         """
         Give a kind its first control state, if one has none; tell whether the view is out of date now.
+
+        Raises:
+            NodeRefusedError: A declared reader does not read what this node would be the first to store.
         """
         for kind in self._kinds:
             if kind.name in view.controls:
                 continue
             rows = await self._row_ends(kind)
-            highest = min((each.reads.high for each in view.readers if each.kind == kind.name), default=None)
+            readers = [each for each in view.readers if each.kind == kind.name]
+            highest = min((each.reads.high for each in readers), default=None)
             first = first_version(rows, baseline=kind.baseline, latest=kind.latest, readable_by_all=highest)
+            blind = tuple(reader_blocker(each, first) for each in readers if not each.reads.holds(first))
+            if blind and self._policy is Policy.ENFORCE:
+                raise refusal(self._who.service, blind, waited=0.0)
             marks = node_kind(kind, None).fingerprints
             steps = {to: mark for to, mark in marks.items() if int(to) <= first}
             state = ControlState(kind.name, first, view.epoch + 1, steps=steps)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from docstore.core.blocker import Cause
-from docstore.core.fleet_facts import Policy
+from docstore.core.fleet_facts import DeclaredReader, Policy
 from docstore.core.rollout_gates import Overrides
+from docstore.core.write_version import StoredRows, VersionRange
 from docstore.errors import FleetSkewError, NodeRefusedError, RecordFormatError, StaleNodeError
+from docstore.fleet.controls import FleetControls
 from docstore.fleet.node import Node
 from tests.integration.fleet.conftest import FAST, Nodes, until, vanish
 
@@ -30,6 +32,21 @@ async def test_the_first_node_takes_the_write_version_from_the_rows(
     assert (await nodes.control()).write_version == expected
     # What it takes it stays at, whatever is stored later.
     assert (await nodes.open(3)).version_for("place", 1) == expected
+
+
+@pytest.mark.parametrize(("low", "high", "expected"), [(1, 2, 2), (2, 4, 3), (4, 4, None)])
+async def test_the_first_node_stores_what_declared_readers_read(
+    nodes: Nodes, low: int, high: int, expected: int | None
+) -> None:
+    reader = DeclaredReader("nightly", "place", VersionRange(low, high), by="me")
+    await FleetControls(nodes.database, by="operator").declare(reader, StoredRows())
+
+    if expected is not None:
+        assert (await nodes.open(3)).version_for("place", 1) == expected
+        return
+    with pytest.raises(NodeRefusedError) as caught:
+        await nodes.open(3)
+    assert [blocker["cause"] for blocker in caught.value.blockers] == [Cause.READER_CANNOT_READ]
 
 
 async def test_many_nodes_that_open_at_once_are_all_admitted(nodes: Nodes) -> None:
