@@ -10,7 +10,7 @@ import pytest
 
 from docstore.core.blocker import Cause
 from docstore.core.control_view import Change
-from docstore.core.fleet_facts import DeclaredReader, Lifetime
+from docstore.core.fleet_facts import DeclaredReader, Lifetime, NodeFacts
 from docstore.core.rollout_state import RolloutState
 from docstore.core.write_version import ControlState, StoredRows, VersionRange
 from docstore.errors import (
@@ -24,6 +24,7 @@ from docstore.errors import (
 from docstore.fleet.controls import FleetControls
 from docstore.fleet.node import Node
 from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.node_records import NodeRecords
 from docstore.mongo.row_ends import row_ends
 from docstore.mongo.tag_index import build_tag_index
 from tests.integration.fleet.conftest import Nodes, until
@@ -99,6 +100,47 @@ async def test_no_node_slips_in_while_an_operator_advances(nodes: Nodes) -> None
             await until(lambda: _settled(nodes))
             await nodes.rollouts().complete("place", StoredRows(2, 2))
     keeper.may_write()
+
+
+async def test_an_operator_who_looked_before_a_node_joined_looks_again(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nodes.rows(2)
+    await nodes.open(3)
+    real = ControlRecords.change
+
+    async def late(self: ControlRecords, *seen: Any, **change: Any) -> bool:
+        monkeypatch.setattr(ControlRecords, "change", real)
+        await nodes.open(2)
+        return await real(self, *seen, **change)
+
+    monkeypatch.setattr(ControlRecords, "change", late)
+
+    with pytest.raises(RolloutRefusedError) as caught:
+        await nodes.rollouts().advance(NEW)
+
+    assert causes(caught) == [Cause.NODE_CANNOT_READ]
+    assert (await nodes.control()).write_version == 2
+
+
+async def test_a_node_that_looked_before_an_operator_advanced_looks_again(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nodes.rows(2)
+    await nodes.open(3)
+    real = NodeRecords.put
+
+    async def late(self: NodeRecords, node: NodeFacts) -> None:
+        monkeypatch.setattr(NodeRecords, "put", real)
+        await nodes.rollouts().advance(NEW)
+        await real(self, node)
+
+    monkeypatch.setattr(NodeRecords, "put", late)
+
+    with pytest.raises(NodeRefusedError) as caught:
+        await nodes.open(2)
+
+    assert [blocker["cause"] for blocker in caught.value.blockers] == [Cause.CANNOT_READ_WRITES]
 
 
 async def test_a_change_whose_operator_died_half_way_is_carried_out_by_whoever_comes_next(
