@@ -19,6 +19,7 @@ from docstore.core.rollout_gates import (
     StepFacts,
     completion_blockers,
     forward_blockers,
+    reader_blocker,
     rollback_blockers,
 )
 from docstore.core.rollout_moves import advanced, canaried, completed, rolled_back
@@ -133,6 +134,8 @@ class World:
         if self.control is None:
             highest = min((reader.reads.high for reader in self.readers), default=None)
             version = first_version(self.stored(), baseline=1, latest=process.latest, readable_by_all=highest)
+            if not all(reader.reads.holds(version) for reader in self.readers):
+                return [reader_blocker(reader, version) for reader in self.readers]
             self.epoch += 1
             steps = {str(to): mark(to) for to in range(process.floor + 1, min(version, process.latest) + 1)}
             self.control = ControlState(KIND, version, self.epoch, steps=steps)

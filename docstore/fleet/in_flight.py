@@ -3,10 +3,34 @@ Writes that are under way, by the control state that they were decided under.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from docstore.core.write_version import ControlState
+
+
+class OneWrite:
+    """
+    The context of one write. A class of its own, because every write enters one.
+    """
+
+    __slots__ = ("_control", "_key", "_writes")
+
+    def __init__(self, writes: Counter[tuple[str, int]], control: ControlState) -> None:
+        self._writes = writes
+        self._control = control
+        self._key = (control.kind, control.epoch)
+
+    def __enter__(self) -> ControlState:
+        self._writes[self._key] += 1
+        return self._control
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writes[self._key] == 1:
+            del self._writes[self._key]
+        else:
+            self._writes[self._key] -= 1
 
 
 class InFlight:
@@ -19,19 +43,11 @@ class InFlight:
     def __init__(self) -> None:
         self._writes: Counter[tuple[str, int]] = Counter()
 
-    @contextmanager
-    def one(self, control: ControlState) -> Iterator[ControlState]:
+    def one(self, control: ControlState) -> OneWrite:
         """
-        Count a write as under way for as long as the context lasts.
+        Return the context in which a write counts as under way.
         """
-        key = (control.kind, control.epoch)
-        self._writes[key] += 1
-        try:
-            yield control
-        finally:
-            self._writes[key] -= 1
-            if not self._writes[key]:
-                del self._writes[key]
+        return OneWrite(self._writes, control)
 
     def acknowledged(self, control: ControlState) -> int:
         """

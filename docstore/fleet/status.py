@@ -209,10 +209,16 @@ def _node(node: NodeFacts, view: ControlView) -> NodeStatus:
         pid=node.pid,
         docstore=node.docstore,
         policy=node.policy.value,
-        life=Life.ALIVE if node.alive else Life.DEAD if node.admitted else Life.WAITING,
+        life=_life(node),
         started=node.started,
         seen=node.seen,
         silent_seconds=node.silent,
         kinds=kinds,
         waits_for=node.waits_for,
     )
+
+
+def _life(node: NodeFacts) -> Life:
+    if node.silent >= node.dead_after:
+        return Life.DEAD
+    return Life.ALIVE if node.admitted else Life.WAITING

@@ -69,6 +69,20 @@ def test_nodes_are_shown_with_what_they_read_and_write(command_line: Any, left: 
     assert (sorted(kind["fingerprints"]), kind["acknowledged"]) == (["2", "3"], True)
 
 
+def test_nodes_that_vanished_are_shown_for_an_hour(command_line: Any, left: Callable[..., None]) -> None:
+    left()
+
+    def silent(seconds: int) -> list[str]:
+        earlier = {"$subtract": ["$$NOW", seconds * 1000]}
+        command_line.database.docstore_nodes.update_many({}, [{"$set": {"seen": earlier}}])
+        return [node["life"] for node in command_line.run("fleet", "--format", "json").json["nodes"]]
+
+    assert silent(5) == ["alive"]
+    assert silent(20) == ["dead"]
+    assert silent(3590) == ["dead"]
+    assert silent(3601) == []
+
+
 def test_a_reader_is_declared_replaced_and_forgotten(command_line: Any) -> None:
     command_line.database.places.insert_one({"_id": 1, "schema_version": 2, "name": "Oslo"})
     assert command_line.run("fleet", "declare", "nightly", "place", "--reads", "1..2").code == 0

@@ -29,9 +29,11 @@ class FleetMachine(RuleBasedStateMachine):
     actions: ClassVar[int] = 0
     moves: ClassVar[int] = 0
 
-    @initialize(rows=st.booleans())
-    def begin(self, *, rows: bool) -> None:
+    @initialize(rows=st.booleans(), declared=st.integers(0, 3))
+    def begin(self, *, rows: bool, declared: int) -> None:
         self.world = World(rows=dict.fromkeys(IDS[:6], 2) if rows else {})
+        if declared:
+            self.world.declare(reader("nightly", declared, declared))
         for _ in range(2):
             self.world.join(self.world.start(2))
 
