@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from docstore.core.blocker import Cause
-from docstore.core.fleet_facts import DeclaredReader, Policy
+from docstore.core.fleet_facts import DeclaredReader, Lifetime, Policy
 from docstore.core.rollout_gates import Overrides
 from docstore.core.write_version import StoredRows, VersionRange
 from docstore.errors import FleetSkewError, NodeRefusedError, RecordFormatError, StaleNodeError
@@ -97,7 +97,7 @@ async def test_a_floor_above_rows_without_a_tag_is_refused(nodes: Nodes) -> None
 
 async def test_a_node_waits_until_the_one_that_was_killed_is_dead(nodes: Nodes) -> None:
     await nodes.rows(1)
-    vanish(await nodes.open(3))
+    vanish(await nodes.open(3, life=FAST))
 
     opening = asyncio.create_task(nodes.open(1, patience=10.0))
     waiting = await until(lambda: _waiting(nodes))
@@ -133,16 +133,17 @@ async def test_closing_removes_the_node_and_ends_its_writes(nodes: Nodes) -> Non
 
 
 async def test_a_node_without_heartbeats_stops_writing_before_others_take_it_for_dead(nodes: Nodes) -> None:
-    node = await nodes.open(3)
+    life = Lifetime(beat=0.1, dead_after=5.0)
+    node = await nodes.open(3, life=life)
     vanish(node)
 
     async def fenced() -> bool:
-        return node.heartbeat_age >= FAST.fence_after
+        return node.heartbeat_age >= life.fence_after
 
     await until(fenced)
     with pytest.raises(StaleNodeError) as caught:
         node.may_write()
-    assert caught.value.limit == FAST.fence_after
+    assert caught.value.limit == life.fence_after
     assert [facts.id for facts in (await nodes.fleet()).live()] == [node.who.id]
     await until(lambda: _gone(nodes))
     assert [facts.id for facts in (await nodes.fleet()).unclean()] == [node.who.id]
@@ -154,7 +155,7 @@ async def _gone(nodes: Nodes) -> bool:
 
 async def test_a_node_that_comes_back_is_admitted_anew(nodes: Nodes) -> None:
     await nodes.rows(2)
-    node = await nodes.open(3)
+    node = await nodes.open(3, life=FAST)
     vanish(node)
     await until(lambda: _gone(nodes))
 
@@ -166,7 +167,7 @@ async def test_a_node_that_comes_back_is_admitted_anew(nodes: Nodes) -> None:
 
 async def test_a_node_that_comes_back_too_old_reads_but_does_not_write_until_it_fits(nodes: Nodes) -> None:
     await nodes.rows(2)
-    away = await nodes.open(2, instance="old")
+    away = await nodes.open(2, instance="old", life=FAST)
     new = await nodes.open(3, instance="new")
     vanish(away)
     await until(lambda: _dead(nodes, away))

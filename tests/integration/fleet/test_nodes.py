@@ -18,7 +18,7 @@ from docstore.fleet import node as node_module
 from docstore.fleet.membership import Alone, Membership
 from docstore.fleet.node import Node
 from docstore.mongo.control_records import ControlRecords
-from tests.integration.fleet.conftest import FAST, Nodes, until
+from tests.integration.fleet.conftest import FAST, STEADY, Nodes, until
 from tests.kinds import place_kind
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +44,7 @@ asyncio.run(main())
 async def test_a_node_on_motor_follows_by_heartbeats_and_by_a_stream(nodes: Nodes, motor_database: Any) -> None:
     await nodes.rows(2)
     slow = Lifetime(beat=30.0, dead_after=100.0)
-    polling = Node(motor_database, [place_kind(latest=3)], service="api", life=FAST, streams=False)
+    polling = Node(motor_database, [place_kind(latest=3)], service="api", life=STEADY, streams=False)
     hearing = Node(motor_database, [place_kind(latest=3)], service="api", life=slow)
     async with polling, hearing:
         await nodes.rollouts().advance(place_kind(latest=3))
@@ -75,7 +75,7 @@ async def test_a_node_that_loses_the_database_stops_writing_and_returns_by_itsel
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await nodes.rows(2)
-    node = await nodes.open(3)
+    node = await nodes.open(3, life=FAST)
 
     async def away(_: ControlRecords) -> Any:
         raise StoreUnavailableError(reason="away")
@@ -90,7 +90,7 @@ async def test_a_node_that_loses_the_database_stops_writing_and_returns_by_itsel
         await asyncio.sleep(FAST.dead_after)
 
     await until(lambda: _free(node))
-    assert [each.id for each in (await nodes.fleet()).live()] == [node.who.id]
+    await until(lambda: _live(nodes))
 
 
 async def _fenced(node: Node) -> bool:
@@ -118,7 +118,7 @@ async def test_a_process_that_is_stopped_and_goes_on_is_admitted_anew_and_one_th
     try:
         assert process.stdout is not None
         assert await asyncio.to_thread(process.stdout.readline) == "open\n"
-        assert await _live(nodes)
+        await until(lambda: _live(nodes))
         process.send_signal(signal.SIGSTOP)
         await until(lambda: _none_live(nodes))
         process.send_signal(signal.SIGCONT)
@@ -160,5 +160,5 @@ async def test_a_process_alone_stores_the_latest_version(nodes: Nodes) -> None:
     with alone.writing("place") as control, member.writing("place") as same:
         assert control.version_for(1) == same.version_for(1) == alone.version_for("place", 1) == 3
     assert alone.knob("search", default=5) == 5
-    assert alone.seconds_to_write > FAST.dead_after >= member.seconds_to_write > 0
+    assert alone.seconds_to_write > STEADY.dead_after >= member.seconds_to_write > 0
     await alone.close()

@@ -27,7 +27,7 @@ from tests.conftest import SEED
 from tests.integration.fleet.conftest import Nodes, vanish
 from tests.kinds import Place
 
-LIFE = Lifetime(beat=0.1, dead_after=0.8)
+LIFE = Lifetime(beat=0.1, dead_after=1.5)
 IDS = range(12)
 
 
@@ -103,6 +103,8 @@ class Walk:
             if max(version, standing or 0) > latest:
                 return
             await asyncio.sleep(self.chance.random() * 0.02)
+            # Much time may have passed.
+            node.may_write()
             if standing is None:
                 with suppress(DuplicateKeyError):
                     await self.nodes.database.places.insert_one({"_id": row, "schema_version": version})
