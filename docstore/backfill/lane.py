@@ -93,14 +93,16 @@ class Lane:
             StoreUnavailableError: The database stayed away for a minute.
             StoreRejectedError: It refuses for good what the run needs; the run has failed then.
         """
-        following: asyncio.Task[Held | None] | None = None
+        claiming: asyncio.Task[Held | None] | None = None
         idle = _IDLE
         try:
             while not self._is_over:
                 await self._keep_to_the_rate()
                 await self._throttling.before_batch(lambda: self._is_over)
-                held = await (following or self._claim(run_id))
-                following = None
+                claiming = claiming or self._claim(run_id)
+                # A claim that is cancelled on its way may have been granted: its batch would wait for the lease to end.
+                held = await asyncio.shield(claiming)
+                claiming = None
                 if held is None:
                     self._look(await patiently(lambda: self._runs.get(run_id)))
                     await self._wait(idle)
@@ -108,11 +110,11 @@ class Lane:
                     continue
                 idle = _IDLE
                 if held.batch.task == "rows" and self._may_claim_ahead:
-                    following = self._claim(run_id)
+                    claiming = self._claim(run_id)
                 await self._work_on(held)
         finally:
-            if following is not None:
-                await self._let_go(following)
+            if claiming is not None:
+                await self._let_go(claiming)
 
     @property
     def _is_over(self) -> bool:

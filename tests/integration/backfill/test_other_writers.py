@@ -16,6 +16,7 @@ from docstore import Kind
 from docstore.backfill import client_path
 from docstore.commands import backfill
 from docstore.mongo.batch_writing import BatchWriter, Rewrite, Written
+from docstore.mongo.batches import Batches
 from tests.integration.backfill.conftest import Counter, counters
 
 ROWS = 60
@@ -198,6 +199,32 @@ async def test_a_run_that_is_cancelled_is_carried_on_by_the_next(
     # The server may still have been busy with the last batches when the rows were counted.
     assert 0 < result.server + result.client <= left
     assert {row["steps"] async for row in database["counters"].find()} == {2}
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_a_run_that_is_cancelled_while_it_claims_gives_the_batch_back(
+    database: AsyncDatabase[dict[str, Any]], counter_kind: Kind[Counter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows())
+    open_new = Batches.open_new
+    granted = asyncio.Event()
+
+    async def granted_late(self: Batches, *args: Any, **options: Any) -> Any:
+        batch = await open_new(self, *args, **options)
+        granted.set()
+        # The server has granted the batch, and nobody here knows yet.
+        await asyncio.sleep(0.1)
+        return batch
+
+    monkeypatch.setattr(Batches, "open_new", granted_late)
+    running = asyncio.create_task(backfill(database, counter_kind))
+    await granted.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert await database["docstore_batches"].count_documents({}) > 0
+    assert await database["docstore_batches"].count_documents({"state": "leased"}) == 0
 
 
 @pytest.mark.usefixtures("small_batches")
