@@ -53,6 +53,8 @@ class RunContext:
     direction: Direction = Direction.UP
     #: Awaited after every page of rows; pauses while the backfill holds back.
     breathe: Callable[[], Awaitable[None]] = _at_once
+    #: The ids of rows that killed the workers which took them, as far as is known; grows while the run goes on.
+    deadly: list[Any] = field(default_factory=list)
     #: The ways to the target that were compiled already, by where they begin.
     ways: dict[int | None, CompiledChain | None] = field(default_factory=dict)
 
@@ -73,6 +75,7 @@ class RunContext:
             index=self.index,
             collated=self.collated,
             selection=self.selection,
+            avoid=self.deadly,
         )
 
     @property
@@ -98,6 +101,7 @@ class RunContext:
             index=self.index,
             collated=self.collated,
             selection=self.selection,
+            avoid=self.deadly,
         )
 
     def writer(self) -> BatchWriter:

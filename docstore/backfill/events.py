@@ -96,6 +96,13 @@ def batch_failed(*, run: str, batch: int, error: str, reaction: str, tries: int)
     _log.warning("batch_failed", run=run, batch=batch, error=error, reaction=reaction, tries=tries)
 
 
+def batch_suspected(*, run: str, batch: int, rows: int, lost: int, deaths: int) -> None:
+    """
+    Workers that held a batch have died: it is halved, or its one row is put aside.
+    """
+    _log.warning("batch_suspected", run=run, batch=batch, rows=rows, lost=lost, deaths=deaths)
+
+
 def run_not_joined(*, kind: str, run: str, reason: str) -> None:
     """
     A worker takes no part in a run that it could see.

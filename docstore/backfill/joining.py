@@ -128,6 +128,7 @@ async def context_of(
             share=SAMPLE if run.selection is None else 1.0,
         ),
         selection=selection_of(database, run),
+        deadly=list(run.deadly),
     )
 
 

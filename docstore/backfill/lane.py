@@ -20,8 +20,10 @@ from docstore.backfill.pacing import Pacing
 from docstore.backfill.patience import LAST_WORDS, briefly, patiently
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.range_work import RangeWork, compiled
+from docstore.backfill.suspecting import Suspecting
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.tracing import batch_span
+from docstore.backfill.turns import Turns
 from docstore.backfill.verifying import Verifier
 from docstore.core.batch_record import BatchRecord, BatchState, Tally
 from docstore.core.id_range import BEGINNING
@@ -46,6 +48,7 @@ class Lane:
         pacing: How large batches are; shared by the lanes of a worker.
         verifier: Holds the server path against Python; shared by the lanes of a worker.
         throttling: Says when a batch may begin; shared by all lanes of a worker.
+        turns: Says beside whom; shared by all lanes of a worker, whatever their runs.
         metrics: Counts what batches come to, if anybody wants it.
         look: Told how the run stands.
         over: Set when this worker has nothing more to do on the run.
@@ -62,6 +65,7 @@ class Lane:
         verifier: Verifier,
         *,
         throttling: Throttling,
+        turns: Turns,
         metrics: WorkerMetrics | None,
         look: Callable[[RunRecord | None], None],
         over: asyncio.Event,
@@ -79,6 +83,8 @@ class Lane:
         self._conclusion = Conclusion(runs, batches, context, by=by)
         self._verifier = verifier
         self._throttling = throttling
+        self._turns = turns
+        self._suspecting = Suspecting(runs, batches, context)
         self._metrics = metrics
         self._failing = Failing(runs, batches, by=by)
         self._paths: dict[int | None, Path] = {}
@@ -109,7 +115,7 @@ class Lane:
                     idle = min(idle * 2, _LONGEST_IDLE)
                     continue
                 idle = _IDLE
-                if held.batch.task == "rows" and self._may_claim_ahead:
+                if held.batch.task == "rows" and not held.batch.is_suspected and self._may_claim_ahead:
                     claiming = self._claim(run_id)
                 await self._work_on(held)
         finally:
@@ -169,13 +175,37 @@ class Lane:
                 await self._give_back(batch, Tally(), 0.0)
             elif batch.split_at is not BEGINNING:
                 await patiently(lambda: self._batches.split(batch, batch.split_at, tally=Tally(), seconds=0.0))
-            elif batch.task == "count":
-                await self._count(held)
             else:
-                await self._rewrite(held)
+                await self._work_in_turn(held)
         finally:
             self.busy = False
             held.let_go()
+
+    async def _work_in_turn(self, held: Held) -> None:
+        """
+        Work on a batch beside others, or with no other in this process if workers have died over it.
+        """
+        batch = held.batch
+        alone = batch.is_suspected and batch.task == "rows"
+        try:
+            await self._turns.begin(alone=alone)
+        except asyncio.CancelledError:
+            await self._give_back(batch, Tally(), 0.0)
+            raise
+        try:
+            if batch.task == "count":
+                await self._count(held)
+            elif not alone or await self._is_to_be_tried(batch):
+                await self._rewrite(held)
+        finally:
+            self._turns.end(alone=alone)
+
+    async def _is_to_be_tried(self, batch: BatchRecord) -> bool:
+        try:
+            return await self._suspecting.is_to_be_tried(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded
+            await self._fail(batch, error, None, 0.0)
+            return False
 
     async def _count(self, held: Held) -> None:
         batch = held.batch

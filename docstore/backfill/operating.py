@@ -14,7 +14,7 @@ from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
 from docstore.core.fingerprint import differences, fingerprints
 from docstore.core.kind import Kind
-from docstore.core.run_record import RunOptions, RunRecord
+from docstore.core.run_record import RunOptions, RunRecord, Stored
 from docstore.core.run_scope import RunScope, direction_of, refuse_version, side_of_rows
 from docstore.core.run_state import (
     CLAIMABLE,
@@ -196,8 +196,8 @@ class Operating:
             after = leads_to(run.state)
             if after is run.state:
                 return await self.settled(run)
-            # The rows of a failed run are looked at afresh.
-            changes = {"sources": None} if run.state is RunState.FAILED else None
+            # The rows of a failed run are looked at afresh, by workers that were mended meanwhile perhaps.
+            changes: Stored | None = {"sources": None, "deadly": []} if run.state is RunState.FAILED else None
             try:
                 moved = await self._runs.move(run.id, run.state, after, by=self._by, changes=changes)
             except RunOpenError as error:

@@ -9,6 +9,7 @@ from docstore.errors import (
     RetiredVersionError,
     UnknownVersionError,
     UpgradeFailedError,
+    WorkerDiedError,
 )
 from docstore.mongo.quarantine import QuarantineRecord
 
@@ -40,6 +41,8 @@ def record_of(
             version, reason = error.found, f"below the floor {error.floor}"
         case UnknownVersionError():
             version, path, reason = None, error.field, f"the tag is of type {error.found_type}"
+        case WorkerDiedError():
+            reason = f"{error.deaths} workers died, or did not answer for a whole lease, while each worked on it alone"
         case _:
             pass
     cause = error.__cause__

@@ -18,6 +18,7 @@ from docstore.backfill.pacing import Pacing
 from docstore.backfill.patience import briefly, cancelled, is_cancelled, patiently
 from docstore.backfill.progress import Meter, Phase
 from docstore.backfill.throttling import Throttling
+from docstore.backfill.turns import Turns
 from docstore.backfill.verifying import Verifier
 from docstore.backfill.waiting import Waits
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
@@ -73,6 +74,7 @@ class RunWork:
         concurrency: How many batches to work on at the same time.
         wait_for_writers: Stay while the run waits for writers of old rows to go.
         throttling: Says when a batch may begin; without one only the batches' own time holds back.
+        turns: Says beside whom, where this process works on other runs too.
         metrics: Counts what batches come to, if anybody wants it.
     """
 
@@ -89,6 +91,7 @@ class RunWork:
         concurrency: int = 1,
         wait_for_writers: bool = True,
         throttling: Throttling | None = None,
+        turns: Turns | None = None,
         metrics: WorkerMetrics | None = None,
     ) -> None:
         self._database = database
@@ -105,11 +108,14 @@ class RunWork:
         self._batches = Batches(database, owner=who.id, lease=lease)
         self._pacing = Pacing()
         self._throttling = throttling or Throttling()
+        self._turns = turns or Turns()
         self._metrics = metrics
         self._lanes: list[Lane] = []
         self._waits = Waits()
         #: Whether this worker put the run on hold.
         self._holds = False
+        #: The rows that no worker is to take; the lanes see what is added here.
+        self._deadly: list[Any] = []
         #: Set once this worker has nothing more to do on the run, whatever the reason.
         self._over = asyncio.Event()
 
@@ -174,6 +180,7 @@ class RunWork:
             context = await self._first_look(run)
             if context is None:
                 return
+            self._deadly = context.deadly
             verifier = Verifier(self._kind, context.target, context.results, context.validation)
             self._lanes = [
                 Lane(
@@ -183,6 +190,7 @@ class RunWork:
                     self._pacing,
                     verifier,
                     throttling=self._throttling,
+                    turns=self._turns,
                     metrics=self._metrics,
                     look=self._look,
                     over=self._over,
@@ -270,6 +278,8 @@ class RunWork:
         waits_for_writers = run is not None and run.held is not None and run.held.reason in WAITS_FOR_WRITERS
         if run is None or run.state not in CLAIMABLE or (waits_for_writers and not self._wait_for_writers):
             self._over.set()
+        if run is not None:
+            self._deadly[:] = run.deadly
         if run is not None and run.remaining is not None and self._metrics is not None:
             self._metrics.remaining(run.kind, run.remaining)
 

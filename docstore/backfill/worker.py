@@ -15,6 +15,7 @@ from docstore.backfill.patience import cancelled
 from docstore.backfill.progress import Meter
 from docstore.backfill.run_work import RunWork, Who
 from docstore.backfill.throttling import Throttling
+from docstore.backfill.turns import Turns
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE
@@ -74,6 +75,7 @@ class Worker:
         self._lease = lease
         self._concurrency = concurrency
         self._throttling = throttling or Throttling()
+        self._turns = Turns()
         self._metrics = metrics
         self._runs = Runs(database)
         self._at_work: dict[str, asyncio.Task[None]] = {}
@@ -158,6 +160,7 @@ class Worker:
             lease=self._lease,
             concurrency=self._concurrency,
             throttling=self._throttling,
+            turns=self._turns,
             metrics=self._metrics,
         )
 

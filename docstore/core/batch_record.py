@@ -86,6 +86,17 @@ class BatchRecord:
     tries: int
     #: Where it is being split.
     split_at: Any = field(default=BEGINNING)
+    #: How often it was claimed again because a lease had run out; halves inherit it.
+    lost: int = 0
+    #: How often that happened to a worker that worked on nothing else; from anew when one row is left.
+    deaths: int = 0
+
+    @property
+    def is_suspected(self) -> bool:
+        """
+        Whether a worker may have died because of it.
+        """
+        return self.lost > 0
 
     @property
     def key(self) -> Stored:
@@ -111,4 +122,6 @@ class BatchRecord:
             token=stored["token"],
             tries=stored["tries"],
             split_at=stored["split"]["at"] if "split" in stored else BEGINNING,
+            lost=stored.get("lost", 0),
+            deaths=stored.get("deaths", 0),
         )

@@ -148,6 +148,8 @@ class RunRecord:
     odd_tags: bool
     #: Whether a worker of the run built the (tag, `_id`) index.
     index_built: bool
+    #: The ids of rows that killed the workers which took them; nobody takes them again in this run.
+    deadly: tuple[Any, ...]
     #: The server's time when the record was read.
     now: datetime.datetime
 
@@ -208,6 +210,7 @@ class RunRecord:
             failures_from=stored["failures_from"],
             odd_tags=stored["odd_tags"],
             index_built=stored["index_built"],
+            deadly=tuple(stored.get("deadly", ())),
             now=now,
         )
 
@@ -254,5 +257,6 @@ def new_run(
         "unfinished_passes": 0,
         "odd_tags": False,
         "index_built": False,
+        "deadly": [],
         "failures_from": 0,
     }

@@ -29,6 +29,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   │   └── DowngradeFailedError
     │   │       └── NotExpressibleError
     │   ├── InvalidDocumentError
+    │   ├── WorkerDiedError             no worker that took it lived to say why
     │   └── UnstorableValueError
     ├── StoreError                      the database, or what was asked of it
     │   ├── StoreUnavailableError
@@ -89,6 +90,7 @@ from docstore.errors.document import (
     UnknownVersionError,
     UnstorableValueError,
     UpgradeFailedError,
+    WorkerDiedError,
 )
 from docstore.errors.other import (
     BackfillRefusedError,
@@ -165,4 +167,5 @@ __all__ = [
     "VersionGapError",
     "VersionRangeError",
     "ViewRefusedError",
+    "WorkerDiedError",
 ]

@@ -119,6 +119,20 @@ class InvalidDocumentError(DocumentError):
         super().__init__(f"{kind} {id!r} (stored at version {version}) does not fit the model: {'; '.join(problems)}")
 
 
+class WorkerDiedError(DocumentError):
+    """Workers died, or did not answer for longer than a lease, while they worked on this row and on nothing else."""
+
+    def __init__(self, *, kind: str, id: Any, version: int | None, deaths: int) -> None:
+        self.kind = kind
+        self.id = id
+        self.version = version
+        self.deaths = deaths
+        super().__init__(
+            f"{kind} {id!r}: {deaths} workers died while they worked on this row alone",
+            advice="look at the memory that a worker may use and at how the process ended, then try the row again",
+        )
+
+
 class UnstorableValueError(DocumentError):
     """A value cannot be stored as BSON; nothing was written. Carries the field path and the value's type."""
 

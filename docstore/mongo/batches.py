@@ -53,11 +53,16 @@ class Batches:
         """
         Claim a batch that was given back, or whose lease has run out; the one that has waited longest.
         """
+        is_lost = {"$eq": ["$state", BatchState.LEASED]}
+        is_alone = {"$eq": ["$alone", "$token"]}
+        lost, deaths = {"$ifNull": ["$lost", 0]}, {"$ifNull": ["$deaths", 0]}
         claim = {
             "state": BatchState.LEASED,
             "owner": literal(self._owner),
             "token": {"$add": ["$token", 1]},
             "until": later(self._lease),
+            "lost": {"$add": [lost, {"$cond": [is_lost, 1, 0]}]},
+            "deaths": {"$add": [deaths, {"$cond": [{"$and": [is_lost, is_alone]}, 1, 0]}]},
         }
         with translated():
             claimed = await self._batches.find_one_and_update(
@@ -103,6 +108,21 @@ class Batches:
         Hold a batch for another lease; tell whether it is still held.
         """
         return await self._change(batch, {"until": later(self._lease)})
+
+    async def begin_alone(self, batch: BatchRecord, *, rows: int) -> bool:
+        """
+        Say that a batch's worker works on nothing else from now on; tell whether it is still held.
+
+        Should the lease run out, `deaths` counts it. What it says of many rows does not count against the last one.
+
+        Args:
+            batch: The batch.
+            rows: How many rows of it are left.
+        """
+        fields: Stored = {"alone": "$token", "rows": literal(rows)}
+        if rows == 1:
+            fields["deaths"] = {"$cond": [{"$eq": ["$rows", 1]}, "$deaths", 0]}
+        return await self._change(batch, fields)
 
     async def finish(
         self, batch: BatchRecord, state: str, *, tally: Tally, seconds: float, error: str | None = None
@@ -162,6 +182,7 @@ class Batches:
                 tries=0,
                 token=0,
                 split_at=BEGINNING,
+                deaths=0,
             )
             await self._insert(fresh, source=0, leased=False)
         return await self.finish(batch, BatchState.SPLIT, tally=_rewritten(tally), seconds=seconds, error=error)
@@ -262,6 +283,8 @@ class Batches:
             "token": literal(batch.token),
             "until": later(self._lease) if leased else NOW,
             "tries": literal(batch.tries),
+            "lost": literal(batch.lost),
+            "deaths": literal(batch.deaths),
             "tally": literal(asdict(Tally())),
             "seconds": literal(0.0),
             "created": NOW,

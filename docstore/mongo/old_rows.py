@@ -50,6 +50,7 @@ class OldRows:
         index: The name of the (tag, `_id`) index.
         collated: Whether the collection has a collation of its own, which has to be overruled.
         selection: The ids of the rows to which this is limited; None stands for all rows.
+        avoid: The ids of rows that are as if they were not there; looked at with every call.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class OldRows:
         index: str,
         collated: bool,
         selection: Selection | None = None,
+        avoid: Sequence[Any] = (),
     ) -> None:
         self.version = version
         self._database = database
@@ -70,6 +72,7 @@ class OldRows:
         self._rows = open_collection(database, collection, primary=True)
         self._tag = {field: version}
         self._selection = selection
+        self._avoid = avoid
         self._options: dict[str, Any] = {"hint": index}
         if collated:
             self._options["collation"] = SIMPLE_COLLATION
@@ -106,6 +109,13 @@ class OldRows:
             for row in await cursor.to_list():
                 return row["_id"]
         return BEGINNING
+
+    async def count(self, after: Any, upto: Any) -> int:
+        """
+        Return how many rows of a range there are.
+        """
+        with translated():
+            return int(await self._rows.count_documents(await self._selected(after, upto), **self._options))
 
     async def rewrite(self, after: Any, upto: Any, chain: CompiledChain) -> int:
         """
@@ -148,7 +158,7 @@ class OldRows:
         if self._selection is None:
             return await self._page(self._between(after, upto), size)
         while ids := await self._selection.ids(after, upto, limit=IDS_AT_ONCE):
-            page = await self._page({**self._tag, "_id": {"$in": ids}}, size)
+            page = await self._page({**self._tag, "_id": {"$in": ids, **self._avoided()}}, size)
             if page.rows:
                 return page
             after = ids[-1]
@@ -176,7 +186,9 @@ class OldRows:
         Return what describes the rows of a range, of the selection alone if there is one.
         """
         wanted = self._between(after, upto, condition)
-        return wanted if self._selection is None else {**wanted, "_id": {"$in": await self._selection.ids(after, upto)}}
+        if self._selection is None:
+            return wanted
+        return {**wanted, "_id": {"$in": await self._selection.ids(after, upto), **self._avoided()}}
 
     def _between(self, after: Any, upto: Any = BEGINNING, condition: Any = None) -> dict[str, Any]:
         conditions = [
@@ -186,7 +198,11 @@ class OldRows:
         ]
         if condition is not None:
             conditions.append(condition)
-        return {**self._tag, "$expr": {"$and": conditions}} if conditions else dict(self._tag)
+        wanted = {**self._tag, "$expr": {"$and": conditions}} if conditions else dict(self._tag)
+        return {**wanted, "_id": self._avoided()} if self._avoid else wanted
+
+    def _avoided(self) -> dict[str, Any]:
+        return {"$nin": list(self._avoid)} if self._avoid else {}
 
 
 def _fault(fault: dict[str, Any]) -> PyMongoError:

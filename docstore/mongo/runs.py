@@ -222,6 +222,13 @@ class Runs:
             await self.history.publish(run)
         return changed
 
+    async def avoid(self, run: str, row_id: Any) -> None:
+        """
+        Have no worker of a run take a row any more; may be repeated.
+        """
+        with translated():
+            await self._runs.update_one({"_id": run}, {"$addToSet": {"deadly": row_id}})
+
     async def set_fields(self, run: str, **fields: Any) -> None:
         """
         Set fields of a run that nobody else writes meanwhile.

@@ -36,6 +36,7 @@ class ServerResults:
         index: The name of the (tag, `_id`) index; None: none is used.
         collated: Whether the collection has a collation of its own, which has to be overruled.
         selection: The ids of the rows to which this is limited; None stands for all rows.
+        avoid: The ids of rows that are as if they were not there; looked at with every call.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class ServerResults:
         index: str | None,
         collated: bool,
         selection: Selection | None = None,
+        avoid: Sequence[Any] = (),
     ) -> None:
         self._rows = open_collection(database, collection, primary=True)
         self._field = field
         self._selection = selection
+        self._avoid = avoid
         self._options: dict[str, Any] = {} if index is None else {"hint": index}
         if collated:
             self._options["collation"] = SIMPLE_COLLATION
@@ -79,6 +82,8 @@ class ServerResults:
         wanted: RawDocument = {"$expr": {"$and": bounds}} if bounds else {}
         if self._selection is not None:
             wanted["_id"] = {"$in": await self._selection.ids(range.after, range.upto)}
+        if self._avoid:
+            wanted["_id"] = {**wanted.get("_id", {}), "$nin": list(self._avoid)}
         async with aclosing(
             self._pairs(chain, [{"$match": wanted}, {"$sort": {"_id": -1 if backwards else 1}}, *part])
         ) as batches:
