@@ -188,6 +188,13 @@ class Operating:
             return moved or await self._runs.get(run.id) or run
         return run
 
+    async def settle(self, kind: str) -> bool:
+        """
+        Let the kind's last run be paused or cancelled, if that is wanted and nobody works on it; tell whether it is.
+        """
+        run = await self._runs.last(kind)
+        return run is not None and (await self.settled(run)).state is not run.state
+
     async def _wish(self, kind: str, leads_to: Callable[[RunState], RunState]) -> RunRecord:
         while True:
             run = await self._runs.last(kind)

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.selection_status import SelectionStatus
 from docstore.core.batch_record import RunTotals
 from docstore.core.direction import Direction
@@ -142,6 +143,13 @@ class RunStatus(BaseModel):
     created: datetime.datetime
     started: datetime.datetime | None
     ended: datetime.datetime | None
+
+    @property
+    def waits_for_writers(self) -> bool:
+        """
+        Whether the run waits for people to end what writes rows on the wrong side of its target.
+        """
+        return self.hold is not None and self.hold.reason in WAITS_FOR_WRITERS
 
     @property
     def done(self) -> int:

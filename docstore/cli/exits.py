@@ -33,6 +33,12 @@ class ExitCode(IntEnum):
     STEPS = 4
     #: The database cannot be reached.
     UNREACHABLE = 5
+    #: The run that was waited for was cancelled by an operator.
+    CANCELLED = 6
+    #: It succeeded, and left rows where they are: in quarantine, or above latest.
+    ROWS_LEFT = 7
+    #: It waits for somebody to end a process that writes rows on the wrong side of its target.
+    HELD = 8
 
 
 # The first class that fits decides.

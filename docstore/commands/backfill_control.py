@@ -11,11 +11,11 @@ from docstore.backfill.choosing import chosen_by
 from docstore.backfill.operating import LiveOption, Operating
 from docstore.backfill.patience import patiently
 from docstore.backfill.run_status import RunStatus, run_statuses
-from docstore.commands.process import utc_now
+from docstore.commands.process import this_process, utc_now
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunOptions
-from docstore.core.run_state import ENDED
+from docstore.core.run_state import ENDED, SETTLED
 from docstore.errors import RunNotFoundError
 from docstore.mongo.driver import AnyDatabase
 
@@ -121,16 +121,21 @@ async def backfill_wait(
     database: AnyDatabase,
     kind: str,
     *,
+    by: str | None = None,
     poll: float = 1.0,
     stop: asyncio.Event | None = None,
     on_look: Callable[[RunStatus], None] | None = None,
 ) -> RunStatus:
     """
-    Return how the kind's run stands when it has ended, or when *stop* is set; reads only.
+    Return how the kind's run stands when it has ended, waits for people to end a writer of old rows, or *stop* is set.
+
+    A run that is being paused or cancelled is let be so when nobody holds a batch of it any more, as a worker would do
+    if one were there. Nothing else is written.
 
     Args:
         database: A Motor or PyMongo Async database.
         kind: Whose run.
+        by: Who waits, for the history; this process by default.
         poll: How often to look, in seconds.
         stop: Ends the waiting once it is set.
         on_look: Told how the run stands, each time.
@@ -140,11 +145,14 @@ async def backfill_wait(
         StoreUnavailableError: The database stayed away for a minute.
     """
     stop = stop or asyncio.Event()
+    operating = Operating(database, by=by or this_process().name)
     while True:
         status = await patiently(lambda: _status(database, kind))
+        if status.state in SETTLED and await patiently(lambda: operating.settle(kind)):
+            continue
         if on_look is not None:
             on_look(status)
-        if status.state in ENDED or stop.is_set():
+        if status.state in ENDED or status.waits_for_writers or stop.is_set():
             return status
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), poll)

@@ -22,6 +22,7 @@ from docstore.backfill.operating import LiveOption
 from docstore.backfill.progress import BackfillProgress
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
+from docstore.mongo.runs import Runs
 from tests.integration.runs.conftest import PATIENCE, Processes, old_rows, until
 
 ROWS = 1_500
@@ -230,7 +231,7 @@ async def test_waiting_for_a_run_that_succeeds_leaves_with_0(
     assert json.loads(output)[0]["state"] == "succeeded"
 
 
-async def test_waiting_for_a_run_that_leaves_rows_in_quarantine_leaves_with_1(
+async def test_waiting_for_a_run_that_leaves_rows_in_quarantine_leaves_with_7(
     database: Database, processes: Processes, counter: Kind[Any]
 ) -> None:
     await database["counters"].insert_one({"_id": 1, "schema_version": 1, "steps": "none"})
@@ -238,7 +239,7 @@ async def test_waiting_for_a_run_that_leaves_rows_in_quarantine_leaves_with_1(
 
     code, _, errors = await processes.run("backfill", "wait", "counter")
 
-    assert code == 1
+    assert code == 7
     assert "error: 1 row is left, in quarantine\nhint: docstore quarantine list counter" in errors
 
 
@@ -254,6 +255,40 @@ async def test_waiting_for_a_run_that_failed_leaves_with_1_and_says_why(
 
     assert code == 1
     assert "error: the run failed: it could not be done\nhint: " in errors
+
+
+async def test_waiting_for_a_run_that_is_on_hold_for_writers_leaves_with_8(
+    database: Database, processes: Processes, counter: Kind[Any]
+) -> None:
+    await database["counters"].insert_many(old_rows(10))
+    status = await commands.backfill_start(database, counter, by="a test")
+    await Runs(database).hold(status.run, "old_writers", "3 rows still stand below version 2", seconds=600)
+
+    code, _, errors = await processes.run("backfill", "wait", "counter")
+
+    assert code == 8
+    assert "error: the run is on hold, old_writers: 3 rows still stand below version 2\nhint: " in errors
+
+
+async def test_waiting_ends_a_run_whose_workers_died_while_it_was_being_cancelled(
+    database: Database, processes: Processes, counter: Kind[Any]
+) -> None:
+    await database["counters"].insert_many(old_rows(ROWS))
+    await commands.backfill_start(database, counter, by="a test")
+    processes.slow_down()
+    worker = processes.worker()
+    await until(lambda: rows_done(database))
+    worker.send_signal(signal.SIGKILL)
+    await ended(worker)
+    asked = await commands.backfill_cancel(database, "counter", by="a test")
+
+    code, _, errors = await processes.run("backfill", "wait", "counter")
+
+    assert asked.state in {RunState.CANCELLING, RunState.CANCELLED}
+    assert code == 6
+    assert "error: the run was cancelled: " in errors
+    (run,) = await commands.backfill_status(database, "counter")
+    assert (run.state, run.batches_open > 0) == (RunState.CANCELLED, True)
 
 
 async def test_waiting_is_ended_by_ctrl_c_and_the_run_goes_on(
