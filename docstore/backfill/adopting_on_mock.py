@@ -51,7 +51,7 @@ async def adopt_on_mock(
     while not stop.is_set() and (page := await rows.read(after, size=_PAGE)).rows:
         prepared = Upgraded()
         Tagger(kind, target, writer).upgrade(page.rows, prepared)
-        await aside.put([(getattr(error, "id", None), error) for error in prepared.poison], version=None)
+        await aside.put(prepared.poison, version=None)
         meter.add(client=(await writer.write(prepared.rewrites)).rewritten)
         after = page.last
     await quarantine.settle(kind.collection, kind.version_field)

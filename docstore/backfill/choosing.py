@@ -106,12 +106,19 @@ async def select(
     rows = (await counted(database, kind, now, selection=selection)).total
     if isinstance(chosen, ChosenIds) and not rows:
         await patiently(selection.forget)
-        raise BackfillRefusedError(
-            kind=kind.name,
-            reason=f"none of the {size:,} ids names a row" if size > 1 else "the id names no row",
-            advice='ids are compared with their types: 5 is not "5", and an ObjectId is {"$oid": "..."}',
-        )
+        raise none_of_the_ids(kind.name, size)
     return SelectedRows(id=selection.id, ids=size, rows=rows, random=isinstance(chosen, RandomRows), mark=chosen.mark)
+
+
+def none_of_the_ids(kind: str, size: int) -> BackfillRefusedError:
+    """
+    Return what is raised where none of so many ids names a row.
+    """
+    return BackfillRefusedError(
+        kind=kind,
+        reason=f"none of the {size:,} ids names a row" if size > 1 else "the id names no row",
+        advice='ids are compared with their types: 5 is not "5", and an ObjectId is {"$oid": "..."}',
+    )
 
 
 def _pages(ids: Sequence[Any]) -> Iterator[Sequence[Any]]:

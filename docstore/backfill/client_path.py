@@ -10,9 +10,9 @@ from docstore.backfill.context import RunContext
 from docstore.backfill.directing import in_python
 from docstore.backfill.patience import cancelled, patiently
 from docstore.backfill.upgrading import Upgraded
+from docstore.core.failed_row import FailedRow
 from docstore.core.id_range import BEGINNING
-from docstore.errors import DocstoreError
-from docstore.mongo.batch_writing import Rewrite
+from docstore.mongo.batch_writing import Rewrite, refused_rows
 from docstore.mongo.old_rows import OldRows, Page
 
 #: Rows read, upgraded and written together. More make a command slower to answer and a conflict likelier.
@@ -28,7 +28,7 @@ ROW_TRIES: Final = 3
 #: How long failed rows rest before the next try, in seconds; twice as long after each further one.
 ROW_REST: Final = 0.1
 
-_Failed: TypeAlias = list[tuple[Any, DocstoreError]]
+_Failed: TypeAlias = list[FailedRow]
 
 
 class ClientPath:
@@ -94,12 +94,12 @@ class ClientPath:
                 break
             await asyncio.sleep(ROW_REST * 2 ** (tries - 1))
             # Those that are gone, or done by others, are not found again.
-            failed = await self._written(await self._once_more([row_id for row_id, _ in failed]))
+            failed = await self._written(await self._once_more([row.id for row in failed]))
         await self._context.aside.put(failed, version=self._rows.version)
 
     async def _written(self, upgraded: Upgraded) -> _Failed:
         """Write what was upgraded, again where others were quicker; return the rows that failed, and why."""
-        failed: _Failed = [(_id(error), error) for error in upgraded.poison]
+        failed: _Failed = [*upgraded.poison]
         batch: Sequence[Rewrite] = upgraded.rewrites
         for _ in range(TRIES):
             if not batch:
@@ -112,21 +112,17 @@ class ClientPath:
         """Write a batch; return new rewrites for the rows that were changed by others meanwhile."""
         written = await patiently(lambda: self._writer.write(batch))
         self._context.meter.add(client=written.rewritten)
-        failed += [(batch[place].id, error) for place, error in written.refused.items()]
+        failed += refused_rows(batch, written)
         if written.rewritten + len(written.refused) == len(batch):
             return ()
         # The answer does not say which rows did not match. Those that are gone or done are not found again.
         again = await self._once_more(
             [rewrite.id for place, rewrite in enumerate(batch) if place not in written.refused]
         )
-        failed += [(_id(error), error) for error in again.poison]
+        failed += again.poison
         self._context.meter.add(conflicts=len(again.rewrites))
         return again.rewrites
 
     async def _once_more(self, ids: Sequence[Any]) -> Upgraded:
         page = await patiently(lambda: self._rows.read_those(ids))
         return await self._upgrade(page.rows)
-
-
-def _id(error: DocstoreError) -> Any:
-    return getattr(error, "id", None)

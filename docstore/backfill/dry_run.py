@@ -8,10 +8,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from docstore.backfill.choosing import none_of_the_ids
 from docstore.backfill.directing import brought, on_server
 from docstore.backfill.dry_run_result import Change, DryRunResult, Example, Failure, PathDifference
+from docstore.backfill.fitting import misfit
 from docstore.backfill.patience import patiently
 from docstore.backfill.poison import record_of
+from docstore.backfill.selection_status import SelectionStatus
 from docstore.core.bson_values import RawDocument, encode, identical
 from docstore.core.chain import CompiledChain
 from docstore.core.coverage import Coverage, VersionCount
@@ -19,7 +22,7 @@ from docstore.core.differences import differing_paths
 from docstore.core.direction import Direction
 from docstore.core.id_range import IdRange
 from docstore.core.kind import Kind
-from docstore.core.row_faults import decoded, id_of, refused
+from docstore.core.row_faults import decoded, id_of
 from docstore.core.run_scope import RunScope
 from docstore.errors import (
     DocumentError,
@@ -28,6 +31,7 @@ from docstore.errors import (
     NotInvertibleError,
     StoreRejectedError,
 )
+from docstore.mongo.chosen_rows import CHOSEN_AT_ONCE, chosen_rows
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.reading import RowSource
 from docstore.mongo.server_results import ServerResults
@@ -57,6 +61,8 @@ class _Seen:
     differences: list[PathDifference] = field(default_factory=list)
     changes: Counter[tuple[str, _What]] = field(default_factory=Counter)
     examples: dict[int | None, list[Example]] = field(default_factory=dict)
+    #: Rows of the run by their tags (None: without one).
+    at: Counter[int | None] = field(default_factory=Counter)
 
 
 class DryRun:
@@ -70,6 +76,7 @@ class DryRun:
         direction: From where.
         sample: How many random rows to look at besides.
         validates: Whether rows at latest have to fit the model.
+        ids: Look at the rows with these ids, and at no others.
     """
 
     def __init__(
@@ -81,6 +88,7 @@ class DryRun:
         direction: Direction,
         sample: int = 0,
         validates: bool = True,
+        ids: Sequence[Any] | None = None,
     ) -> None:
         self._database = database
         self._kind = kind
@@ -88,6 +96,7 @@ class DryRun:
         self._direction = direction
         self._sample = sample
         self._validates = validates and target == kind.latest
+        self._ids = None if ids is None else list({encode({"": each}): each for each in ids}.values())
         self._seen = _Seen()
 
     async def run(self, coverage: Coverage) -> DryRunResult:
@@ -98,16 +107,36 @@ class DryRun:
             coverage: Where rows stand.
 
         Raises:
+            BackfillRefusedError: None of the ids names a row.
             StoreUnavailableError, StoreRejectedError: The database.
         """
+        if self._ids is not None:
+            return await self._run_over(self._ids, coverage)
         sources = RunScope(self._kind, self._target, self._direction).sources(coverage)
         for source in sources:
             self._look_at(await self._batch(source))
         picked = await self._random()
         self._look_at(picked)
         if driver_of(self._database) is not Driver.MOCK:
-            await self._compare(sources, [id_of(raw) for raw in picked])
+            await self._compare(sources, [id_of(raw) for raw in picked], batch=True)
         return self._result([count for count in coverage.versions if count.version in sources], coverage.untagged)
+
+    async def _run_over(self, ids: Sequence[Any], coverage: Coverage) -> DryRunResult:
+        sources = RunScope(self._kind, self._target, self._direction).sources(coverage)
+        for first in range(0, len(ids), CHOSEN_AT_ONCE):
+            page = ids[first : first + CHOSEN_AT_ONCE]
+            self._look_at(await self._those(page))
+            if driver_of(self._database) is not Driver.MOCK:
+                await self._compare(sources, page, batch=False)
+        seen = self._seen
+        if not seen.rows:
+            raise none_of_the_ids(self._kind.name, len(ids))
+        found = SelectionStatus(ids=len(ids), rows=len(seen.rows), missing=len(ids) - len(seen.rows), random=False)
+        counts = [VersionCount(version=version, rows=seen.at[version]) for version in sources if version is not None]
+        return self._result([count for count in counts if count.rows], seen.at[None], found)
+
+    async def _those(self, ids: Sequence[Any]) -> list[bytes]:
+        return await patiently(lambda: chosen_rows(self._database, self._kind.collection, ids))
 
     async def _batch(self, source: int | None) -> list[bytes]:
         kind = self._kind
@@ -136,9 +165,11 @@ class DryRun:
         if self._is_elsewhere(stored):
             seen.untouched += 1
             return
+        seen.at[source if isinstance(source, int) else None] += 1
         after = brought(kind, stored, self._target)
         if not isinstance(after, DocumentError) and self._validates:
-            after = self._checked(after, source)
+            known = source if isinstance(source, int) else None
+            after = misfit(kind, after, version=known) or after
         if isinstance(after, DocumentError):
             seen.failures.append(self._failure(after, stored["_id"], source))
         elif identical(stored, after):
@@ -162,16 +193,6 @@ class DryRun:
             return False
         return version < self._target if self._direction is Direction.DOWN else version > self._target
 
-    def _checked(self, row: RawDocument, version: Any) -> RawDocument | DocumentError:
-        kind = self._kind
-        plain = {name: value for name, value in row.items() if name != kind.version_field}
-        try:
-            kind.model.__pydantic_validator__.validate_python(plain)
-        except Exception as error:  # noqa: BLE001 - whatever a validator raises, the row does not fit
-            return refused(error, kind=kind, row=row, version=version or kind.baseline)
-        # Validators are the user's, and may have changed what they were given.
-        return row
-
     def _failure(self, error: DocumentError, row_id: Any, version: Any) -> Failure:
         known = version if isinstance(version, int) else None
         record = record_of(
@@ -186,7 +207,7 @@ class DryRun:
             path=record.path,
         )
 
-    async def _compare(self, sources: Sequence[int | None], picked: Sequence[Any]) -> None:
+    async def _compare(self, sources: Sequence[int | None], picked: Sequence[Any], *, batch: bool) -> None:
         kind, database = self._kind, self._database
         index = await patiently(lambda: find_tag_index(database, kind.collection, kind.version_field))
         collated = await patiently(RowSource(database, kind.collection).has_collation)
@@ -195,7 +216,8 @@ class DryRun:
             chain = self._compiled(source)
             if chain is None:
                 continue
-            await self._compare_with(results.of_range(IdRange(), chain, limit=BATCH))
+            if batch:
+                await self._compare_with(results.of_range(IdRange(), chain, limit=BATCH))
             if picked:
                 await self._compare_with(results.of_ids(picked, chain))
 
@@ -233,7 +255,9 @@ class DryRun:
         version = stored.get(self._kind.version_field)
         self._seen.differences.append(PathDifference(id=stored["_id"], version=version, paths=paths))
 
-    def _result(self, counts: Sequence[VersionCount], untagged: int) -> DryRunResult:
+    def _result(
+        self, counts: Sequence[VersionCount], untagged: int, selection: SelectionStatus | None = None
+    ) -> DryRunResult:
         seen = self._seen
         taken = len(seen.server & seen.rows)
         changes = [Change(path=path, change=what, rows=rows) for (path, what), rows in sorted(seen.changes.items())]
@@ -243,6 +267,7 @@ class DryRun:
             direction=self._direction,
             versions=tuple(counts),
             untagged=untagged,
+            selection=selection,
             looked_at=len(seen.rows),
             would_change=seen.changed,
             would_fail=len(seen.failures),

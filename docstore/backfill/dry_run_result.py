@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
+from docstore.backfill.selection_status import SelectionStatus
 from docstore.core.bson_values import RawDocument
 from docstore.core.coverage import VersionCount
 from docstore.core.direction import Direction
@@ -74,9 +75,11 @@ class DryRunResult(_Part):
     target: int
     #: Whether rows would go up or down to it.
     direction: Direction
-    #: All rows on that side of the target, counted exactly.
+    #: All rows on that side of the target, counted exactly; of a selection, those of it.
     versions: tuple[VersionCount, ...]
     untagged: int
+    #: The rows to which it was limited; null if a batch of every version was looked at.
+    selection: SelectionStatus | None = None
     #: Rows that were tried, and what would become of them.
     looked_at: int
     would_change: int

@@ -10,9 +10,10 @@ from typing import Any, Final
 from docstore.backfill.patience import patiently
 from docstore.backfill.putting_aside import PuttingAside
 from docstore.core.coverage import Coverage, coverage_of
+from docstore.core.failed_row import FailedRow
 from docstore.core.kind import Kind
 from docstore.core.run_scope import RunScope
-from docstore.errors import DocstoreError, UnknownVersionError
+from docstore.errors import UnknownVersionError
 from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.quarantine import Quarantine
@@ -70,12 +71,12 @@ async def put_unreadable_aside(
     """
     Record the rows whose tag says no version; reads every row (of the selection, if there is one).
     """
-    errors: list[tuple[Any, DocstoreError]] = []
+    errors: list[FailedRow] = []
     found = unreadable_rows(database, kind.collection, kind.version_field, selection=selection)
     async with aclosing(found) as rows:
         async for row_id, tag_type in rows:
             error = UnknownVersionError(kind=kind.name, id=row_id, found_type=tag_type, field=kind.version_field)
-            errors.append((row_id, error))
+            errors.append(FailedRow(row_id, error))
             if len(errors) == _RECORDS_AT_ONCE:
                 await aside.put(errors, version=None)
                 errors = []

@@ -15,7 +15,14 @@ from docstore.mongo.quarantine import QuarantineRecord
 
 
 def record_of(
-    error: DocstoreError, *, id: Any, target: int, direction: Direction, version: int | None, with_text: bool
+    error: DocstoreError,
+    *,
+    id: Any,
+    target: int,
+    direction: Direction,
+    version: int | None,
+    with_text: bool,
+    digest: bytes | None = None,
 ) -> QuarantineRecord:
     """
     Return the record of a row that cannot be upgraded.
@@ -27,6 +34,7 @@ def record_of(
         direction: Where the run took rows.
         version: Where it stands, for errors that do not say.
         with_text: Keep the text of the error that the user's code or the model raised. It can hold values of the row.
+        digest: Tells whether the row has been changed since; None where nobody knows its bytes.
     """
     step: int | None = None
     path: str | None = None
@@ -56,6 +64,7 @@ def record_of(
         reason=reason,
         path=path,
         text=f"{type(cause).__name__}: {cause}" if with_text and cause is not None else None,
+        digest=digest,
     )
 
 

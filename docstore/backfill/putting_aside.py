@@ -2,14 +2,13 @@
 
 import datetime
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from docstore.backfill import events
 from docstore.backfill.patience import patiently
 from docstore.backfill.poison import record_of
 from docstore.backfill.progress import Meter
 from docstore.core.direction import Direction
-from docstore.errors import DocstoreError
+from docstore.core.failed_row import FailedRow
 from docstore.mongo.quarantine import Quarantine
 
 
@@ -35,26 +34,27 @@ class PuttingAside:
         self._now = now
         self._meter = meter
 
-    async def put(self, errors: Sequence[tuple[Any, DocstoreError]], *, version: int | None) -> None:
+    async def put(self, failed: Sequence[FailedRow], *, version: int | None) -> None:
         """
         Record rows by their ids and what was raised for them.
 
         Args:
-            errors: The rows at fault.
+            failed: The rows at fault.
             version: Where they stand, for errors that do not say.
         """
-        if not errors:
+        if not failed:
             return
         records = [
             record_of(
-                error,
-                id=row_id,
+                row.error,
+                id=row.id,
+                digest=row.digest,
                 target=self._target,
                 direction=self._direction,
                 version=version,
                 with_text=self._with_text,
             )
-            for row_id, error in errors
+            for row in failed
         ]
         await patiently(lambda: self._quarantine.put(records, run=self._run, now=self._now()))
         events.rows_put_aside(

@@ -4,20 +4,24 @@ What quarantine says about rows, for people and programs.
 
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from docstore.core.bson_values import RawDocument
+from docstore.backfill.mended import is_mended
+from docstore.core.bson_values import RawDocument, comparison_key
 from docstore.core.extended_json import to_text
 from docstore.core.kind import Kind
-from docstore.core.row_faults import decoded
+from docstore.core.row_faults import decoded, id_of
 from docstore.errors import NotQuarantinedError
 from docstore.mongo.chosen_rows import chosen_rows
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.quarantine import KeptRecord, Quarantine
+
+#: Rows looked at together; each may be large.
+_AT_ONCE: Final = 100
 
 
 class QuarantinedRow(BaseModel):
@@ -84,12 +88,13 @@ async def quarantined_rows(
     """
     Return the kind's rows in quarantine that are still at fault, in the order of their ids; reads only.
 
+    Rows that were changed since they failed, and would come through now, are left out.
+
     Raises:
         StoreUnavailableError, StoreRejectedError: The database.
     """
     found: list[QuarantinedRow] = []
-    quarantine = Quarantine(database, kind.name)
-    async with aclosing(quarantine.kept(kind.collection, kind.version_field)) as records:
+    async with aclosing(_at_fault(database, kind, None)) as records:
         async for kept in records:
             if limit is not None and len(found) >= limit:
                 break
@@ -104,14 +109,41 @@ async def quarantined_row(
     Return what quarantine says about one row; reads only.
 
     Raises:
-        NotQuarantinedError: It is not (any more) in quarantine.
+        NotQuarantinedError: It is not (any more) in quarantine, or was changed and would come through now.
         InvalidDocumentError: The stored bytes are no valid BSON, so that the document cannot be shown.
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    quarantine = Quarantine(database, kind.name)
-    async with aclosing(quarantine.kept(kind.collection, kind.version_field, ids=[row_id])) as records:
+    async with aclosing(_at_fault(database, kind, [row_id])) as records:
         kept = await anext(records, None)
     if kept is None:
         raise NotQuarantinedError(kind=kind.name, id=row_id)
     rows = await chosen_rows(database, kind.collection, [kept.record.row_id]) if with_document else []
     return QuarantinedRow.of(kind.name, kept, decoded(rows[0], kind) if rows else None)
+
+
+async def _at_fault(
+    database: AnyDatabase, kind: Kind[Any], ids: Sequence[Any] | None
+) -> AsyncGenerator[KeptRecord, None]:
+    """
+    Yield the records of rows that were not mended, a page of rows being looked at together.
+    """
+    page: list[KeptRecord] = []
+    async with aclosing(Quarantine(database, kind.name).kept(kind.collection, kind.version_field, ids=ids)) as records:
+        async for kept in records:
+            page.append(kept)
+            if len(page) == _AT_ONCE:
+                for each in await _not_mended(database, kind, page):
+                    yield each
+                page = []
+    for each in await _not_mended(database, kind, page):
+        yield each
+
+
+async def _not_mended(database: AnyDatabase, kind: Kind[Any], page: Sequence[KeptRecord]) -> Sequence[KeptRecord]:
+    rows = await chosen_rows(database, kind.collection, [kept.record.row_id for kept in page]) if page else []
+    stored = {comparison_key(id_of(raw)): raw for raw in rows}
+    return [
+        kept
+        for kept in page
+        if (raw := stored.get(comparison_key(kept.record.row_id))) is None or not is_mended(kind, kept.record, raw)
+    ]

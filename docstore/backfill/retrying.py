@@ -18,8 +18,8 @@ from docstore.backfill.upgrading import Upgraded, Upgrader
 from docstore.core.bson_values import comparison_key
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
-from docstore.errors import DocumentError, NotQuarantinedError, VersionRangeError
-from docstore.mongo.batch_writing import BatchWriter, Rewrite
+from docstore.errors import NotQuarantinedError, VersionRangeError
+from docstore.mongo.batch_writing import BatchWriter, Rewrite, refused_rows
 from docstore.mongo.chosen_rows import CHOSEN_AT_ONCE, chosen_rows
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.quarantine import Quarantine
@@ -134,7 +134,7 @@ class Retry:
             rows = await self._read(ids[first : first + CHOSEN_AT_ONCE])
             for _ in range(TRIES):
                 upgraded = _upgraded(upgrader, rows)
-                await aside.put([(_id(error), error) for error in upgraded.poison], version=version)
+                await aside.put(upgraded.poison, version=version)
                 rows = await self._write(upgraded.rewrites, writer, aside, version)
                 if not rows:
                     break
@@ -150,7 +150,7 @@ class Retry:
             return ()
         written = await patiently(lambda: writer.write(batch))
         self._meter.add(client=written.rewritten)
-        await aside.put([(batch[place].id, error) for place, error in written.refused.items()], version=version)
+        await aside.put(refused_rows(batch, written), version=version)
         if written.rewritten + len(written.refused) == len(batch):
             return ()
         # The answer does not say which rows did not match: those that were written need nothing when read again.
@@ -178,10 +178,6 @@ class Retry:
             settled=tried - done.client - done.quarantined - self._contested,
             contested=self._contested,
         )
-
-
-def _id(error: DocumentError) -> Any:
-    return getattr(error, "id", None)
 
 
 def _upgraded(upgrader: Upgrader, rows: Sequence[bytes]) -> Upgraded:

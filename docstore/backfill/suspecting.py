@@ -6,6 +6,7 @@ from docstore.backfill import events
 from docstore.backfill.context import RunContext
 from docstore.backfill.patience import patiently
 from docstore.core.batch_record import BatchRecord, BatchState, Tally
+from docstore.core.failed_row import FailedRow
 from docstore.core.id_range import BEGINNING
 from docstore.core.suspicion import Course, course_of
 from docstore.errors import WorkerDiedError
@@ -47,7 +48,7 @@ class Suspecting:
     async def _put_aside(self, batch: BatchRecord, rows: OldRows, row_id: object) -> None:
         kind = self._context.kind.name
         error = WorkerDiedError(kind=kind, id=row_id, version=rows.version, deaths=batch.deaths)
-        await self._context.aside.put([(row_id, error)], version=rows.version)
+        await self._context.aside.put([FailedRow(row_id, error)], version=rows.version)
         # Before the batch is finished: the next pass meets the row again, and must not take it.
         await patiently(lambda: self._runs.avoid(batch.run, row_id))
         self._context.deadly.append(row_id)

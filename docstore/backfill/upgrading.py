@@ -8,6 +8,7 @@ from typing import Any
 
 from docstore.backfill.validation import Validation
 from docstore.core.bson_values import RawDocument, copied
+from docstore.core.failed_row import FailedRow
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import DocumentError, NewerVersionError, UpgradeFailedError
@@ -22,7 +23,7 @@ class Upgraded:
 
     rewrites: list[Rewrite] = field(default_factory=list)
     #: The rows that cannot be rewritten.
-    poison: list[DocumentError] = field(default_factory=list)
+    poison: list[FailedRow] = field(default_factory=list)
     #: Rows that need nothing: they stand at the target, or the run is not about them.
     untouched: int = 0
 
@@ -64,7 +65,7 @@ class Upgrader:
                 # Only `detect` finds those here; the code that knows their version takes care of them.
                 upgraded.untouched += 1
             except DocumentError as error:
-                upgraded.poison.append(error)
+                upgraded.poison.append(FailedRow.of(error, raw))
             else:
                 if rewrite is None:
                     upgraded.untouched += 1

@@ -2,10 +2,8 @@
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -18,6 +16,7 @@ from docstore.cli.backfill_summary import backfill_summary
 from docstore.cli.backfill_verdict import verdict_on
 from docstore.cli.dry_run import dry_run as tried
 from docstore.cli.exits import ExitCode
+from docstore.cli.id_file import Rows
 from docstore.cli.id_file import ids_from as read_ids
 from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
 from docstore.cli.run_table import show_runs
@@ -148,7 +147,8 @@ def start(
         typer.Option(
             "--ids-from",
             metavar="FILE",
-            help="Do only the rows whose ids stand in FILE, one line of Extended JSON for each; - reads stdin.",
+            help="Do only the rows whose ids stand in FILE, one line of Extended JSON for each; - reads stdin. With "
+            "--dry-run: try these, all of them.",
             show_default=False,
         ),
     ] = None,
@@ -173,14 +173,12 @@ def start(
     for name, limit in (("--rate", rate), ("--batch-seconds", batch_seconds)):
         if limit is not None and not math.isfinite(limit):
             raise usage_fault(f"{name} has to be a number, not {limit}", "leave it out for no limit of one's own")
-    if dry_run:
-        if ids_from is not None:
-            raise usage_fault("--dry-run and --ids-from exclude each other", "--dry-run --sample N tries random rows")
-        checks = validate is not Validate.NONE
-        run(tried(context, where, kind, to=to, direction=way, sample=sample or 0, validate=checks, format=format))
     if ids_from is not None and sample is not None:
         raise usage_fault("--ids-from and --sample exclude each other", "docstore backfill start --help")
     rows = Rows(ids=None if ids_from is None else read_ids(ids_from), sample=sample)
+    if dry_run:
+        checks = validate is not Validate.NONE
+        run(tried(context, where, kind, to=to, direction=way, rows=rows, validate=checks, format=format))
     options = RunOptions(
         rate=rate,
         batch_seconds=TARGET_SECONDS if batch_seconds is None else batch_seconds,
@@ -190,16 +188,6 @@ def start(
     )
     start = _work_on if wait else _enqueue
     run(start(context, where, kind, to=to, direction=way, options=options, rows=rows, format=format))
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """
-    The rows that a run is to be limited to: by id, so many at random, or not at all.
-    """
-
-    ids: Sequence[Any] | None
-    sample: int | None
 
 
 async def _enqueue(

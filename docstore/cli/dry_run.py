@@ -17,6 +17,7 @@ from docstore import commands
 from docstore.backfill.dry_run_result import DryRunResult, Example
 from docstore.cli.complaints import complain
 from docstore.cli.exits import ExitCode
+from docstore.cli.id_file import Rows
 from docstore.cli.options import Format, Where
 from docstore.cli.run_words import left
 from docstore.cli.running import workplace
@@ -33,7 +34,7 @@ async def dry_run(
     *,
     to: int | None,
     direction: Direction | None,
-    sample: int,
+    rows: Rows,
     validate: bool,
     format: Format,
 ) -> ExitCode:
@@ -42,7 +43,13 @@ async def dry_run(
     """
     async with workplace(context, where, kind=kind) as place:
         result = await commands.backfill_dry_run(
-            place.database, place.kind(kind), to=to, direction=direction, sample=sample, validate=validate
+            place.database,
+            place.kind(kind),
+            to=to,
+            direction=direction,
+            ids=rows.ids,
+            sample=rows.sample or 0,
+            validate=validate,
         )
     if format is Format.JSON:
         typer.echo(result.model_dump_json())
@@ -60,10 +67,13 @@ async def dry_run(
 
 def _report(result: DryRunResult) -> RenderableType:
     old = sum(count.rows for count in result.versions) + result.untagged
+    chosen = result.selection
+    missing = f" ({chosen.missing:,} of the ids name no row)" if chosen is not None and chosen.missing else ""
     parts: list[RenderableType] = [
         Text.assemble(
             (result.kind, "bold"),
-            f": {_rows(old)} {left(result.direction, result.target)}; {result.looked_at:,} looked at, nothing written",
+            f": {_rows(old)}{'' if chosen is None else ' of those chosen'} {left(result.direction, result.target)}; "
+            f"{result.looked_at:,} looked at{missing}, nothing written",
         ),
         Padding(_numbers(result), (0, 0, 0, 2)),
     ]

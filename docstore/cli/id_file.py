@@ -3,7 +3,8 @@ Ids from a file, one on a line.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,16 @@ from docstore.core.extended_json import id_from_line
 
 #: Stands for standard input.
 STDIN: Final = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """
+    The rows that a run is to be limited to: by id, so many at random, or not at all.
+    """
+
+    ids: Sequence[Any] | None
+    sample: int | None
 
 
 def ids_from(file: str) -> list[Any]:

@@ -120,6 +120,7 @@ async def backfill_dry_run(
     *,
     to: int | None = None,
     direction: Direction | None = None,
+    ids: Sequence[Any] | None = None,
     sample: int = 0,
     validate: bool = True,
     now: Callable[[], datetime.datetime] = utc_now,
@@ -135,6 +136,7 @@ async def backfill_dry_run(
         kind: Whose rows.
         to: The version to bring them to; latest by default.
         direction: Which rows are to move, where some stand below the version and others above it.
+        ids: Look at the rows with these ids instead, all of them; not together with *sample*.
         sample: Look at so many random rows besides.
         validate: Hold rows that reach latest against the model.
         now: The clock.
@@ -142,9 +144,12 @@ async def backfill_dry_run(
     Raises:
         VersionRangeError: *to* is no version of the kind.
         BackfillRefusedError: A backfill would be refused.
+        ValueError: Both ids and a sample were asked for.
         StoreUnavailableError, StoreRejectedError: The database.
     """
+    chosen_by(ids, sample or None)
     target = kind.latest if to is None else to
     coverage = await counted(database, kind, now)
     way = direction_of(kind, coverage, target, direction)
-    return await DryRun(database, kind, target=target, direction=way, sample=sample, validates=validate).run(coverage)
+    trial = DryRun(database, kind, target=target, direction=way, sample=sample, validates=validate, ids=ids)
+    return await trial.run(coverage)

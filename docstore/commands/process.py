@@ -7,7 +7,7 @@ import os
 import socket
 import uuid
 
-from docstore.backfill.run_work import Who
+from docstore.backfill.who import Who
 
 
 def utc_now() -> datetime.datetime:

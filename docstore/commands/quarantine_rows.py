@@ -19,7 +19,8 @@ async def quarantine_list(
     """
     Return a kind's rows in quarantine, in the order of their ids.
 
-    Reads only. Rows that are gone, or were mended and brought further meanwhile, are left out.
+    Reads only. Rows that are gone, were brought further meanwhile, or were changed and would come through now, are left
+    out.
 
     Args:
         database: A Motor or PyMongo Async database (or the mock).

@@ -7,6 +7,7 @@ from typing import Any, Final
 from bson.raw_bson import RawBSONDocument
 
 from docstore.core.bson_values import RawDocument, decode, encode
+from docstore.core.failed_row import FailedRow, digest_of
 from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
 from docstore.mongo.failures import LATER, translate, translated, unmet
@@ -40,6 +41,13 @@ class Written:
 
     rewritten: int
     refused: Mapping[int, StoreRejectedError]
+
+
+def refused_rows(batch: Sequence[Rewrite], written: Written) -> list[FailedRow]:
+    """
+    Return the rows of a batch that the server refuses to store.
+    """
+    return [FailedRow(batch[place].id, error, digest_of(batch[place].raw)) for place, error in written.refused.items()]
 
 
 class BatchWriter:

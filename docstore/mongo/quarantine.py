@@ -42,6 +42,8 @@ class QuarantineRecord:
     path: str | None
     #: What the user's own code said, which may hold values of the row.
     text: str | None = None
+    #: A few bytes of a hash of the row as it failed, which tell whether it has been changed since.
+    digest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,3 +174,43 @@ async def test_a_collection_that_is_not_there_has_nothing_to_do(database: Databa
 
     assert (result.looked_at, result.clean) == (0, True)
     assert await database.list_collection_names() == []
+
+
+@pytest.mark.parametrize("kind", [renamed(), place_kind()], ids=["on the server", "in Python"])
+async def test_rows_that_are_named_are_tried_all_of_them_and_no_others(
+    database: Database, client: Any, kind: Kind[Place]
+) -> None:
+    target = kind.latest
+    await database.places.insert_many(
+        [stored(1, number) for number in range(1200)] + [stored(1, "7"), stored(target, "x")]
+    )
+    ids = [*range(600), 3, "7", "x", "nobody"]
+    before = await state(client, database)
+
+    result = await commands.backfill_dry_run(database, kind, ids=ids)
+
+    assert (result.looked_at, result.would_change, result.untouched) == (602, 601, 1)
+    assert [(count.version, count.rows) for count in result.versions] == [(1, 601)]
+    assert result.selection is not None
+    assert result.selection.model_dump() == {"ids": 603, "rows": 602, "missing": 1, "random": False}
+    assert result.by_server == (601 if target == 2 else 0)
+    assert await state(client, database) == before
+
+
+async def test_a_fault_of_a_row_that_is_named_is_found_wherever_it_stands(database: Database) -> None:
+    await database.places.insert_many([*(stored(2, number) for number in range(1000)), stored(2, 5000, "odd")])
+
+    by_itself = await commands.backfill_dry_run(database, strict())
+    named = await commands.backfill_dry_run(database, strict(), ids=[1, 5000])
+
+    assert by_itself.clean
+    assert [failure.id for failure in named.failures] == [5000]
+
+
+async def test_ids_that_name_no_row_are_refused_and_so_are_ids_with_a_sample(database: Database) -> None:
+    await database.places.insert_one(stored(1, 1))
+
+    with pytest.raises(BackfillRefusedError, match="the id names no row"):
+        await commands.backfill_dry_run(database, place_kind(), ids=["1"])
+    with pytest.raises(ValueError, match="not both"):
+        await commands.backfill_dry_run(database, place_kind(), ids=[1], sample=5)

@@ -148,6 +148,52 @@ async def test_a_row_that_was_mended_by_hand_leaves_quarantine_with_the_next_bac
     assert await records(database) == 0
 
 
+async def test_a_row_that_was_mended_by_hand_where_it_stands_is_listed_no_more(database: Database) -> None:
+    await put_aside(database, stored(2, 7, "odd"), stored(2, 8, "odd"), stored(2, 9, "odd"))
+    await database.places.update_one({"_id": 7}, {"$set": {"name": "even"}})
+    # Changed, and no better for it.
+    await database.places.update_one({"_id": 8}, {"$set": {"visits": 3}})
+
+    listed = await commands.quarantine_list(database, broken_kind())
+    with pytest.raises(NotQuarantinedError):
+        await commands.quarantine_show(database, broken_kind(), 7)
+
+    assert [row.id for row in listed] == [8, 9]
+    assert await records(database) == 3
+    assert (await commands.quarantine_retry(database, broken_kind(), [7])).succeeded == 1
+    assert await records(database) == 2
+
+
+async def test_a_row_that_was_changed_into_what_the_model_refuses_stays_listed(database: Database) -> None:
+    await put_aside(database, stored(2, 7, "odd"))
+    await database.places.update_one({"_id": 7}, {"$set": {"name": "even", "tags": "no list"}})
+
+    assert [row.id for row in await commands.quarantine_list(database, broken_kind())] == [7]
+
+
+async def test_a_row_that_is_as_it_was_stays_listed_though_its_step_was_mended(database: Database) -> None:
+    await put_aside(database, stored(2, 7, "odd"))
+
+    assert [row.id for row in await commands.quarantine_list(database, place_kind())] == [7]
+
+
+async def test_a_record_tells_that_a_row_was_changed_and_nothing_of_what_is_in_it(database: Database) -> None:
+    await put_aside(database, stored(2, 7, "odd"), stored(2, 8, "odd", visits=1))
+
+    kept = [record["digest"] async for record in database.docstore_quarantine.find()]
+
+    assert len(set(kept)) == 2
+    assert {len(digest) for digest in kept} == {8}
+
+
+async def test_a_row_that_killed_its_workers_is_not_tried_to_see_whether_it_was_mended(database: Database) -> None:
+    await put_aside(database, stored(2, 7, "odd"))
+    await database.docstore_quarantine.update_one({}, {"$set": {"error": "WorkerDiedError"}})
+    await database.places.update_one({"_id": 7}, {"$set": {"name": "even"}})
+
+    assert [row.id for row in await commands.quarantine_list(database, broken_kind())] == [7]
+
+
 async def test_error_text_is_listed_only_when_it_was_recorded(database: Database) -> None:
     await put_aside(database, stored(2, 7, "odd"))
     (without,) = await commands.quarantine_list(database, broken_kind())

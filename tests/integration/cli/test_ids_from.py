@@ -80,3 +80,15 @@ def test_ids_and_a_sample_exclude_each_other(command_line: Any) -> None:
 
     assert done.code == 2
     assert "exclude each other" in done.errors
+
+
+def test_a_dry_run_tries_the_rows_of_a_file(command_line: Any, tmp_path: Path) -> None:
+    rows = [{"_id": each, "schema_version": 2, "name": "Oslo"} for each in range(9)]
+    command_line.database.places.insert_many(rows)
+    (tmp_path / "ids.txt").write_text("1\n2\n99\n")
+
+    tried = command_line.run("backfill", "start", "place", "--dry-run", "--ids-from", str(tmp_path / "ids.txt"))
+
+    assert tried.code == 0
+    assert "place: 2 rows of those chosen below version 3; 2 looked at (1 of the ids name no row)" in tried.output
+    assert command_line.database.list_collection_names() == ["places"]
