@@ -28,8 +28,10 @@ WRITERS_HOLD: Final = 60.0
 OLD_WRITERS: Final = "old_writers"
 NEW_WRITERS: Final = "new_writers"
 _WRITERS: Final = {Direction.UP: OLD_WRITERS, Direction.DOWN: NEW_WRITERS, Direction.ADOPT: OLD_WRITERS}
+#: The reason where the pass has met all of the rows that are left, and others were quicker each time.
+RESTLESS_ROWS: Final = "restless_rows"
 #: Holds of these reasons end when somebody says that the writers are gone, by asking for the run again.
-WAITS_FOR_WRITERS: Final = frozenset(_WRITERS.values())
+WAITS_FOR_WRITERS: Final = frozenset({*_WRITERS.values(), RESTLESS_ROWS})
 
 
 _STAND: Final = {
@@ -93,9 +95,11 @@ class Conclusion:
             why = scope.about_newer(left.newer)
             await self._end(run, RunState.SUCCEEDED, why=why, changes=changes)
             return
+        # The next pass would be as fruitless: each of these batches was tried several times.
         if made.failed and not made.tally.server + made.tally.client:
             error = await self._batches.last_error(run.id)
-            why = f"every batch of a pass failed, the last one with: {error}"
+            batches = f"{made.failed} of its {made.failed + made.done} batches"
+            why = f"pass {run.number_of_pass} rewrote no row, and {batches} failed, the last one with: {error}"
             await self._end(run, RunState.FAILED, why=why)
             return
         try:
@@ -103,21 +107,26 @@ class Conclusion:
         except BackfillRefusedError as error:
             await self._end(run, RunState.FAILED, why=error.reason)
             return
-        await self._go_on(run, left)
+        await self._go_on(run, left, restless=made.tally.contested)
 
     async def _end(self, run: RunRecord, state: RunState, *, why: str, changes: Stored | None = None) -> None:
         only = {"pass": run.number_of_pass}
         await self._runs.move(run.id, run.state, state, by=self._by, why=why, changes=changes, only=only)
 
-    async def _go_on(self, run: RunRecord, left: _Left) -> None:
+    async def _go_on(self, run: RunRecord, left: _Left, *, restless: int) -> None:
         unfinished, scope = run.unfinished_passes + 1, self._context.scope
         if unfinished > FINAL_PASSES:
-            detail = (
+            rows = (
                 f"{left.unexplained:,} rows still {_STAND[run.direction].format(run.target)} after pass "
-                f"{run.number_of_pass} ({scope.whereabouts(left.coverage)}): "
-                f"a process that writes {_SUCH[run.direction]} rows is still running"
+                f"{run.number_of_pass} ({scope.whereabouts(left.coverage)})"
             )
-            await self._runs.hold(run.id, _WRITERS[run.direction], detail, seconds=WRITERS_HOLD)
+            if restless >= left.unexplained:
+                reason, cause = RESTLESS_ROWS, "others changed each of them at every try"
+            else:
+                reason = _WRITERS[run.direction]
+                cause = f"a process that writes {_SUCH[run.direction]} rows is still running"
+                cause += f"; others changed {restless:,} of them at every try" if restless else ""
+            await self._runs.hold(run.id, reason, f"{rows}: {cause}", seconds=WRITERS_HOLD)
         await self._runs.begin_pass(
             run,
             run.number_of_pass + 1,

@@ -14,9 +14,10 @@ from docstore.backfill.looking import count_aside, counted
 from docstore.backfill.others import tell_of_others
 from docstore.backfill.patience import cancelled, patiently
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
-from docstore.backfill.run_work import BEAT, RunWork, Who
+from docstore.backfill.run_work import BEAT, RunWork
 from docstore.backfill.selection_status import SelectionStatus
 from docstore.backfill.throttling import Throttling
+from docstore.backfill.who import Who
 from docstore.backfill.worker import LEASE
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord

@@ -25,7 +25,8 @@ class WorkerMetrics:
     - `docstore_backfill_rows_total{kind, path, outcome}`: rows rewritten on the server or the client path,
       quarantined, left to the next pass because others kept changing them, and (outcome `conflict`) read again.
     - `docstore_backfill_batch_seconds{kind, path}`: how long batches took, without the time they were held back.
-    - `docstore_backfill_remaining_rows{kind}`: rows that were left when they were last counted.
+    - `docstore_backfill_remaining_rows{kind}`: rows that are left to do, of all workers: counted when the run began and
+      when it has succeeded, in between less what was done since.
     - `docstore_backfill_hold_seconds_total{reason}`: time that batches were held back, by the signal that asked for it.
     - `docstore_backfill_majority_lag_seconds`: how far the majority was behind the primary when last asked.
     """
@@ -47,7 +48,7 @@ class WorkerMetrics:
         )
         self._remaining = Gauge(
             "docstore_backfill_remaining_rows",
-            "Rows that were left when they were last counted.",
+            "Rows that are left to do, of all workers.",
             ("kind",),
             registry=self.registry,
         )

@@ -106,9 +106,9 @@ class Operating:
                 # Somebody is here who wants it to be tried now.
                 for reason in WAITS_FOR_WRITERS:
                     await self._runs.release(run.id, reason)
+                await self._forget_before(run)
                 return run
             scope = RunScope(kind, target, direction_of(kind, coverage, target, direction))
-            last = await self._runs.last(kind.name)
             selected = None
             if chosen is not None:
                 selected = await select(self._database, kind, chosen, scope.sources(coverage), now=now)
@@ -123,9 +123,7 @@ class Operating:
                 selection=selected,
             )
             if opened is not None:
-                if last is not None:
-                    await self._batches.forget([last.id])
-                    await self._forget(last.selection)
+                await self._forget_before(opened)
                 return opened
             await self._forget(selected)
 
@@ -211,6 +209,15 @@ class Operating:
                 raise BackfillRefusedError(kind=kind, reason="another run is open by now") from error
             if moved is not None:
                 return await self.settled(moved)
+
+    async def _forget_before(self, run: RunRecord) -> None:
+        """
+        Remove what is kept of the batches and rows of earlier runs, also where a process died that was to do it.
+        """
+        for earlier in await self._runs.kept_before(run):
+            await self._batches.forget([earlier.id])
+            await self._forget(earlier.selection)
+            await self._runs.set_fields(earlier.id, forgotten=True)
 
     async def _forget(self, selected: SelectedRows | None) -> None:
         if selected is not None:

@@ -8,8 +8,8 @@ from typing import Final
 
 from docstore.backfill.progress import Meter
 from docstore.errors import StoreError
-from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.run_totals import RunningTotals
 from docstore.mongo.runs import Runs
 
 #: How often to look, in seconds.
@@ -26,12 +26,11 @@ async def tell_of_others(database: AnyDatabase, run_id: str, *, worker: str, met
         worker: The worker whose own rows the meter counts itself.
         meter: Told about once a second. While the database is away it is told nothing.
     """
-    runs, batches = Runs(database), Batches(database, owner=worker, lease=0.0)
+    runs, others = Runs(database), RunningTotals(database, run_id, but_of=worker)
     while True:
         with suppress(StoreError):
             run = await runs.get(run_id)
-            totals = await batches.totals(run_id, but_of=worker)
+            tally = (await others.look()).tally
             if run is not None and run.total:
-                tally = totals.tally
                 meter.others(tally.server + tally.client + tally.quarantined, total=run.total)
         await asyncio.sleep(LOOK)

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.selection_status import SelectionStatus
-from docstore.core.batch_record import RunTotals
 from docstore.core.direction import Direction
 from docstore.core.run_record import RunRecord, WorkerEntry
 from docstore.core.run_state import CLAIMABLE, RunState
@@ -178,7 +177,7 @@ async def _status(database: AnyDatabase, run: RunRecord) -> RunStatus:
     totals = await batches.totals(run.id)
     rows = await rows_by_worker(database, run.id)
     rate = _rate(run)
-    remaining = _remaining(run, totals)
+    remaining = totals.left_of(run)
     goes_on = run.state in CLAIMABLE and run.held is None
     held = run.held
     return RunStatus(
@@ -250,10 +249,3 @@ def _rate(run: RunRecord) -> float | None:
     if not rates:
         return None
     return sum(rates) if run.options.rate is None else min(sum(rates), run.options.rate)
-
-
-def _remaining(run: RunRecord, totals: RunTotals) -> int | None:
-    if run.state is RunState.SUCCEEDED or run.sources is None:
-        return run.remaining
-    tally = totals.tally
-    return max(run.total - tally.server - tally.client - tally.quarantined, 0)

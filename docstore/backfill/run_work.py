@@ -5,7 +5,6 @@ One process's share of one run: it claims batches, works on them, and says how t
 import asyncio
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
@@ -21,13 +20,15 @@ from docstore.backfill.throttling import Throttling
 from docstore.backfill.turns import Turns
 from docstore.backfill.verifying import Verifier
 from docstore.backfill.waiting import Waits
+from docstore.backfill.who import Who
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
-from docstore.core.run_state import CLAIMABLE, SETTLED
+from docstore.core.run_state import CLAIMABLE, SETTLED, RunState
 from docstore.errors import StoreError
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.run_totals import RunningTotals
 from docstore.mongo.run_workers import RunWorkers
 from docstore.mongo.runs import Runs
 
@@ -36,24 +37,6 @@ BEAT: Final = 1.0
 #: The reason of a hold that the throttle asks for, and for how many seconds it is put on at a time.
 THROTTLED: Final = "throttled"
 _HOLD: Final = 5 * BEAT
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """
-    A worker: its id, and where it runs.
-    """
-
-    id: str
-    host: str
-    pid: int
-
-    @property
-    def name(self) -> str:
-        """
-        The worker as people read it.
-        """
-        return f"worker {self.host}:{self.pid}"
 
 
 class RunWork:
@@ -234,6 +217,7 @@ class RunWork:
         return await context_of(database, kind, begun, meter=meter, stop=self._stop, now=self._now)
 
     async def _keep_beating(self, run_id: str) -> None:
+        totals = RunningTotals(self._database, run_id)
         while not is_cancelled():
             try:
                 run = await self._beat(run_id, "")
@@ -242,6 +226,8 @@ class RunWork:
                     # It was silent for so long that others took its place.
                     self._over.set()
                 await self._tell_hold(run)
+                if run is not None and self._metrics is not None:
+                    self._tell_left(run.kind, (await totals.look()).left_of(run))
             except StoreError as error:
                 # The beat may be there nevertheless, and so may the next one.
                 self._waits.put("beat", str(error))
@@ -280,8 +266,12 @@ class RunWork:
             self._over.set()
         if run is not None:
             self._deadly[:] = run.deadly
-        if run is not None and run.remaining is not None and self._metrics is not None:
-            self._metrics.remaining(run.kind, run.remaining)
+        if run is not None and run.state is RunState.SUCCEEDED and run.remaining is not None:
+            self._tell_left(run.kind, run.remaining)
+
+    def _tell_left(self, kind: str, rows: int | None) -> None:
+        if self._metrics is not None and rows is not None:
+            self._metrics.remaining(kind, rows)
 
     async def _beat(self, run_id: str, note: str) -> RunRecord | None:
         run = await self._workers.beat(

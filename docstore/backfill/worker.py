@@ -13,9 +13,10 @@ from docstore.backfill.failing import described
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.patience import cancelled
 from docstore.backfill.progress import Meter
-from docstore.backfill.run_work import RunWork, Who
+from docstore.backfill.run_work import RunWork
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.turns import Turns
+from docstore.backfill.who import Who
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE

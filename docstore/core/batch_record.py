@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from docstore.core.id_range import BEGINNING, IdRange
-from docstore.core.run_record import Stored
+from docstore.core.run_record import RunRecord, Stored
+from docstore.core.run_state import RunState
 
 
 class BatchState:
@@ -62,6 +63,14 @@ class RunTotals:
     done: int
     failed: int
     open: int
+
+    def left_of(self, run: RunRecord) -> int | None:
+        """
+        Return how many rows are left, as far as the counters tell; None while nobody has looked.
+        """
+        if run.state is RunState.SUCCEEDED or run.sources is None:
+            return run.remaining
+        return max(run.total - self.tally.server - self.tally.client - self.tally.quarantined, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,13 @@ class RunRecord:
     now: datetime.datetime
 
     @property
+    def number(self) -> int:
+        """
+        Which run of its kind it is, counted from 1.
+        """
+        return int(self.id.rpartition("-")[2])
+
+    @property
     def held(self) -> Hold | None:
         """
         The hold that is on at the moment.

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from bson.max_key import MaxKey
-from bson.min_key import MinKey
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from docstore.core.batch_record import BatchRecord, BatchState, RunTotals, Tally, Task
 from docstore.core.id_range import BEGINNING, IdRange
 from docstore.core.run_record import RECORD_VERSION, RunRecord, Stored
-from docstore.mongo.driver import AnyDatabase, settled
+from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import BATCHES, NOW, later, literal, open_records
+from docstore.mongo.run_totals import keys_of, totals_of
 
 #: Only batches that are not finished are in the index, so claiming costs the same however many are done.
 _INDEX: Final = "open_batches"
@@ -202,9 +201,7 @@ class Batches:
         with translated():
             return await self._batches.find_one(held, {"_id": 1}) is not None
 
-    async def totals(
-        self, run: str, *, from_seq: int = 0, number_of_pass: int | None = None, but_of: str | None = None
-    ) -> RunTotals:
+    async def totals(self, run: str, *, from_seq: int = 0, number_of_pass: int | None = None) -> RunTotals:
         """
         Return what the batches of a run did, in all or in one pass.
 
@@ -214,40 +211,12 @@ class Batches:
             run: The run.
             from_seq: The first batch to count.
             number_of_pass: Only batches of this pass.
-            but_of: No batches of this worker.
         """
         match: Stored = {"_id": keys_of(run, from_seq)}
         if number_of_pass is not None:
             match["pass"] = number_of_pass
-        if but_of is not None:
-            match["owner"] = {"$ne": but_of}
-        counted = {name: {"$sum": f"$tally.{name}"} for name in Tally.__slots__}
-        states = {
-            state: {"$sum": {"$cond": [{"$eq": ["$state", state]}, 1, 0]}}
-            for state in (BatchState.DONE, BatchState.FAILED, BatchState.SPLIT)
-        }
-        unfinished = {"$sum": {"$cond": ["$open", 1, 0]}}
-        stages: list[Stored] = [
-            {"$match": match},
-            {"$group": {"_id": "$pass", **counted, **states, "open": unfinished}},
-            {
-                "$group": {
-                    "_id": None,
-                    **{name: {"$sum": f"${name}"} for name in (*counted, *states, "open")},
-                    "quarantined": {"$max": "$quarantined"},
-                }
-            },
-        ]
         with translated():
-            cursor = await settled(self._batches.aggregate(stages))
-            found = [group async for group in cursor]
-        group = found[0] if found else {}
-        return RunTotals(
-            tally=Tally(**{name: int(group.get(name, 0)) for name in Tally.__slots__}),
-            done=group.get(BatchState.DONE, 0),
-            failed=group.get(BatchState.FAILED, 0),
-            open=group.get("open", 0),
-        )
+            return await totals_of(self._batches, match)
 
     async def last_error(self, run: str) -> str | None:
         """
@@ -313,13 +282,3 @@ def _rewritten(tally: Tally) -> Tally:
 def _added(tally: Tally, seconds: float) -> Stored:
     counts = {f"tally.{name}": {"$add": [f"$tally.{name}", number]} for name, number in asdict(tally).items() if number}
     return {**counts, "seconds": {"$add": ["$seconds", seconds]}}
-
-
-def keys_of(run: str, from_seq: int = 0) -> Stored:
-    """
-    Return what the `_id`s of a run's batches have to be: a range, because their parts are compared in their order.
-    """
-    return {
-        "$gte": {"run": run, "seq": from_seq, "part": MinKey()},
-        "$lte": {"run": run, "seq": MaxKey(), "part": MaxKey()},
-    }

@@ -53,7 +53,7 @@ class Runs:
                 [("kind", ASCENDING)], name="one_open_run", unique=True, partialFilterExpression={"open": True}
             )
         last = await self.last(kind)
-        number = 1 if last is None else int(last.id.rpartition("-")[2]) + 1
+        number = 1 if last is None else last.number + 1
         run = new_run(
             id=f"{kind}-{number}",
             kind=kind,
@@ -103,6 +103,13 @@ class Runs:
         Return the open runs: at most one of each kind.
         """
         return await self._find({"open": True} if kind is None else {"open": True, "kind": kind})
+
+    async def kept_before(self, run: RunRecord) -> list[RunRecord]:
+        """
+        Return the runs of the same kind that ended before this one was asked for, and of which more is kept.
+        """
+        ended = await self._find({"kind": run.kind, "open": {"$exists": False}, "forgotten": {"$exists": False}})
+        return [each for each in ended if each.number < run.number]
 
     async def kinds(self) -> list[str]:
         """

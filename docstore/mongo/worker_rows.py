@@ -2,10 +2,10 @@
 How many rows of a run each worker has rewritten.
 """
 
-from docstore.mongo.batches import keys_of
 from docstore.mongo.driver import AnyDatabase, settled
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import BATCHES, open_records
+from docstore.mongo.run_totals import keys_of
 
 
 async def rows_by_worker(database: AnyDatabase, run: str) -> dict[str, int]:

@@ -369,3 +369,50 @@ async def step_down(replica_set: EmbeddedServer) -> None:
             await asyncio.sleep(0.5)
         else:
             return
+
+
+@pytest.mark.usefixtures("small")
+async def test_rows_that_others_keep_changing_hold_the_run_and_are_not_taken_for_late_ones(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(30))
+    write = BatchWriter.write
+
+    async def after_others(self: BatchWriter, batch: Any) -> Any:
+        await database["counters"].update_many({"_id": {"$in": [3, 4]}}, {"$inc": {"visits": 1}})
+        return await write(self, batch)
+
+    monkeypatch.setattr(BatchWriter, "write", after_others)
+    result = await commands.backfill(database, counter())
+    (status,) = await commands.backfill_status(database, "counter")
+    monkeypatch.undo()
+    again = await commands.backfill(database, counter())
+
+    assert (result.state, result.remaining, result.client) == (RunState.RUNNING, 2, 28)
+    assert status.hold is not None
+    assert status.hold.reason == "restless_rows"
+    assert "2 rows still stand below version 2" in status.hold.detail
+    assert "others changed each of them at every try" in status.hold.detail
+    assert (again.state, again.complete) == (RunState.SUCCEEDED, True)
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_pass_that_rewrites_nothing_because_batches_fail_says_how_many(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = old_rows(20)
+    for row in rows[:10]:
+        row["steps"] = "none"
+    await database["counters"].insert_many(rows)
+    read = OldRows.read
+
+    async def fails(self: OldRows, after: Any = BEGINNING, upto: Any = BEGINNING, *, size: int) -> Any:
+        if upto == 19:
+            raise StoreRejectedError(reason="out of order", code=1)
+        return await read(self, after, upto, size=size)
+
+    monkeypatch.setattr(OldRows, "read", fails)
+    result = await commands.backfill(database, counter())
+
+    assert (result.state, result.quarantined, result.remaining) == (RunState.FAILED, 10, 20)
+    assert result.reason.startswith("pass 1 rewrote no row, and 1 of its 2 batches failed, the last one with: ")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
-from docstore.backfill.run_work import Who
+from docstore.backfill.who import Who
 from docstore.backfill.worker import Worker
 from docstore.mongo.client import CLOSING_TIME
 
