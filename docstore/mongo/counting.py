@@ -1,14 +1,14 @@
 """Counting rows by tag, exactly."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pymongo.errors import ConfigurationError, OperationFailure
 
-from docstore.core.bson_values import RawDocument, type_name
+from docstore.core.bson_values import RawDocument, encode, type_name
 from docstore.core.coverage import TagCount
 from docstore.core.version import TAG_TYPES
 from docstore.mongo.driver import (
@@ -98,8 +98,7 @@ async def _selected(
     async with aclosing(selection.pages()) as pages:
         async for ids in pages:
             with translated():
-                for count in await _tags(database, collection, field, None, None, ids=ids):
-                    tags[count.type, count.value] += count.rows
+                tags.update([each async for each in _tags_of(database, collection, field, ids)])
             async with aclosing(quarantine.kept(collection, field, ids=ids)) as records:
                 async for _ in records:
                     aside += 1
@@ -115,16 +114,10 @@ async def _tags(
     hint: str | None,
     session: AnySession | None,
     *,
-    ids: Sequence[Any] | None = None,
     only: Mapping[str, Any] | None = None,
 ) -> tuple[TagCount, ...]:
     rows = open_collection(database, collection, majority=session is None)
-    type_of = {"$type": f"${field}"}
-    # Values that are no numbers are not told apart: an array or a document of any size is just unreadable.
-    value = {"$cond": [{"$in": [type_of, list(TAG_TYPES)]}, f"${field}", None]}
-    grouped: list[RawDocument] = [{"$group": {"_id": {"type": type_of, "value": value}, "rows": {"$sum": 1}}}]
-    if ids is not None:
-        grouped.insert(0, {"$match": {"_id": {"$in": list(ids)}}})
+    grouped: list[RawDocument] = [{"$group": {"_id": _type_and_value(field), "rows": {"$sum": 1}}}]
     options: dict[str, Any] = {"collation": {"locale": "simple"}}
     if only is not None:
         grouped.insert(0, {"$match": {field: only}})
@@ -132,6 +125,27 @@ async def _tags(
         options["hint"] = hint
     cursor = await settled(rows.aggregate(grouped, session=session, **options))
     return tuple([TagCount(group["_id"]["type"], group["_id"]["value"], group["rows"]) async for group in cursor])
+
+
+async def _tags_of(
+    database: AnyDatabase, collection: str, field: str, ids: Sequence[Any]
+) -> AsyncGenerator[tuple[str, Any], None]:
+    """
+    Yield the type and the value of the tag of each of these rows.
+
+    Found by the `_id` index, which has the collection's own collation, so texts that are only similar are found too.
+    """
+    wanted = {encode({"": each}) for each in ids}
+    rows = open_collection(database, collection, majority=True)
+    async for row in rows.find({"_id": {"$in": list(ids)}}, {"tag": _type_and_value(field)}):
+        if encode({"": row["_id"]}) in wanted:
+            yield row["tag"]["type"], row["tag"]["value"]
+
+
+def _type_and_value(field: str) -> RawDocument:
+    # Values that are no numbers are not told apart: an array or a document of any size is just unreadable.
+    type_of = {"$type": f"${field}"}
+    return {"type": type_of, "value": {"$cond": [{"$in": [type_of, list(TAG_TYPES)]}, f"${field}", None]}}
 
 
 async def _tags_of_mock(database: AnyDatabase, collection: str, field: str) -> tuple[TagCount, ...]:
