@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from docstore.backfill import events
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
-from docstore.backfill.joining import selection_of
-from docstore.backfill.looking import count_aside, counted
+from docstore.backfill.ending import in_time, until_stopped
+from docstore.backfill.last_look import about, left_of, standing_of
 from docstore.backfill.others import tell_of_others
-from docstore.backfill.patience import cancelled, patiently
+from docstore.backfill.patience import cancelled
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
 from docstore.backfill.run_work import BEAT, RunWork
 from docstore.backfill.selection_status import SelectionStatus
@@ -21,11 +21,9 @@ from docstore.backfill.who import Who
 from docstore.backfill.worker import LEASE
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
-from docstore.core.run_scope import RunScope
 from docstore.core.run_state import CLAIMABLE, ENDED, RunState
-from docstore.mongo.batches import Batches
+from docstore.errors import StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase
-from docstore.mongo.runs import Runs
 
 #: Batches worked on at the same time: the server rewrites one of them while the other is claimed, compared or recorded.
 LANES: Final = 2
@@ -48,8 +46,11 @@ async def work_until_ended(
 
     Others may work on it at the same time.
 
+    Once *stop* is set, returns within about four seconds, whatever the database is at: rows that cannot be counted in
+    that time are told as far as the counters of the run know them.
+
     Raises:
-        StoreUnavailableError: The database stayed away for a minute.
+        StoreUnavailableError: The database stayed away for a minute, or did not answer at the end.
         StoreRejectedError: It refuses what the run needs.
     """
     begun, meter = now(), Meter(on_progress)
@@ -69,21 +70,15 @@ async def work_until_ended(
     )
     watching = asyncio.create_task(tell_of_others(database, run.id, worker=who.id, meter=meter))
     try:
-        await _work(work, run, stop)
+        by = await until_stopped(_work(work, run, stop), stop)
     finally:
         await cancelled(watching)
-    after = await patiently(lambda: Runs(database).get(run.id)) or run
-    made = (await patiently(lambda: Batches(database, owner="", lease=0.0).totals(run.id))).tally
-    succeeded = after.state is RunState.SUCCEEDED
-    if succeeded and after.remaining is not None:
-        remaining, newer = after.remaining, after.newer
-        aside = remaining
-    else:
-        selection = selection_of(database, run)
-        coverage = await counted(database, kind, now, selection=selection)
-        scope = RunScope(kind, run.target, run.direction)
-        remaining, newer = scope.rows(coverage), scope.newer(coverage)
-        aside = await patiently(lambda: count_aside(database, scope, selection=selection))
+    standing = await in_time(standing_of(database, run), by=by)
+    if standing is None:
+        raise StoreUnavailableError(reason="it did not answer while this process was ending; the run stays open")
+    after = standing.run
+    left = await in_time(left_of(database, kind, after, now=now), by=by) or about(standing)
+    made, succeeded = standing.totals.tally, after.state is RunState.SUCCEEDED
     result = BackfillResult(
         kind=kind.name,
         target=run.target,
@@ -93,9 +88,9 @@ async def work_until_ended(
         server=meter.now.server,
         client=meter.now.client,
         conflicts=meter.now.conflicts,
-        quarantined=min(aside, remaining),
-        remaining=remaining,
-        newer=newer,
+        quarantined=min(left.aside, left.rows),
+        remaining=left.rows,
+        newer=left.newer,
         passes=after.number_of_pass,
         seconds=(now() - begun).total_seconds(),
         index_built=after.index_built,

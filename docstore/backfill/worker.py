@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from docstore.backfill import events
+from docstore.backfill.ending import GRACE, end
 from docstore.backfill.failing import described
 from docstore.backfill.metrics import WorkerMetrics
-from docstore.backfill.patience import cancelled
 from docstore.backfill.progress import Meter
 from docstore.backfill.run_work import RunWork
 from docstore.backfill.throttling import Throttling
@@ -31,10 +31,6 @@ LEASE: Final = 30.0
 POLL: Final = 1.0
 #: How long a run is left alone after this worker could not go on with it, in seconds.
 REST: Final = 2.0
-#: How long batches in flight may take to be finished or given back when the worker is to stop, in seconds.
-GRACE: Final = 1.5
-
-_CANCELLATIONS: Final = 3
 
 T = TypeVar("T")
 
@@ -181,6 +177,4 @@ class Worker:
         tasks = list(self._at_work.values())
         if tasks and self._stop.is_set():
             await asyncio.wait(tasks, timeout=GRACE)
-        # Each may want to give back what it holds, and to say that this worker is gone.
-        for _ in range(_CANCELLATIONS):
-            await cancelled(*(task for task in tasks if not task.done()))
+        await end(*tasks)

@@ -15,6 +15,7 @@ from docstore.backfill.in_this_process import work_until_ended
 from docstore.backfill.looking import counted
 from docstore.backfill.on_mock import backfill_on_mock
 from docstore.backfill.operating import Operating
+from docstore.backfill.patience import briefly
 from docstore.backfill.progress import BackfillResult, OnProgress
 from docstore.backfill.throttling import Throttling
 from docstore.commands.process import this_process, utc_now
@@ -111,7 +112,7 @@ async def backfill(
             database, kind, run, who=who, on_progress=on_progress, stop=stop, now=now, throttling=throttling
         )
     finally:
-        await throttling.close()
+        await briefly(throttling.close())
 
 
 async def backfill_dry_run(

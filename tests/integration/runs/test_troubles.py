@@ -256,3 +256,84 @@ async def test_a_worker_ends_in_time_when_told_to_while_the_database_does_not_an
     assert await ended(on_fragile.worker("--drain")) == 0
     assert (await status_of(database)).state is RunState.SUCCEEDED
     assert await steps(database) == {(2, 1)}
+
+
+async def has_begun(database: Database) -> bool:
+    return bool((await status_of(database)).workers)
+
+
+async def has_claimed(database: Database) -> bool:
+    return await database["docstore_batches"].find_one({"state": "leased", "task": "rows"}) is not None
+
+
+#: Longer than a process takes to end, in milliseconds.
+FOR_LONG = 8_000
+
+#: What the server is at: what it does not answer to, which of these calls it answers first, and when it is there.
+AT_WORK = pytest.mark.parametrize(
+    ("blocked", "first", "is_there"),
+    [("createIndexes", 0, has_begun), ("aggregate", 1, has_begun), ("update", 0, has_claimed)],
+    ids=["building the index", "counting", "rewriting a batch"],
+)
+
+
+@AT_WORK
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("worker", "--lease", "2"), 0), (("backfill", "start", "counter", "--wait"), 1)],
+    ids=["worker", "start --wait"],
+)
+async def test_sigterm_ends_a_process_in_time_whatever_the_server_is_at(
+    fragile_database: Database,
+    on_fragile: Processes,
+    slow_counter: Kind[Any],
+    *,
+    blocked: str,
+    first: int,
+    is_there: Any,
+    arguments: tuple[str, ...],
+    code: int,
+) -> None:
+    database = fragile_database
+    await commands.backfill_start(database, slow_counter, by="a test")
+    on_fragile.hurry()
+    # Asking for the run again counts the rows too.
+    answered = first if code else 0
+    mode: Any = {"skip": answered} if answered else "alwaysOn"
+
+    async with failing(database, mode, [blocked], blockConnection=True, blockTimeMS=FOR_LONG):
+        process = on_fragile.start(*arguments)
+        await until(lambda: is_there(database))
+        await asyncio.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        ended_with = await ended_without_waiting(process)
+        done = await rows_done(database)
+    _, errors = process.communicate()
+
+    assert ended_with == code, errors
+    assert "Traceback" not in errors
+    # It has not waited for the server.
+    assert done == 0
+    run = await status_of(database)
+    assert run.state in {RunState.ENQUEUED, RunState.RUNNING}
+
+
+async def test_sigterm_ends_a_process_that_waits_in_time_while_the_database_does_not_answer(
+    fragile: EmbeddedServer, fragile_database: Database, on_fragile: Processes, slow_counter: Kind[Any]
+) -> None:
+    database, mongod = fragile_database, fragile.members[0].pid
+    assert mongod is not None
+    await commands.backfill_start(database, slow_counter, by="a test")
+    on_fragile.slow_down()
+    process = on_fragile.start("backfill", "start", "counter", "--wait")
+    await until(lambda: rows_done(database))
+    os.kill(mongod, signal.SIGSTOP)
+    try:
+        process.send_signal(signal.SIGTERM)
+        code = await ended_without_waiting(process)
+    finally:
+        os.kill(mongod, signal.SIGCONT)
+        on_fragile.hurry()
+
+    assert code == 5
+    assert (await status_of(database)).state is RunState.RUNNING
