@@ -4,13 +4,11 @@ Rows that kill the workers which take them are found and put aside; rows whose w
 
 import asyncio
 import datetime
-import multiprocessing
 import os
 import random
 import signal
 import time
 from collections import Counter
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import hypothesis
@@ -19,12 +17,10 @@ from pymongo import AsyncMongoClient, MongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step, commands
-from docstore.backfill import pacing
 from docstore.backfill.context import RunContext
 from docstore.backfill.progress import Meter
 from docstore.backfill.suspecting import Suspecting
 from docstore.backfill.validation import Validation
-from docstore.core import batch_size
 from docstore.core.batch_record import BatchState, Tally
 from docstore.core.fingerprint import fingerprints
 from docstore.core.id_range import BEGINNING, IdRange
@@ -35,13 +31,12 @@ from docstore.mongo.batches import Batches
 from docstore.mongo.runs import Runs
 from docstore.mongo.tag_index import build_tag_index
 from tests.integration.runs.conftest import PATIENCE, old_rows
+from tests.integration.runs.forked import a_worker
 
 Database = AsyncDatabase[dict[str, Any]]
 
 #: The row that no worker survives.
 DEADLY = 6
-#: A lease so short that the next worker need not wait for it.
-LEASE = 0.4
 
 
 def count_up(row: dict[str, Any]) -> dict[str, Any]:
@@ -64,25 +59,12 @@ def counter(upgrade: Any) -> Kind[Any]:
     return Kind("counter", collection="counters", model=Document, steps=[Step(upgrade=upgrade, to=2)])
 
 
-def _work(uri: str, name: str, upgrade: Any) -> None:
-    pacing.FIRST_IN_PYTHON = batch_size.CEILING = 10  # type: ignore[misc]
-
-    async def work() -> None:
-        async with AsyncMongoClient[dict[str, Any]](uri) as client:
-            await commands.work(client[name], [counter(upgrade)], drain=True, lease=LEASE, throttled=False)
-
-    asyncio.run(work())
+def deadly() -> Kind[Any]:
+    return counter(die_over_one)
 
 
-def a_worker(uri: str, name: str, upgrade: Any) -> BaseProcess:
-    """
-    Start a worker; forked by a process that has loaded docstore and knows no server, so that it begins at once.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=_work, args=(uri, name, upgrade))
-    process.start()
-    return process
+def slow() -> Kind[Any]:
+    return counter(take_time)
 
 
 async def test_a_row_that_kills_its_workers_is_put_aside_and_every_other_row_is_done(
@@ -93,7 +75,7 @@ async def test_a_row_that_kills_its_workers_is_put_aside_and_every_other_row_is_
     deaths = 0
 
     while True:
-        worker = a_worker(mongod_uri, database.name, die_over_one)
+        worker = a_worker(mongod_uri, database.name, deadly)
         await asyncio.to_thread(worker.join, PATIENCE)
         if worker.exitcode == 0:
             break
@@ -150,7 +132,7 @@ async def test_rows_whose_workers_are_killed_by_chance_are_all_done_and_none_is_
     chance, kills = random.Random(6), 0
 
     while kills < 8:
-        worker = a_worker(mongod_uri, database.name, take_time)
+        worker = a_worker(mongod_uri, database.name, slow)
         while worker.is_alive() and not await _holds(database):  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(0.01)
         await asyncio.sleep(chance.random() / 5)
@@ -159,7 +141,7 @@ async def test_rows_whose_workers_are_killed_by_chance_are_all_done_and_none_is_
         worker.kill()
         await asyncio.to_thread(worker.join)
         kills += 1
-    last = a_worker(mongod_uri, database.name, take_time)
+    last = a_worker(mongod_uri, database.name, slow)
     await asyncio.to_thread(last.join, PATIENCE)
 
     status = await commands.backfill_wait(database, "counter")
@@ -182,7 +164,7 @@ LIVES = st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=40)
 @hypothesis.given(lives=LIVES)
 @hypothesis.example(lives=[(1, True)] * 30)
 @hypothesis.example(lives=[(2, True)] * 30)
-@hypothesis.settings(max_examples=25, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.settings(max_examples=12, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
 def test_a_row_is_put_aside_only_if_three_workers_died_over_it_alone(
     lives: list[tuple[int, bool]], mongod_uri: str, database_name: str
 ) -> None:
