@@ -49,6 +49,21 @@ async def until_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) ->
     return by
 
 
+async def unless_stopped(call: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+    """
+    Return what a call gives, or None if it does not return soon after *stop* was set: it is ended then.
+    """
+    calling, stopping = asyncio.create_task(call), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({calling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not calling.done():
+            await asyncio.wait({calling}, timeout=GRACE)
+        return calling.result() if calling.done() else None
+    finally:
+        stopping.cancel()
+        await end(calling)
+
+
 async def in_time(call: Coroutine[Any, Any, T], *, by: float | None) -> T | None:
     """
     Return what a call gives, or None if it does not return by then.

@@ -11,6 +11,7 @@ from typing import Any
 from docstore.backfill.choosing import chosen_by
 from docstore.backfill.dry_run import DryRun
 from docstore.backfill.dry_run_result import DryRunResult
+from docstore.backfill.ending import unless_stopped
 from docstore.backfill.in_this_process import work_until_ended
 from docstore.backfill.looking import counted
 from docstore.backfill.on_mock import backfill_on_mock
@@ -23,7 +24,7 @@ from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunOptions
 from docstore.core.run_scope import direction_of
-from docstore.errors import BackfillRefusedError
+from docstore.errors import BackfillInterruptedError, BackfillRefusedError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.signals import open_signals
 
@@ -81,6 +82,7 @@ async def backfill(
         BackfillRefusedError: Rows stand on both sides of *to* and no direction was given, the way leads down over a
             step that has no way back (nothing was touched), every row stands above latest, another run of the kind
             is open, none of the ids names a row, or some rows only were asked for on the mock.
+        BackfillInterruptedError: *stop* was set before there was a run to work on.
         StoreUnavailableError: The database stayed away for a minute. Run it again.
         StoreRejectedError: The database refused what the run needs, missing privileges for example.
     """
@@ -103,9 +105,12 @@ async def backfill(
             now=now,
         )
     who = this_process()
-    run = await Operating(database, by=by or who.name).start(
+    asking = Operating(database, by=by or who.name).start(
         kind, target, asked, direction=direction, chosen=chosen, now=now
     )
+    run = await unless_stopped(asking, stop)
+    if run is None:
+        raise BackfillInterruptedError(kind=kind.name)
     throttling = Throttling(open_signals(database) if throttled else ())
     try:
         return await work_until_ended(

@@ -48,6 +48,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── StaleQueryError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
+    ├── BackfillInterruptedError
     ├── ViewRefusedError
     ├── IllegalTransitionError          a run cannot do that in its state
     ├── RunNotFoundError
@@ -93,6 +94,7 @@ from docstore.errors.document import (
     WorkerDiedError,
 )
 from docstore.errors.other import (
+    BackfillInterruptedError,
     BackfillRefusedError,
     EmbeddedServerError,
     IllegalTransitionError,
@@ -119,6 +121,7 @@ from docstore.errors.store import (
 )
 
 __all__ = [
+    "BackfillInterruptedError",
     "BackfillRefusedError",
     "BulkFailedError",
     "CollectionSharedError",

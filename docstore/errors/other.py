@@ -28,6 +28,17 @@ class BackfillRefusedError(DocstoreError):
         super().__init__(f"the backfill of {kind} is refused: {reason}", advice=advice)
 
 
+class BackfillInterruptedError(DocstoreError):
+    """A process was told to stop while it asked for a run; the run may be open by now, and nothing else was done."""
+
+    def __init__(self, *, kind: str) -> None:
+        self.kind = kind
+        super().__init__(
+            f"interrupted before anything was done of {kind}",
+            advice=f"the same command goes on; docstore backfill status {kind} tells whether a run is open",
+        )
+
+
 class ViewRefusedError(DocstoreError):
     """A view cannot be made, or must not be touched; nothing was changed."""
 

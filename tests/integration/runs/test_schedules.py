@@ -11,7 +11,7 @@ import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step, commands
-from docstore.backfill import concluding, failing, run_work
+from docstore.backfill import concluding, failing, operating, run_work
 from docstore.backfill.lane import Lane
 from docstore.backfill.operating import LiveOption
 from docstore.backfill.pacing import Pacing
@@ -19,7 +19,7 @@ from docstore.core.batch_record import Tally
 from docstore.core.id_range import IdRange
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
-from docstore.errors import StoreError, StoreRejectedError, StoreUnavailableError
+from docstore.errors import BackfillInterruptedError, StoreError, StoreRejectedError, StoreUnavailableError
 from docstore.mongo.batches import Batches
 from docstore.mongo.old_rows import OldRows
 from docstore.mongo.run_workers import RunWorkers
@@ -371,3 +371,22 @@ async def test_a_split_that_another_worker_completes_leaves_no_blank_error(datab
     (status,) = await commands.backfill_status(database, "counter")
     assert (status.state, status.last_error) == (RunState.SUCCEEDED, None)
     assert await steps(database) == {(2, 1)}
+
+
+async def test_a_process_that_is_told_to_stop_while_it_asks_for_a_run_says_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(3))
+    stop = asyncio.Event()
+
+    async def takes_for_ever(*_: Any, **__: Any) -> Any:
+        stop.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(operating, "counted", takes_for_ever)
+
+    with pytest.raises(BackfillInterruptedError) as caught:
+        await commands.backfill(database, counter(), stop=stop)
+
+    assert caught.value.kind == "counter"
+    assert await commands.backfill_status(database) == []
