@@ -20,6 +20,7 @@ from docstore.backfill.progress import Meter, Phase
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.verifying import Verifier
 from docstore.backfill.waiting import Waits
+from docstore.core.coverage import Coverage
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
@@ -74,6 +75,7 @@ class RunWork:
         wait_for_writers: Stay while the run waits for writers of old rows to go.
         throttling: Says when a batch may begin; without one only the batches' own time holds back.
         metrics: Counts what batches come to, if anybody wants it.
+        coverage: Where all rows stood a moment ago, if that is known.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class RunWork:
         wait_for_writers: bool = True,
         throttling: Throttling | None = None,
         metrics: WorkerMetrics | None = None,
+        coverage: Coverage | None = None,
     ) -> None:
         self._database = database
         self._kind = kind
@@ -106,6 +109,7 @@ class RunWork:
         self._pacing = Pacing()
         self._throttling = throttling or Throttling()
         self._metrics = metrics
+        self._coverage = coverage
         self._lanes: list[Lane] = []
         self._waits = Waits()
         #: Whether this worker put the run on hold.
@@ -217,8 +221,12 @@ class RunWork:
     async def _begun(self, run: RunRecord) -> RunContext | None:
         await self._batches.prepare()
         database, kind, meter = self._database, self._kind, self._meter
+        # Good for the first time only: a run that goes on after a pause finds the rows elsewhere.
+        coverage, self._coverage = self._coverage, None
         begun = await patiently(
-            lambda: begin(database, self._runs, kind, run, by=self._who.name, meter=meter, now=self._now)
+            lambda: begin(
+                database, self._runs, kind, run, by=self._who.name, meter=meter, now=self._now, coverage=coverage
+            )
         )
         if begun is None or begun.state not in CLAIMABLE:
             return None

@@ -102,16 +102,20 @@ async def backfill(
             now=now,
         )
     who = this_process()
-    run = await Operating(database, by=by or who.name).start(
-        kind, target, asked, direction=direction, chosen=chosen, now=now
-    )
-    throttling = Throttling(open_signals(database) if throttled else ())
-    try:
+    operating = Operating(database, by=by or who.name)
+    async with Throttling(open_signals(database) if throttled else ()) as throttling:
+        run = await operating.start(kind, target, asked, direction=direction, chosen=chosen, now=now)
         return await work_until_ended(
-            database, kind, run, who=who, on_progress=on_progress, stop=stop, now=now, throttling=throttling
+            database,
+            kind,
+            run,
+            who=who,
+            on_progress=on_progress,
+            stop=stop,
+            now=now,
+            throttling=throttling,
+            coverage=operating.coverage,
         )
-    finally:
-        await throttling.close()
 
 
 async def backfill_dry_run(
