@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from docstore.backfill.progress import Meter
+from docstore.backfill.progress import Meter, Path
 from docstore.backfill.putting_aside import PuttingAside
 from docstore.backfill.validation import Validation
 from docstore.core.chain import CompiledChain
@@ -24,6 +24,12 @@ from docstore.mongo.server_results import ServerResults
 async def _at_once() -> None:
     """
     Go on without a pause.
+    """
+
+
+def _unbounded(_: Path) -> None:
+    """
+    Rewrite as many rows as there are.
     """
 
 
@@ -53,6 +59,8 @@ class RunContext:
     direction: Direction = Direction.UP
     #: Awaited after every page of rows; pauses while the backfill holds back.
     breathe: Callable[[], Awaitable[None]] = _at_once
+    #: Says how many rows are rewritten between two pauses on a path at the moment; None where nothing holds back.
+    burst: Callable[[Path], int | None] = _unbounded
     #: The ways to the target that were compiled already, by where they begin.
     ways: dict[int | None, CompiledChain | None] = field(default_factory=dict)
 
