@@ -2,35 +2,62 @@
 Aggregations that see the latest shape, whatever shape is stored, in this collection and in those of other kinds.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+
+import structlog
 
 from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
-from docstore.core.query import query_path, shown, untouched_part
-from docstore.core.row_faults import decoded, upgraded
+from docstore.core.query import query_path, untouched_part
+from docstore.core.row_wise import Parted, parted
 from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
-from docstore.core.stale_query import old_versions, rows_at, rows_elsewhere, start
+from docstore.core.stale_query import Way, old_versions, rows_at, rows_elsewhere, start
 from docstore.core.translation import translate
-from docstore.core.upgrading_stages import UpgradingStages, upgrading_stages
-from docstore.errors import DocumentError, NotCompilableError, StaleQueryError
+from docstore.core.upgrading_stages import UpgradingStages
+from docstore.errors import StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.moment import Moment, Reads, enter_moment
-from docstore.mongo.reading import Batches, RowSource, rows_of
-from docstore.mongo.stored_tags import comparable_tag, stored_tags
+from docstore.mongo.reading import Batches, RowSource
 from docstore.store.aggregated_rows import Side
+from docstore.store.aggregating_in_client import HELD_BYTES, ClientParts, upgraded_rows
+from docstore.store.asked import Course
 from docstore.store.cursor import Report
-
-#: How many rows Python may upgrade and send along, and their size in bytes as they are stored.
-MAX_DECLINED_ROWS: Final = 1000
-MAX_DECLINED_BYTES: Final = 4 * 1024 * 1024
+from docstore.store.upgrading_sides import bounds, declined_rows, meets, stale_side, tags_of, way_of
 
 #: What is read: other rows by a join, or (None) the kind's own.
 _Key: TypeAlias = Join | None
 
 _OWN: Final = None
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """
+    What is sent: stages that find the rows and bring them to latest, then the pipeline's own.
+
+    *left* finds the rows that the client reads part by part, where there are any.
+    """
+
+    first: Sequence[Mapping[str, Any]]
+    stages: Sequence[Mapping[str, Any]]
+    session: AnySession | None
+    left: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A pipeline, whether the client may read any number of rows for it, and who takes errors and the course."""
+
+    pipeline: Pipeline
+    in_client: bool
+    report: Report | None
+    course: Course
 
 
 class Aggregations:
@@ -51,7 +78,15 @@ class Aggregations:
         self._kinds = kinds
         self._sources = {name: RowSource(database, name) for name in {*kinds, kind.collection}}
 
-    async def batches(self, pipeline: Pipeline, *, report: Report | None, session: AnySession | None) -> Batches:
+    async def batches(
+        self,
+        pipeline: Pipeline,
+        *,
+        report: Report | None,
+        session: AnySession | None,
+        in_client: bool = False,
+        course: Course | None = None,
+    ) -> Batches:
         """
         Yield the documents that a pipeline gives, in batches.
 
@@ -59,14 +94,46 @@ class Aggregations:
             pipeline: What is asked.
             report: Takes the errors of rows that cannot be brought to latest, which are then left out.
             session: The user's session, if there is one.
+            in_client: Read and upgrade rows that only Python can upgrade, however many.
+            course: Takes how the pipeline is answered.
         """
+        asked = _Asked(pipeline, in_client, report, course or Course())
         own, sides = self._sides(pipeline)
         async with AsyncExitStack() as stack:
+            prepared = _Prepared([], pipeline, session)
+            asked.course.way = Way.AS_STORED
             if sides:
-                pipeline, session = await self._prepared(stack, pipeline, sides, report=report, session=session)
-            found = await stack.enter_async_context(aclosing(own.source.aggregate(pipeline, session=session)))
+                prepared = await self._prepared(stack, asked, sides, session=session)
+            if prepared.left is not None:
+                async for batch in self._with_parts(own, asked, prepared, prepared.left):
+                    yield batch
+                return
+            sent = [*prepared.first, *prepared.stages]
+            found = await stack.enter_async_context(aclosing(own.source.aggregate(sent, session=prepared.session)))
             async for batch in found:
                 yield batch
+
+    async def _with_parts(self, own: Side, asked: _Asked, prepared: _Prepared, left: Mapping[str, Any]) -> Batches:
+        """Yield the documents of a pipeline of which some rows are read by the client."""
+        two = parted(asked.pipeline)
+        each, rest = prepared.stages[: len(two.each)], prepared.stages[len(two.each) :]
+        parts = ClientParts(own.source, own.kind, report=asked.report, session=prepared.session)
+        sent: list[Mapping[str, Any]] = [*prepared.first, *each]
+        if rest:
+            held = await parts.held(left, two, each)
+            if held is None:
+                raise await self._too_much(own, prepared, left, two)
+            sent += two.kept
+            if held:
+                sent.append({"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(held, {})}})
+            sent += rest
+        async with aclosing(own.source.aggregate(sent, session=prepared.session)) as found:
+            async for batch in found:
+                yield batch
+        if not rest:
+            async with aclosing(parts.results(left, each)) as results:
+                async for batch in results:
+                    yield batch
 
     def _sides(self, pipeline: Pipeline) -> tuple[Side, dict[_Key, Side]]:
         """Return the kind's own side, and every side on which old rows could matter."""
@@ -90,39 +157,23 @@ class Aggregations:
         )
 
     async def _prepared(
-        self,
-        stack: AsyncExitStack,
-        pipeline: Pipeline,
-        sides: Mapping[_Key, Side],
-        *,
-        report: Report | None,
-        session: AnySession | None,
-    ) -> tuple[Pipeline, AnySession | None]:
+        self, stack: AsyncExitStack, asked: _Asked, sides: Mapping[_Key, Side], *, session: AnySession | None
+    ) -> _Prepared:
         """Return the pipeline with what has to come before its stages, and the moment to run it at."""
+        pipeline = asked.pipeline
 
         async def look(session: AnySession | None) -> dict[_Key, list[Any]]:
-            return {key: await self._tags(side, session) for key, side in sides.items()}
+            return {key: await tags_of(side, session) for key, side in sides.items()}
 
         moment, tags = await enter_moment(stack, self._sources[self._kind.collection], session, look)
         ways: dict[_Key, UpgradingStages] = {}
         first: list[Mapping[str, Any]] = []
         for key, side in sides.items():
-            told = report if key is _OWN else None
-            unreadable = side.unreadable(tags[key])
-            met = unreadable is not None and await self._meets(both_of(unreadable, side.narrowed), side, told, moment)
-            way = await self._way(side, tags[key], moment)
-            if way is not None and not met:
-                narrowed = self._in_every_shape(side, way, leading_filter(pipeline)) if key is _OWN else {}
-                alike = both_of(side.look_alikes(way.versions), narrowed)
-                met = await self._meets(alike, side, told, moment)
+            way, met = await self._way(side, tags[key], asked, moment, is_own=key is _OWN)
             if met:
                 first.append({"$match": side.readable()})
-            if way is None:
-                continue
-            if key is not _OWN and way.declined and await side.source.holds(way.declined, session=moment.session):
-                reason = "those that only Python can upgrade cannot be joined"
-                raise await self._stale(side, way.declined, reason, moment)
-            ways[key] = way
+            if way is not None:
+                ways[key] = way
 
         def upgrade(join: Join) -> Sequence[Mapping[str, Any]] | None:
             way = ways.get(join)
@@ -132,26 +183,81 @@ class Aggregations:
             return sides[join].changes(query_path(path))
 
         stages = with_upgraded_joins(pipeline, upgrade, touches)
-        if _OWN in ways:
-            first += await self._first(sides[_OWN], ways[_OWN], pipeline, report, moment)
-        return [*first, *stages], moment.session
+        if ways:
+            asked.course.way = Way.UPGRADED
+        if _OWN not in ways:
+            return _Prepared(first, stages, moment.session)
+        found, left = await self._first(sides[_OWN], ways[_OWN], asked, moment)
+        return _Prepared([*first, *found], stages, moment.session, left)
+
+    async def _way(
+        self, side: Side, tags: Sequence[Any], asked: _Asked, moment: Moment, *, is_own: bool
+    ) -> tuple[UpgradingStages | None, bool]:
+        """Return how a side's old rows come to latest; and whether there are rows that have to be left out."""
+        report = asked.report if is_own else None
+        unreadable = side.unreadable(tags)
+        met = unreadable is not None and await meets(both_of(unreadable, side.narrowed), side, report, moment)
+        way = await way_of(side, tags, moment, is_own=is_own, in_client=asked.in_client)
+        if way is None:
+            return None, met
+        if not met:
+            narrowed = self._in_every_shape(side, way, leading_filter(asked.pipeline)) if is_own else {}
+            met = await meets(both_of(side.look_alikes(way.versions), narrowed), side, report, moment)
+        if not is_own and way.declined and await side.source.holds(way.declined, session=moment.session):
+            reason = "those that only Python can upgrade cannot be joined"
+            raise await stale_side(side, way.declined, reason, moment)
+        return way, met
 
     async def _first(
-        self, own: Side, way: UpgradingStages, pipeline: Pipeline, report: Report | None, moment: Moment
-    ) -> list[Mapping[str, Any]]:
-        """Return the stages that find the kind's own rows and bring them to latest."""
-        narrowed = self._in_every_shape(own, way, leading_filter(pipeline))
+        self, own: Side, way: UpgradingStages, asked: _Asked, moment: Moment
+    ) -> tuple[list[Mapping[str, Any]], Mapping[str, Any] | None]:
+        """
+        Return the stages that find the kind's own rows and bring them to latest; and which rows the client has to read.
+        """
+        narrowed = self._in_every_shape(own, way, leading_filter(asked.pipeline))
         found: list[Mapping[str, Any]] = [{"$match": narrowed}] if narrowed else []
-        declined = [] if way.declined is None else await self._declined(own, both_of(way.declined, narrowed), moment)
-        if way.declined is None or not declined:
-            return [*found, *way.stages]
+        if way.declined is None:
+            return [*found, *way.stages], None
+        left = both_of(way.declined, narrowed)
+        others = [*found, {"$match": {"$nor": [way.declined]}}, *way.stages]
+        if way.in_client:
+            await self._announce(own, way, left, asked, moment)
+        declined = await declined_rows(own, left, moment)
+        if declined is None and not asked.in_client:
+            reason = f"they have to be upgraded in Python, more than {bounds()} of them"
+            raise await stale_side(own, left, reason, moment, client_can=moment.reads is not Reads.TRANSACTION)
+        if declined is not None and not declined:
+            return [*found, *way.stages], None
         if moment.reads is Reads.TRANSACTION:
+            if asked.in_client and not parted(asked.pipeline).rest:
+                return others, left
             reason = "a transaction cannot take rows that only Python can upgrade"
-            raise await self._stale(own, way.declined, reason, moment)
-        documents = list(_upgraded_rows(declined, own.kind, report))
-        others = {"$match": {"$nor": [way.declined]}}
+            raise await stale_side(own, way.declined, reason, moment)
+        if declined is None:
+            if not way.in_client:
+                await self._announce(own, way, left, asked, moment)
+            return others, left
+        documents = list(upgraded_rows(declined, own.kind, asked.report))
         given = {"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(documents, {})}}
-        return [*found, others, *way.stages, *([given] if documents else [])]
+        return [*others, *([given] if documents else [])], None
+
+    async def _announce(
+        self, own: Side, way: UpgradingStages, left: Mapping[str, Any], asked: _Asked, moment: Moment
+    ) -> None:
+        """Say how many rows the client has to read, before it reads the first."""
+        rows = await own.source.count(left, session=moment.session)
+        if not rows:
+            return
+        _log.info("client_filter_begins", kind=own.kind.name, rows=rows, versions=list(way.versions))
+        asked.course.way, asked.course.client_rows = Way.IN_CLIENT, rows
+
+    async def _too_much(self, own: Side, prepared: _Prepared, left: Mapping[str, Any], two: Parted) -> StaleQueryError:
+        stage = next(iter(two.rest[0]))
+        reason = (
+            f"what the stages before {stage} make of those that only Python can upgrade is more than "
+            f"{HELD_BYTES >> 20} MB (a $match or a $project in front of it helps)"
+        )
+        return await stale_side(own, left, reason, Moment(prepared.session, Reads.SNAPSHOT))
 
     def _in_every_shape(self, own: Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""
@@ -165,85 +271,3 @@ class Aggregations:
             return own.narrowed
         elsewhere = both_of(filter, rows_elsewhere(kind, way.versions))
         return one_of([elsewhere, *(both_of(each, rows_at(kind, [version])) for version, each in earlier.items())])
-
-    async def _tags(self, side: Side, session: AnySession | None) -> list[Any]:
-        # A narrower look is quicker where an id is given; elsewhere it would keep the index on the tag from answering.
-        narrowed = side.narrowed if "_id" in side.narrowed else None
-        return await stored_tags(side.source, side.kind.version_field, narrowed=narrowed, session=session)
-
-    async def _meets(self, asked: Mapping[str, Any], side: Side, report: Report | None, moment: Moment) -> bool:
-        """Raise the error of a row that takes part and that this code cannot read; or report all, and tell of it."""
-        met = False
-        async with aclosing(side.source.find(asked, session=moment.session)) as found:
-            async for batch in found:
-                for raw in rows_of(batch):
-                    met = True
-                    try:
-                        side.kind.version(decoded(raw, side.kind))
-                    except DocumentError as error:
-                        if report is None:
-                            raise
-                        report(error)
-        return met
-
-    async def _way(self, side: Side, tags: Sequence[Any], moment: Moment) -> UpgradingStages | None:
-        """Return how the side's old rows come to latest; None where none matter."""
-        kind = side.kind
-        there = {comparable_tag(tag) for tag in tags}
-        mattering = [version for version in old_versions(kind) if version in there and side.matters(version)]
-        if not mattering:
-            return None
-        old = rows_at(kind, mattering)
-        reason = None
-        if side.paths.first_only:
-            reason = f"{', '.join(sorted(side.paths.first_only))} cannot be asked of a row after its upgrade"
-        elif side.graph:
-            reason = "$graphLookup follows rows as they are stored"
-        elif side.by_position is not None and side.changes(side.by_position):
-            reason = "the array position in the foreignField cannot be asked of a row after its upgrade"
-        elif moment.reads is Reads.NOTHING:
-            reason = "a standalone server cannot read them all at one moment (a replica set can)"
-        way = None
-        if reason is None:
-            try:
-                python_only = await side.source.has_collation()
-                way = upgrading_stages(kind, mattering, side.paths.paths, python_only=python_only)
-            except NotCompilableError as error:
-                reason = f"{error.operation}: {error.reason}"
-        if reason is not None:
-            standing = {"$and": [old, side.narrowed]}
-            if not await side.source.holds(standing, session=moment.session):
-                return None
-            raise await self._stale(side, old, reason, moment)
-        return way
-
-    async def _declined(self, side: Side, filter: Mapping[str, Any], moment: Moment) -> list[bytes]:
-        """Return the rows that Python has to upgrade."""
-        rows: list[bytes] = []
-        size = 0
-        async with aclosing(side.source.find(filter, session=moment.session)) as found:
-            async for batch in found:
-                rows.extend(rows_of(batch))
-                size += len(batch)
-                if len(rows) > MAX_DECLINED_ROWS or size > MAX_DECLINED_BYTES:
-                    bounds = f"{MAX_DECLINED_ROWS} rows or {MAX_DECLINED_BYTES >> 20} MB"
-                    reason = f"they have to be upgraded in Python, more than {bounds} of them"
-                    raise await self._stale(side, filter, reason, moment)
-        return rows
-
-    async def _stale(self, side: Side, filter: Mapping[str, Any], reason: str, moment: Moment) -> StaleQueryError:
-        kind = side.kind
-        rows = await side.source.count({"$and": [filter, side.narrowed]}, session=moment.session)
-        touched = side.paths.touched(kind.writes(kind.floor, kind.latest))
-        versions = sorted({start(kind, version) for version in old_versions(kind) if side.matters(version)})
-        return StaleQueryError(kind=kind.name, paths=shown(touched), versions=versions, rows=rows, reason=reason)
-
-
-def _upgraded_rows(rows: Sequence[bytes], kind: Kind[Any], report: Report | None) -> Iterator[dict[str, Any]]:
-    for raw in rows:
-        try:
-            yield upgraded(raw, kind)
-        except DocumentError as error:
-            if report is None:
-                raise
-            report(error)
