@@ -18,6 +18,8 @@ from docstore.mongo.reading import RowSource
 from docstore.mongo.scratch import aggregate_in_memory
 from docstore.store.asked import Course
 from docstore.store.cursor import Report
+from docstore.store.explaining import Explanation
+from docstore.store.explaining_pipelines import REASONS
 
 
 class AggregationsInMemory:
@@ -41,30 +43,54 @@ class AggregationsInMemory:
         del session
         course = course or Course()
         course.way = Way.AS_STORED
-        asked: dict[str, list[QueryPaths]] = {self._kind.collection: [needed_paths(pipeline)]}
-        for join in joins_of(pipeline):
-            asked.setdefault(join.collection, []).append(join.paths)
         if any(written_collections(pipeline)):
             raise QueryRefusedError(
                 kind=self._kind.name,
                 reason="it writes, and on mongomock it would write into a copy",
                 advice="test $out and $merge on a real server; docstore.embedded starts one",
             )
+        held = await self._held(pipeline, course, report, in_client=in_client)
+        for row in aggregate_in_memory(held, self._kind.collection, pipeline):
+            yield row
+
+    async def explain(self, pipeline: Pipeline, *, in_client: bool = False) -> Explanation:
+        """See `Aggregations.explain`; the mock has no plans."""
+        course = Course(Way.AS_STORED)
+        try:
+            await self._held(pipeline, course, lambda _: None, in_client=in_client)
+        except StaleQueryError as refusal:
+            return Explanation(
+                kind=self._kind.name,
+                way=Way.REFUSED,
+                reason=refusal.reason,
+                paths=refusal.paths,
+                client_rows=refusal.rows,
+                ways_out=refusal.ways_out,
+            )
+        way = course.way or Way.AS_STORED
+        return Explanation(kind=self._kind.name, way=way, reason=REASONS[way], client_rows=course.client_rows)
+
+    async def _held(
+        self, pipeline: Pipeline, course: Course, report: Report | None, *, in_client: bool
+    ) -> dict[str, list[RawDocument]]:
+        """Return the documents of each collection that takes part, as the pipeline is to see them."""
+        asked: dict[str, list[QueryPaths]] = {self._kind.collection: [needed_paths(pipeline)]}
+        for join in joins_of(pipeline):
+            asked.setdefault(join.collection, []).append(join.paths)
         held: dict[str, list[RawDocument]] = {}
         for name, paths in asked.items():
             rows = [raw async for raw in RowSource(self._database, name).find({})]
             kind = self._kinds.get(name)
             if kind is None:
                 held[name] = [decoded(raw, self._kind) for raw in rows]
-            else:
-                own = kind is self._kind
-                latest = _Latest(rows, kind, paths, left_to_client=paths[:1] if own and in_client else [])
-                held[name] = list(latest.documents(report if own else None))
-                if own:
-                    course.client_rows = latest.client_rows
-                course.way = _costlier(course.way, latest.way)
-        for row in aggregate_in_memory(held, self._kind.collection, pipeline):
-            yield row
+                continue
+            own = kind is self._kind
+            latest = _Latest(rows, kind, paths, left_to_client=paths[:1] if own and in_client else [])
+            held[name] = list(latest.documents(report if own else None))
+            if own:
+                course.client_rows = latest.client_rows
+            course.way = _costlier(course.way or Way.AS_STORED, latest.way)
+        return held
 
 
 class _Latest:

@@ -20,6 +20,7 @@ from docstore.store.asked import Course
 from docstore.store.collection_updates import CollectionUpdates
 from docstore.store.cursor import Cursor, OnError, Report
 from docstore.store.encoding import sendable
+from docstore.store.explaining import Explanation
 from docstore.store.pauses import Pause
 from docstore.store.write_back import WriteBack
 
@@ -82,12 +83,7 @@ class CollectionAggregation(CollectionUpdates[D]):
                 the first document is wanted.
             DocumentError: A row takes part that this code cannot read; when the first document is wanted.
         """
-        stages = [sendable(stage, kind=self.kind.name, path=f"stage {place}") for place, stage in enumerate(pipeline)]
-        for place, stage in enumerate(stages):
-            if not isinstance(stage, Mapping) or len(stage) != 1 or not next(iter(stage)).startswith("$"):
-                msg = f"stage {place} is no stage: a document with one field that begins with a dollar is needed"
-                raise ValueError(msg)
-        self._check(stages)
+        stages = self._stages(pipeline)
         course = Course()
         return Cursor(
             lambda report: self._aggregations.batches(
@@ -98,6 +94,29 @@ class CollectionAggregation(CollectionUpdates[D]):
             on_error=on_error,
             course=course,
         )
+
+    async def explain_pipeline(
+        self, pipeline: Sequence[Mapping[str, Any]], *, allow_client_filter: bool = False
+    ) -> Explanation:
+        """
+        Tell how `aggregate` would answer with these arguments, and why; with the server's plan.
+
+        Nothing is run, and nothing is read but counts. A pipeline that would be refused while old rows are stored is
+        explained, with the ways out; it is not raised. What shows only when rows are read is not foreseen.
+
+        Raises:
+            QueryRefusedError: See `aggregate`.
+        """
+        return await self._aggregations.explain(self._stages(pipeline), in_client=allow_client_filter)
+
+    def _stages(self, pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        stages = [sendable(stage, kind=self.kind.name, path=f"stage {place}") for place, stage in enumerate(pipeline)]
+        for place, stage in enumerate(stages):
+            if not isinstance(stage, Mapping) or len(stage) != 1 or not next(iter(stage)).startswith("$"):
+                msg = f"stage {place} is no stage: a document with one field that begins with a dollar is needed"
+                raise ValueError(msg)
+        self._check(stages)
+        return stages
 
     def _check(self, pipeline: Sequence[Mapping[str, Any]]) -> None:
         for database, collection in written_collections(pipeline):

@@ -152,3 +152,36 @@ async def test_a_transaction_takes_stages_that_look_at_one_document_at_a_time(da
         assert {row["_id"] for row in found} == set(range(0, 30, 3))
         with pytest.raises(StaleQueryError, match="a transaction"):
             await _result(noises, [{"$match": {"noise": "A"}}, {"$count": "rows"}], session=session)
+
+
+async def test_how_a_pipeline_is_answered_is_told_without_reading_a_row(any_database: Any) -> None:
+    await _fill(any_database)
+    noises = _noises(any_database)
+    ways = [
+        ([{"$match": {"town": "a"}}, {"$count": "rows"}], False, Way.AS_STORED, 0),
+        ([{"$match": {"noise": "A"}}], False, Way.REFUSED, 20),
+        ([{"$match": {"noise": "A"}}], True, Way.IN_CLIENT, 10),
+    ]
+    with capture_logs() as logs:
+        for pipeline, allowed, way, rows in ways:
+            told = await noises.explain_pipeline(pipeline, allow_client_filter=allowed)
+            assert (told.kind, told.way, told.client_rows) == ("noisy", way, rows)
+            assert bool(told.ways_out) is (way is Way.REFUSED)
+    assert logs == []
+
+
+async def test_the_explanation_of_a_pipeline_has_versions_and_plan(database: Any) -> None:
+    await _fill(database)
+    await database["noises"].create_index("town")
+    noises = _noises(database)
+    told = await noises.explain_pipeline([{"$match": {"town": "a", "noise": "A"}}], allow_client_filter=True)
+    assert [(each.version, each.rows, each.way) for each in told.versions] == [
+        (1, 10, Way.IN_CLIENT),
+        (2, 10, Way.UPGRADED),
+    ]
+    assert told.access == ("town_1",)
+    assert told.paths
+    refused = await noises.explain_pipeline([{"$match": {"noise": "A"}}])
+    assert [(each.version, each.way) for each in refused.versions] == [(1, Way.REFUSED), (2, Way.REFUSED)]
+    await database["noises"].delete_many({"schema_version": {"$lt": 3}})
+    assert (await noises.explain_pipeline([{"$match": {"noise": "A"}}])).way is Way.AS_STORED
