@@ -61,17 +61,24 @@ class ClientParts:
         """
         held: list[bytes] = []
         size = 0
+        any_will_do = parted.at_most is not None and len(parted.first) == 1
         async with aclosing(self.results(filter, [*each, *parted.kept])) as results:
             async for batch in results:
-                held += rows_of(batch)
-                size += len(batch)
-                if parted.at_most is not None and len(held) > parted.at_most:
-                    chosen = self._made([RawBSONDocument(raw) for raw in held], parted.first)
-                    held = [raw async for found in chosen for raw in rows_of(found)]
-                    size = sum(map(len, held))
-                if size > HELD_BYTES:
-                    return None
+                for raw in rows_of(batch):
+                    held.append(raw)
+                    size += len(raw)
+                    if any_will_do and len(held) == parted.at_most:
+                        return [RawBSONDocument(raw) for raw in held]
+                    if size > HELD_BYTES and parted.first and len(raw) <= HELD_BYTES:
+                        held = await self._chosen(held, parted.first)
+                        size = sum(map(len, held))
+                    if size > HELD_BYTES:
+                        return None
         return [RawBSONDocument(raw) for raw in held]
+
+    async def _chosen(self, held: Sequence[bytes], first: Pipeline) -> list[bytes]:
+        async with aclosing(self._made([RawBSONDocument(raw) for raw in held], first)) as found:
+            return [raw async for batch in found for raw in rows_of(batch)]
 
     async def _made(self, documents: Sequence[Mapping[str, Any]], stages: Pipeline) -> Batches:
         if not documents:
