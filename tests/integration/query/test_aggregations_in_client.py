@@ -2,6 +2,10 @@
 Pipelines over rows that only functions can upgrade, where the caller allows that the client reads them.
 """
 
+import asyncio
+import itertools
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -185,3 +189,32 @@ async def test_the_explanation_of_a_pipeline_has_versions_and_plan(database: Any
     assert [(each.version, each.way) for each in refused.versions] == [(1, Way.REFUSED), (2, Way.REFUSED)]
     await database["noises"].delete_many({"schema_version": {"$lt": 3}})
     assert (await noises.explain_pipeline([{"$match": {"noise": "A"}}])).way is Way.AS_STORED
+
+
+@pytest.mark.usefixtures("few_at_once")
+async def test_every_row_takes_part_exactly_once_while_rows_move_between_versions(server_database: Any) -> None:
+    stable = 30
+    rows = server_database["noises"]
+    await rows.insert_many([_row(number) for number in range(stable)])
+    moved: Counter[str] = Counter()
+
+    async def move() -> None:
+        rng = random.Random(1)
+        for version in itertools.cycle([2, 3, 1]):
+            for number in rng.sample(range(stable), stable):
+                await rows.replace_one({"_id": number}, _row(number, version))
+                moved["rows"] += 1
+
+    noises = _noises(server_database)
+    asked = 0
+    moving = asyncio.create_task(move())
+    while asked < 12 or moved["rows"] < 3 * stable:
+        found = await _result(noises, [{"$match": {"noise": "A"}}, {"$project": {"noise": 1}}])
+        assert sorted(row["_id"] for row in found) == list(range(stable))
+        assert await _result(noises, [{"$group": {"_id": "$noise", "rows": {"$sum": 1}}}]) == [
+            {"_id": "A", "rows": stable}
+        ]
+        asked += 1
+    moving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await moving
