@@ -62,7 +62,7 @@ def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_what_functions_make_is_grouped_with_the_rest(any_database: Any) -> None:
     await _fill(any_database)
-    grouped = [{"$group": {"_id": "$noise", "rows": {"$sum": 1}}}, {"$sort": {"_id": 1}}]
+    grouped: list[Any] = [{"$group": {"_id": "$noise", "rows": {"$sum": 1}}}, {"$sort": {"_id": 1}}]
     noises = _noises(any_database)
     with capture_logs() as logs:
         cursor = await noises.aggregate(grouped, allow_client_filter=True)
@@ -161,7 +161,7 @@ async def test_a_transaction_takes_stages_that_look_at_one_document_at_a_time(da
 async def test_how_a_pipeline_is_answered_is_told_without_reading_a_row(any_database: Any) -> None:
     await _fill(any_database)
     noises = _noises(any_database)
-    ways = [
+    ways: list[tuple[list[Any], bool, Way, int]] = [
         ([{"$match": {"town": "a"}}, {"$count": "rows"}], False, Way.AS_STORED, 0),
         ([{"$match": {"noise": "A"}}], False, Way.REFUSED, 20),
         ([{"$match": {"noise": "A"}}], True, Way.IN_CLIENT, 10),
