@@ -59,7 +59,9 @@ def _kept(rest: Pipeline) -> Pipeline:
         return ()
     # The id is shown without being named, so it is needed without being looked at.
     shown = dict.fromkeys(sorted({"_id", *(path[0] for path in paths)}), 1)
-    return () if any(not name or name.startswith("$") for name in shown) else ({"$project": shown},)
+    # A projection has no word for fields of these names, which `$getField` may have.
+    odd = any(not name or name.startswith("$") or "." in name for name in shown)
+    return () if odd else ({"$project": shown},)
 
 
 def _first(rest: Pipeline) -> tuple[Pipeline, int | None]:

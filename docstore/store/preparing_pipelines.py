@@ -174,11 +174,10 @@ class Preparation:
             return [*found, *way.stages], None
         left = both_of(way.declined, narrowed)
         others = [*found, {"$match": {"$nor": [way.declined]}}, *way.stages]
-        if way.in_client or asked.looks_only:
-            await self._announce(own, way, left, asked, moment)
-        if asked.looks_only and (asked.in_client or asked.course.client_rows <= MAX_DECLINED_ROWS):
-            return others, left if asked.course.client_rows else None
-        declined = None if asked.looks_only else await declined_rows(own, left, moment)
+        rows = await self._announce(own, way, left, asked, moment) if way.in_client or asked.looks_only else 0
+        if asked.looks_only and (asked.in_client or rows <= MAX_DECLINED_ROWS):
+            return others, left if rows else None
+        declined = None if rows > MAX_DECLINED_ROWS else await declined_rows(own, left, moment)
         if declined is None and not asked.in_client:
             reason = f"they have to be upgraded in Python, more than {bounds()} of them"
             raise await stale_side(own, left, reason, moment, client_can=moment.reads is not Reads.TRANSACTION)
@@ -199,14 +198,15 @@ class Preparation:
 
     async def _announce(
         self, own: Side, way: UpgradingStages, left: Mapping[str, Any], asked: Asked, moment: Moment
-    ) -> None:
-        """Say how many rows the client has to read, before it reads the first."""
+    ) -> int:
+        """Count the rows that the client has to read, and say so before it reads the first."""
         rows = await own.source.count(left, session=moment.session)
         if not rows:
-            return
+            return 0
         if not asked.looks_only:
             _log.info("client_filter_begins", kind=own.kind.name, rows=rows, versions=list(way.versions))
         asked.course.way, asked.course.client_rows = Way.IN_CLIENT, rows
+        return rows
 
     def _in_every_shape(self, own: Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""

@@ -32,6 +32,7 @@ def test_only_what_the_rest_depends_on_is_kept_and_the_id_always() -> None:
     assert parted([_MATCH, {"$group": {"_id": "$a.x", "n": {"$max": "$b"}}}]).kept == (
         {"$project": {"_id": 1, "a": 1, "b": 1}},
     )
+    assert parted([{"$group": {"_id": {"$getField": "a.x"}}}]).kept == ()
     assert parted([_SORT]).kept == ()
     assert parted([_SORT, {"$project": {"c": 1}}]).kept == ({"$project": {"_id": 1, "b": 1, "c": 1}},)
     assert parted([_MATCH]).kept == ()
