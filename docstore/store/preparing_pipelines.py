@@ -174,14 +174,8 @@ class Preparation:
             return [*found, *way.stages], None
         left = both_of(way.declined, narrowed)
         others = [*found, {"$match": {"$nor": [way.declined]}}, *way.stages]
-        rows = await self._announce(own, way, left, asked, moment) if way.in_client or asked.looks_only else 0
-        if asked.looks_only and (asked.in_client or rows <= MAX_DECLINED_ROWS):
-            return others, left if rows else None
-        declined = None if rows > MAX_DECLINED_ROWS else await declined_rows(own, left, moment)
-        if declined is None and not asked.in_client:
-            reason = f"they have to be upgraded in Python, more than {bounds()} of them"
-            raise await stale_side(own, left, reason, moment, client_can=moment.reads is not Reads.TRANSACTION)
-        if declined is not None and not declined:
+        declined = await self._declined(own, way, left, asked, moment)
+        if declined == []:
             return [*found, *way.stages], None
         if moment.reads is Reads.TRANSACTION:
             if asked.in_client and not parted(asked.pipeline).rest:
@@ -189,24 +183,29 @@ class Preparation:
             reason = "a transaction cannot take rows that only Python can upgrade"
             raise await stale_side(own, way.declined, reason, moment)
         if declined is None:
-            if not way.in_client:
-                await self._announce(own, way, left, asked, moment)
             return others, left
         documents = list(upgraded_rows(declined, own.kind, asked.report))
         given = {"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(documents, {})}}
         return [*others, *([given] if documents else [])], None
 
-    async def _announce(
+    async def _declined(
         self, own: Side, way: UpgradingStages, left: Mapping[str, Any], asked: Asked, moment: Moment
-    ) -> int:
-        """Count the rows that the client has to read, and say so before it reads the first."""
-        rows = await own.source.count(left, session=moment.session)
-        if not rows:
-            return 0
-        if not asked.looks_only:
-            _log.info("client_filter_begins", kind=own.kind.name, rows=rows, versions=list(way.versions))
-        asked.course.way, asked.course.client_rows = Way.IN_CLIENT, rows
-        return rows
+    ) -> list[bytes] | None:
+        """Return the rows that Python has to upgrade; None where the client reads them part by part."""
+        rows = 0
+        if way.in_client or asked.looks_only:
+            rows = await own.source.count(left, session=moment.session)
+        if rows and (way.in_client or rows > MAX_DECLINED_ROWS):
+            _announce(own, way, rows, asked)
+        if asked.looks_only and (asked.in_client or rows <= MAX_DECLINED_ROWS):
+            return None if rows else []
+        declined = None if rows > MAX_DECLINED_ROWS else await declined_rows(own, left, moment)
+        if declined is None and not asked.in_client:
+            reason = f"they have to be upgraded in Python, more than {bounds()} of them"
+            raise await stale_side(own, left, reason, moment, client_can=moment.reads is not Reads.TRANSACTION)
+        if declined is None and not way.in_client:
+            _announce(own, way, await own.source.count(left, session=moment.session), asked)
+        return declined
 
     def _in_every_shape(self, own: Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""
@@ -220,3 +219,10 @@ class Preparation:
             return own.narrowed
         elsewhere = both_of(filter, rows_elsewhere(kind, way.versions))
         return one_of([elsewhere, *(both_of(each, rows_at(kind, [version])) for version, each in earlier.items())])
+
+
+def _announce(own: Side, way: UpgradingStages, rows: int, asked: Asked) -> None:
+    """Say how many rows the client has to read, before it reads the first."""
+    if not asked.looks_only:
+        _log.info("client_filter_begins", kind=own.kind.name, rows=rows, versions=list(way.versions))
+    asked.course.way, asked.course.client_rows = Way.IN_CLIENT, rows

@@ -218,3 +218,15 @@ async def test_every_row_takes_part_exactly_once_while_rows_move_between_version
     moving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await moving
+
+
+async def test_a_few_rows_that_the_server_declines_are_no_way_of_their_own(database: Any) -> None:
+    lower = ops.Compute("lower", {"$toLower": "$a"}, lambda row: row["a"].lower(), requires={"$eq": ["$a", "A"]})
+    kind = Kind("sized", collection="sizes", model=Loose, steps=[Step(lower, to=2)])
+    await database["sizes"].insert_many([{"_id": 1, "a": "A"}, {"_id": 2, "a": "\u00c4"}])
+    sizes = Store(database, kinds=[kind], service="tests").collection(kind)
+    for allowed in (False, True):
+        told = await sizes.explain_pipeline([{"$match": {"lower": "a"}}], allow_client_filter=allowed)
+        cursor = await sizes.aggregate([{"$match": {"lower": "a"}}], allow_client_filter=allowed)
+        assert [row["_id"] for row in await cursor.to_list()] == [1]
+        assert (told.way, told.client_rows) == (cursor.way, cursor.client_rows) == (Way.UPGRADED, 0)
