@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from docstore.backfill.context import RunContext
 from docstore.backfill.directing import in_python
 from docstore.backfill.patience import cancelled, patiently
+from docstore.backfill.progress import Path
 from docstore.backfill.upgrading import Upgraded
 from docstore.core.failed_row import FailedRow
 from docstore.core.id_range import BEGINNING
@@ -61,6 +62,9 @@ class ClientPath:
                 while len(in_flight) >= IN_FLIGHT:
                     await in_flight.popleft()
                 in_flight.append(asyncio.create_task(self._write(upgraded)))
+                if self._burst() is not None:
+                    # What the server still has to do belongs to the burst, not to the pause after it.
+                    await in_flight.pop()
                 await self._context.breathe()
             while in_flight:
                 await in_flight.popleft()
@@ -84,7 +88,11 @@ class ClientPath:
         return upgraded
 
     def _read_ahead(self, after: Any, upto: Any) -> asyncio.Task[Page]:
-        return asyncio.create_task(patiently(lambda: self._rows.read(after, upto, size=PAGE_SIZE)))
+        size = min(PAGE_SIZE, self._burst() or PAGE_SIZE)
+        return asyncio.create_task(patiently(lambda: self._rows.read(after, upto, size=size)))
+
+    def _burst(self) -> int | None:
+        return self._context.burst(Path.CLIENT)
 
     async def _write(self, upgraded: Upgraded) -> None:
         """Write what was upgraded, and try rows that fail again: what they need, or what is in them, may come late."""

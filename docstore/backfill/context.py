@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from docstore.backfill.progress import Meter
+from docstore.backfill.progress import Meter, Path
 from docstore.backfill.putting_aside import PuttingAside
 from docstore.backfill.validation import Validation
 from docstore.core.chain import CompiledChain
@@ -24,6 +24,12 @@ from docstore.mongo.server_results import ServerResults
 async def _at_once() -> None:
     """
     Go on without a pause.
+    """
+
+
+def _unbounded(_: Path) -> None:
+    """
+    Rewrite as many rows as there are.
     """
 
 
@@ -55,6 +61,8 @@ class RunContext:
     breathe: Callable[[], Awaitable[None]] = _at_once
     #: The ids of rows that killed the workers which took them, as far as is known; grows while the run goes on.
     deadly: list[Any] = field(default_factory=list)
+    #: Says how many rows are rewritten between two pauses on a path at the moment; None where nothing holds back.
+    burst: Callable[[Path], int | None] = _unbounded
     #: The ways to the target that were compiled already, by where they begin.
     ways: dict[int | None, CompiledChain | None] = field(default_factory=dict)
 

@@ -76,3 +76,11 @@ async def in_time(call: Coroutine[Any, Any, T], *, by: float | None) -> T | None
     finally:
         calling.cancel()
     return calling.result() if ended else None
+
+
+def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """
+    Return the error that came first to a group of tasks, which ended the others.
+    """
+    first = errors.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -19,6 +19,7 @@ from docstore.backfill.selection_status import SelectionStatus
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.who import Who
 from docstore.backfill.worker import LEASE
+from docstore.core.coverage import Coverage
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE, ENDED, RunState
@@ -40,6 +41,7 @@ async def work_until_ended(
     now: Callable[[], datetime.datetime],
     lease: float = LEASE,
     throttling: Throttling | None = None,
+    coverage: Coverage | None = None,
 ) -> BackfillResult:
     """
     Work on a run until it has ended, was paused, waits for writers of old rows to go, or *stop* is set.
@@ -48,6 +50,18 @@ async def work_until_ended(
 
     Once *stop* is set, returns within about four seconds, whatever the database is at: rows that cannot be counted in
     that time are told as far as the counters of the run know them.
+
+    Args:
+        database: Where the rows and the records are.
+        kind: Whose rows.
+        run: The run.
+        who: This process.
+        on_progress: Told after every batch.
+        stop: Once it is set, batches in flight are finished and the call ends.
+        now: The clock that quarantine records are dated with.
+        lease: For how long a batch is claimed, in seconds.
+        throttling: Says when a batch may begin.
+        coverage: Where all rows stood a moment ago, if that is known: they are not counted again then.
 
     Raises:
         StoreUnavailableError: The database stayed away for a minute, or did not answer at the end.
@@ -67,6 +81,7 @@ async def work_until_ended(
         concurrency=LANES,
         wait_for_writers=False,
         throttling=throttling,
+        coverage=coverage,
     )
     watching = asyncio.create_task(tell_of_others(database, run.id, worker=who.id, meter=meter))
     try:

@@ -14,6 +14,7 @@ from docstore.backfill.looking import counted
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Phase
 from docstore.backfill.validation import SAMPLE, Validate, Validation
+from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.run_record import Cursor, RunRecord
@@ -38,18 +39,30 @@ async def begin(
     by: str,
     meter: Meter,
     now: Callable[[], datetime.datetime],
+    coverage: Coverage | None = None,
 ) -> RunRecord | None:
     """
     Let a run begin that was asked for, or that goes on after a pause; return it as it is now.
 
     Several workers may do so at the same time: one of them moves the run on, and the others find it moved.
+
+    Args:
+        database: Where the rows and the records are.
+        runs: The records of runs.
+        kind: Whose rows.
+        run: The run.
+        by: Who works, for the history.
+        meter: Told when the index is built.
+        now: The clock.
+        coverage: Where all rows stand, if somebody has just counted them.
     """
     if run.state is not RunState.ENQUEUED:
         return run
     if run.sources is not None:
         moved = await runs.move(run.id, RunState.ENQUEUED, RunState.RUNNING, by=by)
         return moved or await runs.get(run.id)
-    coverage = await counted(database, kind, now, selection=selection_of(database, run))
+    if coverage is None or run.selection is not None:
+        coverage = await counted(database, kind, now, selection=selection_of(database, run))
     scope = RunScope(kind, run.target, run.direction)
     try:
         scope.refuse_one_way(coverage)

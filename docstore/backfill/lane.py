@@ -140,12 +140,15 @@ class Lane:
     def _size(self, version: int | None) -> int:
         path = self._path(version)
         trial = path is Path.SERVER and not self._verifier.knows(version)
-        return self._pacing.size(path, trial=trial, in_bursts=self._throttling.in_bursts)
+        return self._pacing.size(path, trial=trial)
 
     def _path(self, version: int | None) -> Path:
         if version not in self._paths:
             self._paths[version] = Path.CLIENT if compiled(self._context, version) is None else Path.SERVER
         return self._paths[version]
+
+    def _burst(self, path: Path) -> int | None:
+        return self._pacing.burst(path) if self._throttling.in_bursts else None
 
     async def _keep_to_the_rate(self) -> None:
         """
@@ -224,7 +227,9 @@ class Lane:
     async def _rewrite(self, held: Held) -> None:
         batch = held.batch
         breathing = Breathing(self._throttling, lambda: self._is_over)
-        context = replace(self._context, meter=Meter(whole=self._context.meter), breathe=breathing.breathe)
+        context = replace(
+            self._context, meter=Meter(whole=self._context.meter), breathe=breathing.breathe, burst=self._burst
+        )
         work = RangeWork(context, batch, self._verifier)
         try:
             await self._rewrite_held(held, work, breathing)

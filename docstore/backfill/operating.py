@@ -66,6 +66,8 @@ class Operating:
         self._by = by
         self._runs = Runs(database)
         self._batches = Batches(database, owner="", lease=0.0)
+        #: Where all rows of the kind stood when `start` looked.
+        self.coverage: Coverage | None = None
 
     async def start(
         self,
@@ -95,7 +97,7 @@ class Operating:
                 the chosen ids names a row.
         """
         refuse_version(kind, target)
-        coverage = await counted(self._database, kind, now)
+        coverage = self.coverage = await counted(self._database, kind, now)
         while True:
             for found in await self._runs.open(kind.name):
                 # The workers of a run that is to end may be gone.

@@ -16,10 +16,11 @@ FIRST_IN_PYTHON: Final = FIRST
 FIRST_ON_SERVER: Final = 5 * FIRST
 #: Rows in a range that is compared as a whole before the server rewrites it; Python needs a while for each of them.
 TRIAL: Final = FIRST // 2
-#: How long the server rewrites rows at a time while the backfill holds back, in seconds; then there is a pause.
-BREATH: Final = 0.05
-#: Fewer rows at a time cost more for the batch than for its rows.
-LEAST_AT_ONCE: Final = 500
+#: How long rows are rewritten at a time while the backfill holds back, in seconds; then there is a pause. Whoever meets
+#: a burst waits about as long as it takes. In Python a burst costs more besides its rows.
+BURST: Final = {Path.SERVER: 0.010, Path.CLIENT: 0.020}
+#: Fewer rows at a time cost more for the call than for the rows.
+LEAST_AT_ONCE: Final = 50
 
 
 class Pacing:
@@ -58,18 +59,15 @@ class Pacing:
         self._options = run.options
         self._workers = max(1, sum(not entry.note for entry in run.workers))
 
-    def size(self, path: Path, *, trial: bool = False, in_bursts: bool = False) -> int:
+    def size(self, path: Path, *, trial: bool = False) -> int:
         """
         Return how many rows the next batch takes.
 
         Args:
             path: How they are rewritten.
             trial: The batch is the first of its version inside the server.
-            in_bursts: A few rows at a time, with pauses.
         """
         size = min(self._paces[path].size, TRIAL) if trial else self._paces[path].size
-        if in_bursts and path is Path.SERVER:
-            size = min(size, self._at_once(path))
         share = self._share()
         return size if share is None else max(1, min(size, math.ceil(share * max(self._options.batch_seconds, 1.0))))
 
@@ -83,6 +81,13 @@ class Pacing:
         if share is not None:
             self._rows = self._rows.after(rows, now=now, rate=share, since=now - seconds)
 
+    def burst(self, path: Path) -> int:
+        """
+        Return how many rows of a batch are rewritten between two pauses, while the backfill holds back.
+        """
+        rate = self._paces[path].rate
+        return LEAST_AT_ONCE if rate is None else max(LEAST_AT_ONCE, int(rate * BURST[path]))
+
     def halve(self, path: Path) -> None:
         """
         Learn from a batch that was too much.
@@ -94,10 +99,6 @@ class Pacing:
         Return for how many seconds no batch may begin.
         """
         return self._rows.wait(now) if self.limited else 0.0
-
-    def _at_once(self, path: Path) -> int:
-        rate = self._paces[path].rate
-        return FIRST if rate is None else max(LEAST_AT_ONCE, int(rate * BREATH))
 
     def _share(self) -> float | None:
         return None if self._options.rate is None else self._options.rate / self._workers

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.context import RunContext
+from docstore.backfill.ending import first_of
 from docstore.backfill.failing import Failing
 from docstore.backfill.joining import begin, context_of
 from docstore.backfill.lane import Lane
@@ -21,6 +22,7 @@ from docstore.backfill.turns import Turns
 from docstore.backfill.verifying import Verifier
 from docstore.backfill.waiting import Waits
 from docstore.backfill.who import Who
+from docstore.core.coverage import Coverage
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
@@ -59,6 +61,7 @@ class RunWork:
         throttling: Says when a batch may begin; without one only the batches' own time holds back.
         turns: Says beside whom, where this process works on other runs too.
         metrics: Counts what batches come to, if anybody wants it.
+        coverage: Where all rows stood a moment ago, if that is known.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class RunWork:
         throttling: Throttling | None = None,
         turns: Turns | None = None,
         metrics: WorkerMetrics | None = None,
+        coverage: Coverage | None = None,
     ) -> None:
         self._database = database
         self._kind = kind
@@ -93,6 +97,7 @@ class RunWork:
         self._throttling = throttling or Throttling()
         self._turns = turns or Turns()
         self._metrics = metrics
+        self._coverage = coverage
         self._lanes: list[Lane] = []
         self._waits = Waits()
         #: Whether this worker put the run on hold.
@@ -186,7 +191,7 @@ class RunWork:
                 for lane in self._lanes:
                     lanes.create_task(lane.run(run.id))
         except BaseExceptionGroup as errors:
-            raise _first(errors) from errors
+            raise first_of(errors) from errors
         finally:
             await cancelled(beating, looking)
 
@@ -208,8 +213,12 @@ class RunWork:
     async def _begun(self, run: RunRecord) -> RunContext | None:
         await self._batches.prepare()
         database, kind, meter = self._database, self._kind, self._meter
+        # Good for the first time only: a run that goes on after a pause finds the rows elsewhere.
+        coverage, self._coverage = self._coverage, None
         begun = await patiently(
-            lambda: begin(database, self._runs, kind, run, by=self._who.name, meter=meter, now=self._now)
+            lambda: begin(
+                database, self._runs, kind, run, by=self._who.name, meter=meter, now=self._now, coverage=coverage
+            )
         )
         if begun is None or begun.state not in CLAIMABLE:
             return None
@@ -291,8 +300,3 @@ class RunWork:
 
 def _named(name: str) -> str:
     return "the kind's settings" if name == OF_KIND else f"step {name}"
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

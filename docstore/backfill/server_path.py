@@ -6,8 +6,9 @@ from docstore.backfill import events
 from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.patience import patiently
+from docstore.backfill.progress import Path
 from docstore.core.chain import CompiledChain
-from docstore.core.id_range import IdRange
+from docstore.core.id_range import BEGINNING, IdRange
 from docstore.errors import StoreRejectedError
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.old_rows import OldRows
@@ -30,10 +31,28 @@ async def rewrite_on_server(
     Raises:
         StoreTimeoutError: It took too long; a part of the rows may be done.
     """
-    rewritten = await _rewritten(rows, range, chain)
-    context.meter.add(server=rewritten)
+    rewritten = 0
+    rest: IdRange | None = range
+    while rest is not None and not context.stop.is_set():
+        part, rest = await _burst_of(context, rows, rest)
+        done = await _rewritten(rows, part, chain)
+        context.meter.add(server=done)
+        rewritten += done
+        if rest is not None:
+            await context.breathe()
     if rewritten < size:
         await declined.rewrite(range.after, range.upto)
+
+
+async def _burst_of(context: RunContext, rows: OldRows, range: IdRange) -> tuple[IdRange, IdRange | None]:
+    """
+    Return the part of a range that is rewritten before the next pause, and what is left of it.
+    """
+    most = context.burst(Path.SERVER)
+    middle = BEGINNING if most is None else await patiently(lambda: rows.middle(range.after, range.upto, most))
+    if middle is BEGINNING:
+        return range, None
+    return IdRange(range.after, middle), IdRange(middle, range.upto)
 
 
 async def _rewritten(rows: OldRows, range: IdRange, chain: CompiledChain) -> int:

@@ -7,9 +7,10 @@ import datetime
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 from docstore.backfill import events
+from docstore.backfill.patience import briefly, cancelled
 from docstore.core.throttle import FIRST_NICE, Answer, Limits, Throttle, Verdict
 from docstore.errors import StoreError, StoreRejectedError
 from docstore.mongo.others import Others
@@ -90,6 +91,7 @@ class Throttling:
         self._alarmed_at: float | None = None
         self._slowest_batch: float | None = None
         self._nice_until = clock()
+        self._first_look: asyncio.Task[None] | None = None
 
     @property
     def hold(self) -> Hold | None:
@@ -149,6 +151,19 @@ class Throttling:
         Say how long a batch worked, pauses left out.
         """
         self._slowest_batch = max(seconds, self._slowest_batch or 0.0)
+
+    async def __aenter__(self) -> Self:
+        """
+        Begin to ask: the first answers take a moment, and are needed soon.
+        """
+        self._first_look = asyncio.create_task(self.look())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._first_look is not None:
+            await cancelled(self._first_look)
+        # A process that is to end does not wait for a database that is away.
+        await briefly(self.close())
 
     async def close(self) -> None:
         """

@@ -14,19 +14,20 @@ from docstore.cli.exits import ExitCode
 from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
 from docstore.cli.running import kind_alone, run, usage_fault, workplace
 from docstore.commands import ShownKind
-from docstore.core.extended_json import document_from_text
+from docstore.core.extended_json import document_from_text, documents_from_text
 from docstore.store.explaining import Explanation
 
 HELP: Final = (
     "Show what a kind is made of: its versions and the steps between them.\n\n"
-    "With --query, also how that query is answered while old rows are stored: which way is taken, why, for which "
-    "versions, and how the server would run it. Nothing is written, and no row is read."
+    "With --query or --pipeline, also how that is answered while old rows are stored: which way is taken, why, for "
+    "which versions, and how the server would run it. Nothing is written, and no row is read."
 )
 EXAMPLE: Final = (
     "[bold]Examples[/]\n\n"
     "  docstore show city\n\n"
     '  docstore show city --query \'{"country.code": "AT"}\'\n\n'
     '  docstore show city --query \'{"slug": "graz"}\' --sort \'{"population": -1}\' --format json\n\n'
+    '  docstore show city --pipeline \'[{"$group": {"_id": "$country.code"}}]\'\n\n'
     "[dim]Exit codes: 0 shown, 3 the query would be refused.[/]"
 )
 
@@ -43,6 +44,12 @@ def show(
         str | None,
         typer.Option(metavar="JSON", help="Sort keys, such as '{\"population\": -1}'.", show_default=False),
     ] = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="In place of a query: stages of an aggregation, a JSON array.", show_default=False
+        ),
+    ] = None,
     allow_client_filter: Annotated[
         bool,
         typer.Option("--allow-client-filter", help="As if the query allowed that Python upgrades rows for it."),
@@ -55,14 +62,19 @@ def show(
     """
     See `HELP`.
     """
-    if query is None and (sort is not None or allow_client_filter):
-        raise usage_fault("--sort and --allow-client-filter need a --query", "docstore show KIND --query '{}'")
+    if query is not None and pipeline is not None:
+        raise usage_fault("--query and --pipeline exclude each other", "docstore show KIND --query '{}'")
+    if query is None and (sort is not None or (allow_client_filter and pipeline is None)):
+        raise usage_fault(
+            "--sort needs a --query, --allow-client-filter that or a --pipeline", "docstore show KIND --query '{}'"
+        )
     where = Where(uri=uri, database=database, upgraders=upgraders)
     asked = None if query is None else _document(query, "--query")
+    stages = None if pipeline is None else _stages(pipeline)
     keys = list((_document(sort, "--sort") if sort is not None else {}).items())
 
     async def work() -> ExitCode:
-        if asked is None:
+        if asked is None and stages is None:
             result = await commands.show(kind_alone(context, where, kind=kind))
         else:
             async with workplace(context, where, kind=kind) as place:
@@ -71,6 +83,8 @@ def show(
                     database=place.database,
                     query=asked,
                     sort=keys,
+                    pipeline=stages,
+                    kinds=place.kinds.values(),
                     allow_client_filter=allow_client_filter,
                 )
         if format is Format.JSON:
@@ -87,6 +101,18 @@ def _document(text: str, option: str) -> dict[str, Any]:
         return document_from_text(text)
     except ValueError as error:
         raise usage_fault(f"{option} takes a document as JSON: {error}", f'{option} \'{{"name": "Graz"}}\'') from error
+
+
+def _stages(text: str) -> list[dict[str, Any]]:
+    example = '--pipeline \'[{"$group": {"_id": "$country"}}]\''
+    try:
+        stages = documents_from_text(text)
+    except ValueError as error:
+        raise usage_fault(f"--pipeline takes an array of stages as JSON: {error}", example) from error
+    for stage in stages:
+        if len(stage) != 1 or not next(iter(stage)).startswith("$"):
+            raise usage_fault("--pipeline: each stage has one field, which begins with a dollar", example)
+    return stages
 
 
 def _print(result: ShownKind) -> None:

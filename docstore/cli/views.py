@@ -42,8 +42,8 @@ def sync(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="The versions, besides latest, that still have readers; views of others are dropped. Without it, "
-            "the versions that have a view stay.",
+            help="Versions whose readers docstore cannot see. Views of others are dropped, but for latest and for "
+            "what clients ask for. Without it, those that were named before stay.",
             show_default=False,
         ),
     ] = None,
@@ -55,7 +55,8 @@ def sync(
     """
     Make and mend the views COLLECTION_vN of KIND: one for latest, one for each version that still has readers.
 
-    May be repeated. Views of versions below the floor are dropped. What docstore did not make is never touched.
+    Found are versions that clients asked for within 30 days. May be repeated. Views of versions below the floor, and
+    those of readers that were found and are gone, are dropped. What docstore did not make is never touched.
     """
     numbers = _numbers(versions)
     where = Where(uri=uri, database=database, upgraders=upgraders)
@@ -140,10 +141,10 @@ def _show(reports: Sequence[ViewReport], format: Format) -> ExitCode:
         typer.echo("no views")
         return ExitCode.DONE
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("kind", "view", "version", "state"):
+    for column in ("kind", "view", "version", "state", "for"):
         table.add_column(column, justify="right" if column == "version" else "left")
     for report in reports:
         state = report.state if report.reason is None else f"{report.state}: {report.reason}"
-        table.add_row(report.kind, report.view, str(report.version), state)
+        table.add_row(report.kind, report.view, str(report.version), state, ", ".join(report.readers))
     Console(highlight=False).print(table)
     return ExitCode.DONE

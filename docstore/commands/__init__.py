@@ -17,7 +17,8 @@ from docstore.commands.coverage_report import CoverageResult, IndexState, covera
 from docstore.commands.process import this_process, utc_now
 from docstore.commands.quarantine_rows import quarantine_list, quarantine_retry, quarantine_show
 from docstore.commands.shown_kind import ShownKind, ShownStep, show
-from docstore.commands.view_sync import ViewReport, ViewState, views_drop, views_list, views_sync
+from docstore.commands.view_report import ViewReader, ViewReport, ViewState
+from docstore.commands.view_sync import views_drop, views_list, views_sync
 from docstore.commands.worker import work
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "IndexState",
     "ShownKind",
     "ShownStep",
+    "ViewReader",
     "ViewReport",
     "ViewState",
     "adopt",

@@ -58,16 +58,20 @@ async def adopt(
     if driver_of(database) is Driver.MOCK:
         return await adopt_on_mock(database, kind, stop=stop, now=now)
     who = this_process()
-    run = await Operating(database, by=by or who.name).start(
-        kind, adoption_target(kind), RunOptions(), direction=Direction.ADOPT, now=now
-    )
-    throttling = Throttling(open_signals(database) if throttled else ())
-    try:
+    operating = Operating(database, by=by or who.name)
+    async with Throttling(open_signals(database) if throttled else ()) as throttling:
+        run = await operating.start(kind, adoption_target(kind), RunOptions(), direction=Direction.ADOPT, now=now)
         result = await work_until_ended(
-            database, kind, run, who=who, on_progress=on_progress, stop=stop, now=now, throttling=throttling
+            database,
+            kind,
+            run,
+            who=who,
+            on_progress=on_progress,
+            stop=stop,
+            now=now,
+            throttling=throttling,
+            coverage=operating.coverage,
         )
-    finally:
-        await throttling.close()
     return await adopted(database, kind, run, result, now=now)
 
 

@@ -16,7 +16,6 @@ from docstore.backfill.in_this_process import work_until_ended
 from docstore.backfill.looking import counted
 from docstore.backfill.on_mock import backfill_on_mock
 from docstore.backfill.operating import Operating
-from docstore.backfill.patience import briefly
 from docstore.backfill.progress import BackfillResult, OnProgress
 from docstore.backfill.throttling import Throttling
 from docstore.commands.process import this_process, utc_now
@@ -105,19 +104,23 @@ async def backfill(
             now=now,
         )
     who = this_process()
-    asking = Operating(database, by=by or who.name).start(
-        kind, target, asked, direction=direction, chosen=chosen, now=now
-    )
-    run = await unless_stopped(asking, stop)
-    if run is None:
-        raise BackfillInterruptedError(kind=kind.name)
-    throttling = Throttling(open_signals(database) if throttled else ())
-    try:
+    operating = Operating(database, by=by or who.name)
+    async with Throttling(open_signals(database) if throttled else ()) as throttling:
+        asking = operating.start(kind, target, asked, direction=direction, chosen=chosen, now=now)
+        run = await unless_stopped(asking, stop)
+        if run is None:
+            raise BackfillInterruptedError(kind=kind.name)
         return await work_until_ended(
-            database, kind, run, who=who, on_progress=on_progress, stop=stop, now=now, throttling=throttling
+            database,
+            kind,
+            run,
+            who=who,
+            on_progress=on_progress,
+            stop=stop,
+            now=now,
+            throttling=throttling,
+            coverage=operating.coverage,
         )
-    finally:
-        await briefly(throttling.close())
 
 
 async def backfill_dry_run(

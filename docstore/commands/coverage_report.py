@@ -5,21 +5,18 @@ How many rows stand at which version.
 import datetime
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.commands.asked_versions import asked_versions
 from docstore.commands.process import utc_now
-from docstore.core.coverage import ClientVersion, Coverage, coverage_of, rows_below
+from docstore.core.coverage import Coverage, coverage_of, rows_below
 from docstore.core.kind import Kind
 from docstore.errors import VersionRangeError
-from docstore.mongo.client_versions import ClientVersions
 from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.tag_index import build_tag_index, find_tag_index
-
-#: For how many days a version that clients asked for counts as one that is asked for.
-ASKED_WITHIN: Final = 30
 
 
 class IndexState(StrEnum):
@@ -81,24 +78,11 @@ async def coverage(
             quarantined=counts.quarantined,
             counted_at=counted_at,
             exact=counts.one_moment,
-            client_versions=await _client_versions(database, kind, counted_at),
+            client_versions=await asked_versions(database, kind, counted_at),
         )
         below = None if require is None else rows_below(kind, report, require)
         results.append(CoverageResult(report=report, index=index, below_required=below))
     return results
-
-
-async def _client_versions(database: AnyDatabase, kind: Kind[Any], now: datetime.datetime) -> list[ClientVersion]:
-    since = (now.date() - datetime.timedelta(days=ASKED_WITHIN)).isoformat()
-    found: dict[int, ClientVersion] = {}
-    for asked in await ClientVersions(database).since(kind.name, since):
-        before = found.get(asked.version)
-        found[asked.version] = ClientVersion(
-            version=asked.version,
-            asks=asked.asks + (0 if before is None else before.asks),
-            last_asked=asked.last_asked if before is None else max(asked.last_asked, before.last_asked),
-        )
-    return list(found.values())
 
 
 async def _index(

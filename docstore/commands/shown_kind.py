@@ -2,7 +2,7 @@
 What a kind is made of, and how a query of it is answered.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +15,7 @@ from docstore.mongo.driver import AnyDatabase
 from docstore.store.explaining import Explanation
 from docstore.store.query import Queries
 from docstore.store.rows import RowReader
+from docstore.store.store import Store
 
 
 class ShownStep(BaseModel):
@@ -57,26 +58,36 @@ async def show(
     database: AnyDatabase | None = None,
     query: Mapping[str, Any] | None = None,
     sort: Sequence[tuple[str, Any]] = (),
+    pipeline: Sequence[Mapping[str, Any]] | None = None,
+    kinds: Iterable[Kind[Any]] = (),
     allow_client_filter: bool = False,
 ) -> ShownKind:
     """
-    Return what a kind is made of; with a database and a query, also how that would be answered now.
+    Return what a kind is made of; with a database and a query or a pipeline, also how that would be answered now.
 
     Args:
         kind: The kind.
         database: Where its rows are. Without it nothing is asked of any server.
         query: A filter at the latest shape.
         sort: Keys and directions.
+        pipeline: Stages of an aggregation, in place of a query.
+        kinds: The other kinds whose rows a pipeline may join.
         allow_client_filter: Whether Python may read and upgrade rows for the query.
 
     Raises:
-        QueryRefusedError: The query names the tag, or a field by a name that only the model has.
+        QueryRefusedError: The query names the tag, or a field by a name that only the model has; or the pipeline begins
+            so, or writes to the collection of a kind.
+        ValueError: The pipeline holds what is no stage.
         StoreUnavailableError, StoreRejectedError: The database.
     """
     explained = None
     if database is not None and query is not None:
         queries = Queries(database, kind, RowReader(kind))
         explained = await queries.explain(query, sort=sort, allow_client_filter=allow_client_filter)
+    elif database is not None and pipeline is not None:
+        joined = [other for other in kinds if other.name != kind.name]
+        rows = Store(database, kinds=[kind, *joined], service="docstore show").collection(kind)
+        explained = await rows.explain_pipeline(pipeline, allow_client_filter=allow_client_filter)
     return ShownKind(
         kind=kind.name,
         collection=kind.collection,

@@ -2,12 +2,13 @@
 Read-only views that show a kind's rows in one shape, for programs that do not use docstore.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
-from typing import Any
+import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
-
+from docstore.commands.asked_versions import asked_versions
+from docstore.commands.process import utc_now
+from docstore.commands.view_report import ViewReader, ViewReport, ViewState
 from docstore.core.bson_values import identical
 from docstore.core.kind import Kind
 from docstore.core.view_pipeline import lowest_shown, view_name, view_pipeline
@@ -15,59 +16,39 @@ from docstore.errors import VersionRangeError, ViewRefusedError
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.views import Found, Views
 
+#: For whom views are to be there, by version.
+_Wanted: TypeAlias = Mapping[int, tuple[ViewReader, ...]]
 
-class ViewState(StrEnum):
-    """How a view stands, or what was done to it."""
-
-    #: Made now.
-    CREATED = "created"
-    #: It was made of other steps; it has this code's now.
-    CHANGED = "changed"
-    #: It is as this code makes it.
-    CURRENT = "current"
-    #: It was made of other steps than this code has; `views sync` changes it.
-    STALE = "stale"
-    #: It is not there; `views sync` makes it.
-    MISSING = "missing"
-    #: This code cannot make it; *reason* says why. Where an older one is there, it shows what its steps can bring.
-    REFUSED = "refused"
-    #: Its version is below the floor; `views sync` drops it.
-    RETIRED = "retired"
-    #: Its version is above latest: newer code has made it, and this code leaves it alone.
-    NEWER = "newer"
-    #: A collection, or a view of somebody else, has its name.
-    FOREIGN = "foreign"
-    #: Dropped now.
-    DROPPED = "dropped"
-
-
-class ViewReport(BaseModel):
-    """One view of a kind."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: str
-    view: str
-    version: int
-    state: ViewState
-    #: Why it is refused; null otherwise.
-    reason: str | None = None
+#: Their views go when they do; those of all others stay until somebody says otherwise.
+_SEEN = frozenset({ViewReader.CLIENTS, ViewReader.DECLARED})
 
 
 async def views_sync(
-    database: AnyDatabase, kind: Kind[Any], *, versions: Iterable[int] | None = None
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    versions: Iterable[int] | None = None,
+    declared: Iterable[int] = (),
+    now: Callable[[], datetime.datetime] = utc_now,
 ) -> list[ViewReport]:
     """
     Make and mend a kind's views, and drop those that are not wanted; return every view that there is or was.
 
-    There is one for latest, and one for each of *versions*; without *versions*, for each version that has a view
-    already. Views of versions below the floor are dropped. Idempotent. Everything that is refused is refused before
-    anything is changed; each view is made, changed or dropped in one moment, the whole is not atomic.
+    There is one for latest, one for each version that clients have asked for within 30 days, and one for each of
+    *declared*. A view that was made for these alone is dropped when there are none any more. One that was named in
+    *versions*, or that was latest's, stays, because nobody sees who reads it, until *versions* names others. Views of
+    versions below the floor are dropped.
+
+    Idempotent. Everything that is refused is refused before anything is changed; each view is made, changed or dropped
+    in one moment, the whole is not atomic. A view that is wanted for readers that were found and cannot be made is
+    reported as refused (or foreign), and stands in nobody's way.
 
     Args:
         database: A Motor or PyMongo Async database.
         kind: Whose rows.
-        versions: The versions, besides latest, that still have readers; views of others are dropped.
+        versions: Versions whose readers nobody sees (BI tools, services in other languages).
+        declared: Versions that nodes read, or readers that were declared. Others than floor to latest are left out.
+        now: The clock that says how long ago 30 days are.
 
     Raises:
         VersionRangeError: One of *versions* is no version of the kind.
@@ -76,24 +57,29 @@ async def views_sync(
             view; or the database is the mock's. Carries kind, view and reason.
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    asked = None if versions is None else sorted(set(versions))
-    _require_versions(kind, asked or ())
+    asked = None if versions is None else frozenset(versions)
+    _require_versions(kind, sorted(asked or ()))
     views = Views(database, kind.collection)
-    found = await views.found()
-    ours = [version for version in found if found[version].is_ours and kind.floor <= version <= kind.latest]
-    wanted = sorted({kind.latest, *(ours if asked is None else asked)})
     if not views.are_possible:
         raise _refused(kind, kind.latest, "mongomock has no views")
-    for version in wanted:
-        if version in found and not found[version].is_ours:
-            raise _foreign(kind, version)
-    pipelines = {version: view_pipeline(kind, version) for version in wanted}
-    for version in wanted:
-        if version not in found or not identical(found[version].pipeline, pipelines[version]):
-            await _require_no_rows_below(views, kind, version)
-    reports = [await _put(views, kind, version, pipelines[version], found) for version in wanted]
-    for version in sorted(found.keys() - pipelines.keys()):
-        report = _standing(kind, found[version])
+    found = await views.found()
+    wanted = _wanted(kind, found, await _seen(database, kind, declared, now()), asked)
+    pipelines: dict[int, list[dict[str, Any]]] = {}
+    reports: list[ViewReport] = []
+    for version, whom in wanted.items():
+        try:
+            pipelines[version] = await _possible(views, kind, version, whom, found.get(version))
+        except ViewRefusedError as error:
+            if not _SEEN.issuperset(whom):
+                raise
+            is_foreign = version in found and not found[version].is_ours
+            state, reason = (ViewState.FOREIGN, None) if is_foreign else (ViewState.REFUSED, error.reason)
+            reports.append(_report(kind, version, state, reason, readers=whom))
+    for version, pipeline in pipelines.items():
+        there, readers = found.get(version), wanted[version]
+        reports.append(await _put(views, kind, version, pipeline, there=there, readers=readers))
+    for version in sorted(found.keys() - wanted.keys()):
+        report = _standing(kind, found[version], wanted)
         if report.state not in {ViewState.FOREIGN, ViewState.NEWER}:
             await views.drop(report.view)
             report = _report(kind, version, ViewState.DROPPED)
@@ -132,9 +118,23 @@ async def views_drop(
     return [_report(kind, version, ViewState.DROPPED) for version in sorted(chosen)]
 
 
-async def views_list(database: AnyDatabase, kinds: Iterable[Kind[Any]]) -> list[ViewReport]:
+async def views_list(
+    database: AnyDatabase,
+    kinds: Iterable[Kind[Any]],
+    *,
+    declared: Mapping[str, Iterable[int]] | None = None,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> list[ViewReport]:
     """
-    Return every view of the kinds, and how it stands; that of latest also where it is missing. Reads only.
+    Return every view of the kinds, and how it stands; those that `views_sync` would make also where they are missing.
+
+    Reads only.
+
+    Args:
+        database: A Motor or PyMongo Async database (or the mock).
+        kinds: The kinds.
+        declared: What `views_sync` is given, by the names of kinds.
+        now: See `views_sync`.
 
     Raises:
         StoreUnavailableError, StoreRejectedError: The database.
@@ -142,8 +142,48 @@ async def views_list(database: AnyDatabase, kinds: Iterable[Kind[Any]]) -> list[
     reports: list[ViewReport] = []
     for kind in kinds:
         found = await Views(database, kind.collection).found()
-        reports += [_standing(kind, found.get(version, version)) for version in sorted({*found, kind.latest})]
+        seen = await _seen(database, kind, (declared or {}).get(kind.name, ()), now())
+        wanted = _wanted(kind, found, seen, None)
+        reports += [_standing(kind, found.get(version, version), wanted) for version in sorted({*found, *wanted})]
     return reports
+
+
+async def _seen(
+    database: AnyDatabase, kind: Kind[Any], declared: Iterable[int], now: datetime.datetime
+) -> dict[int, tuple[ViewReader, ...]]:
+    """Return the versions of which somebody knows readers."""
+    readers = [(asked.version, ViewReader.CLIENTS) for asked in await asked_versions(database, kind, now)]
+    readers += [(version, ViewReader.DECLARED) for version in declared]
+    seen: dict[int, tuple[ViewReader, ...]] = {}
+    for version, reader in readers:
+        if kind.floor <= version <= kind.latest and reader not in seen.get(version, ()):
+            seen[version] = (*seen.get(version, ()), reader)
+    return seen
+
+
+def _wanted(kind: Kind[Any], found: Mapping[int, Found], seen: _Wanted, asked: frozenset[int] | None) -> _Wanted:
+    """Return for whom there is to be a view of which version."""
+    if asked is None:
+        by_hand = {version for version in found if found[version].is_by_hand and kind.floor <= version <= kind.latest}
+    else:
+        by_hand = set(asked)
+    wanted: dict[int, tuple[ViewReader, ...]] = {}
+    for version in sorted({kind.latest, *by_hand, *seen}):
+        first = (ViewReader.LATEST,) if version == kind.latest else (ViewReader.BY_HAND,) if version in by_hand else ()
+        wanted[version] = (*first, *seen.get(version, ()))
+    return wanted
+
+
+async def _possible(
+    views: Views, kind: Kind[Any], version: int, whom: Sequence[ViewReader], there: Found | None
+) -> list[dict[str, Any]]:
+    """Return a view's pipeline; raise if it cannot be."""
+    if there is not None and not there.is_ours:
+        raise _foreign(kind, version)
+    pipeline = view_pipeline(kind, version, found=_SEEN.issuperset(whom))
+    if there is None or not identical(there.pipeline, pipeline):
+        await _require_no_rows_below(views, kind, version)
+    return pipeline
 
 
 async def _require_no_rows_below(views: Views, kind: Kind[Any], version: int) -> None:
@@ -163,45 +203,60 @@ async def _require_no_rows_below(views: Views, kind: Kind[Any], version: int) ->
 
 
 async def _put(
-    views: Views, kind: Kind[Any], version: int, pipeline: Sequence[Mapping[str, Any]], found: Mapping[int, Found]
+    views: Views,
+    kind: Kind[Any],
+    version: int,
+    pipeline: Sequence[Mapping[str, Any]],
+    *,
+    there: Found | None,
+    readers: tuple[ViewReader, ...],
 ) -> ViewReport:
     name = view_name(kind.collection, version)
-    there = found.get(version)
     if there is None:
         if await views.create(name, pipeline):
-            return _report(kind, version, ViewState.CREATED)
+            return _report(kind, version, ViewState.CREATED, readers=readers)
         # Somebody was quicker since it was looked up.
         there = (await views.found()).get(version)
         if there is None or not there.is_ours:
             raise _foreign(kind, version)
     if identical(there.pipeline, list(pipeline)):
-        return _report(kind, version, ViewState.CURRENT)
+        return _report(kind, version, ViewState.CURRENT, readers=readers)
     await views.replace(name, pipeline)
-    return _report(kind, version, ViewState.CHANGED)
+    return _report(kind, version, ViewState.CHANGED, readers=readers)
 
 
-def _standing(kind: Kind[Any], found: Found | int) -> ViewReport:
+def _standing(kind: Kind[Any], found: Found | int, wanted: _Wanted) -> ViewReport:
     """Return how a view stands; a number stands for the version of one that is not there."""
     version = found if isinstance(found, int) else found.version
+    readers = wanted.get(version, ())
     if isinstance(found, Found) and not found.is_ours:
-        return _report(kind, version, ViewState.FOREIGN)
+        return _report(kind, version, ViewState.FOREIGN, readers=readers)
     if version > kind.latest:
         return _report(kind, version, ViewState.NEWER)
     if version < kind.floor:
         return _report(kind, version, ViewState.RETIRED)
+    if not readers:
+        return _report(kind, version, ViewState.UNREAD)
     try:
-        pipeline = view_pipeline(kind, version)
+        pipeline = view_pipeline(kind, version, found=_SEEN.issuperset(readers))
     except ViewRefusedError as error:
-        return _report(kind, version, ViewState.REFUSED, error.reason)
+        return _report(kind, version, ViewState.REFUSED, error.reason, readers=readers)
     if isinstance(found, int):
-        return _report(kind, version, ViewState.MISSING)
+        return _report(kind, version, ViewState.MISSING, readers=readers)
     state = ViewState.CURRENT if identical(found.pipeline, pipeline) else ViewState.STALE
-    return _report(kind, version, state)
+    return _report(kind, version, state, readers=readers)
 
 
-def _report(kind: Kind[Any], version: int, state: ViewState, reason: str | None = None) -> ViewReport:
+def _report(
+    kind: Kind[Any],
+    version: int,
+    state: ViewState,
+    reason: str | None = None,
+    *,
+    readers: tuple[ViewReader, ...] = (),
+) -> ViewReport:
     view = view_name(kind.collection, version)
-    return ViewReport(kind=kind.name, view=view, version=version, state=state, reason=reason)
+    return ViewReport(kind=kind.name, view=view, version=version, state=state, readers=readers, reason=reason)
 
 
 def _require_versions(kind: Kind[Any], versions: Sequence[int]) -> None:

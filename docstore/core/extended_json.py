@@ -73,11 +73,29 @@ def document_from_text(text: str) -> dict[str, Any]:
     Raises:
         ValueError: It is none; says where it ends to be one.
     """
-    try:
-        value = json_util.loads(text, json_options=_OPTIONS)
-    except (TypeError, BSONError) as error:
-        raise ValueError(str(error)) from error
+    value = _typed(text)
     if not isinstance(value, dict):
         msg = f"it is {type(value).__name__} and no document"
         raise ValueError(msg)  # noqa: TRY004 - whoever typed it is told, as of any other text that is no document
     return value
+
+
+def documents_from_text(text: str) -> list[dict[str, Any]]:
+    """
+    Return the list of documents that somebody typed as Extended JSON.
+
+    Raises:
+        ValueError: It is none; says where it ends to be one.
+    """
+    value = _typed(text)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        msg = "it is no list of documents"
+        raise ValueError(msg)
+    return value
+
+
+def _typed(text: str) -> Any:
+    try:
+        return json_util.loads(text, json_options=_OPTIONS)
+    except (TypeError, BSONError) as error:
+        raise ValueError(str(error)) from error

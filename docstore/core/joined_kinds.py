@@ -5,7 +5,7 @@ Rewriting the joins of a pipeline, so that rows of other kinds come to their lat
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from docstore.core.joining import LOCAL, joins, local_values
+from docstore.core.joining import free_variable, joins, local_values
 from docstore.core.pipeline_paths import Join, Pipeline, join_of, within
 
 #: Gives the stages that come first for what is joined (None: none are needed), and tells of a field whether they
@@ -45,9 +45,10 @@ def _joined(operator: str, argument: Any, inner: list[dict[str, Any]], upgrade: 
     foreign = argument.get("foreignField")
     if foreign is None or not touches(join, foreign):
         return {**argument, "pipeline": [*first, *inner]}
+    local = free_variable(argument)
     kept = {name: value for name, value in argument.items() if name not in {"localField", "foreignField"}}
     return {
         **kept,
-        "let": {**argument.get("let", {}), LOCAL: local_values(argument["localField"])},
-        "pipeline": [*first, {"$match": {"$expr": joins(foreign)}}, *inner],
+        "let": {**argument.get("let", {}), local: local_values(argument["localField"])},
+        "pipeline": [*first, {"$match": {"$expr": joins(foreign, local)}}, *inner],
     }

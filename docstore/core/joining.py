@@ -5,13 +5,27 @@ A server asks `foreignField` of the rows as they are stored, before the pipeline
 field, the question has to come after the upgrade, and there it can only be an expression.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-#: docstore's own variables begin like this.
-LOCAL: Final = "dsLocal"
-
+_LOCAL: Final = "dsLocal"
 _EACH: Final = "$$dsEach"
+
+
+def free_variable(used: Any) -> str:
+    """Return the name of a variable that occurs nowhere in what users wrote, so that it hides none of theirs."""
+    name = _LOCAL
+    while _occurs(name, used):
+        name += "0"
+    return name
+
+
+def _occurs(name: str, value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(name in key or _occurs(name, item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return any(_occurs(name, item) for item in value)
+    return isinstance(value, str) and name in value
 
 
 def local_values(path: str) -> dict[str, Any]:
@@ -22,13 +36,13 @@ def local_values(path: str) -> dict[str, Any]:
     return _let(found, {"$cond": [{"$eq": ["$$dsFound", []]}, [None], "$$dsFound"]})
 
 
-def joins(path: str) -> dict[str, Any]:
+def joins(path: str, local: str) -> dict[str, Any]:
     """
-    Return the condition that the document at hand has one of the values in the variable `LOCAL` at a `foreignField`.
+    Return the condition that the document at hand has one of the values in the variable *local* at a `foreignField`.
     """
     return {
         "$anyElementTrue": {
-            "$map": {"input": f"$${LOCAL}", "as": _EACH[2:], "in": _has_value("$$ROOT", path.split("."), 0)}
+            "$map": {"input": f"$${local}", "as": _EACH[2:], "in": _has_value("$$ROOT", path.split("."), 0)}
         }
     }
 

@@ -24,17 +24,24 @@ class UpgradingStages:
 
     *stages* are `$set` and `$unset` only, so that a server moves a `$match` on other fields before them. *declined*
     finds the rows (among all) that they leave as they are, because only Python can upgrade them; None: there are none.
-    *simple* says that the server compares values as Python does.
+    *simple* says that the server compares values as Python does. *in_client* are those of the versions whose every row
+    is declined because functions write what is looked at, or because the way is too long for a server.
     """
 
     versions: Sequence[StoredVersion]
     simple: bool
     stages: list[dict[str, Any]]
     declined: Mapping[str, Any] | None
+    in_client: Sequence[StoredVersion] = ()
 
 
 def upgrading_stages(
-    kind: Kind[Any], versions: Sequence[StoredVersion], paths: frozenset[FieldPath], *, python_only: bool = False
+    kind: Kind[Any],
+    versions: Sequence[StoredVersion],
+    paths: frozenset[FieldPath],
+    *,
+    python_only: bool = False,
+    allow_client: bool = False,
 ) -> UpgradingStages:
     """
     Return the stages for rows of these versions.
@@ -47,12 +54,21 @@ def upgrading_stages(
         versions: At least one.
         paths: What of the rows will be looked at; `EVERYTHING` for whole documents.
         python_only: The server's comparisons are not those of Python (the collection has a collation of its own).
+        allow_client: Decline rows that only Python functions can bring up, instead of raising.
 
     Raises:
         NotCompilableError: The values at *paths* depend on Python functions, or on what the server cannot run.
     """
-    programs = {version: relevant(kind.chain.between(start(kind, version), kind.latest), paths) for version in versions}
-    on_server = [version for version in versions if not python_only and (version is not None or kind.detect is None)]
+    programs: dict[StoredVersion, list[Program]] = {}
+    in_client: list[StoredVersion] = []
+    for version in versions:
+        try:
+            programs[version] = relevant(kind.chain.between(start(kind, version), kind.latest), paths)
+        except NotCompilableError:
+            if not allow_client:
+                raise
+            in_client.append(version)
+    on_server = [version for version in programs if not python_only and (version is not None or kind.detect is None)]
     asked = {version: conditions(programs[version]) for version in on_server}
     stages = [
         {"$set": {FROM: _origin(kind, asked)}},
@@ -61,9 +77,11 @@ def upgrading_stages(
         {"$unset": [FROM]},
     ]
     if depth(stages) > MAX_DEPTH:
-        raise NotCompilableError(
-            operation=f"the way to version {kind.latest}", reason="it nests deeper than servers take"
-        )
+        if not allow_client:
+            raise NotCompilableError(
+                operation=f"the way to version {kind.latest}", reason="it nests deeper than servers take"
+            )
+        in_client, on_server, asked = list(versions), [], {}
     declined = [
         {"$and": [rows_at(kind, [version]), {"$expr": {"$not": [asked[version]]}}]}
         if version in asked
@@ -76,6 +94,7 @@ def upgrading_stages(
         simple=not python_only,
         stages=stages if on_server else [],
         declined={"$or": declined} if declined else None,
+        in_client=tuple(in_client),
     )
 
 

@@ -21,6 +21,9 @@ from docstore.errors import NotCompilableError, NotInvertibleError, ViewRefusedE
 #: own name, and removed at the end: views that docstore made are known by it.
 FROM: Final = "__docstore_from"
 
+#: Removed by views that were made because readers of their version were found: they are known by it, and go with these.
+FOUND: Final = "__docstore_found"
+
 _FROM: Final[FieldPath] = (FROM,)
 
 
@@ -44,9 +47,11 @@ def lowest_shown(kind: Kind[Any], version: int) -> tuple[int, str | None]:
     return kind.floor, None
 
 
-def view_pipeline(kind: Kind[Any], version: int) -> list[dict[str, Any]]:
+def view_pipeline(kind: Kind[Any], version: int, *, found: bool = False) -> list[dict[str, Any]]:
     """
     Return the pipeline that shows the rows of a kind at *version*, as `Kind.upgrade` and `Kind.downgrade` give them.
+
+    With *found* it says of itself that nobody asked for it by hand; what it shows is the same.
 
     A row that the server cannot bring there is shown exactly as it is stored, under its own tag (or none): where a
     step's precondition does not hold, below a step that cannot run there (`lowest_shown`), where the tag is no
@@ -66,7 +71,7 @@ def view_pipeline(kind: Kind[Any], version: int) -> list[dict[str, Any]]:
         {"$set": {FROM: _origin(kind, version, sources)}},
         {"$set": {kind.version_field: _tag(kind, version)}},
         *conditional_stages(steps),
-        {"$unset": [FROM]},
+        {"$unset": [FROM, FOUND] if found else [FROM]},
     ]
     if depth(stages) > MAX_DEPTH:
         raise _refused(kind, version, "its steps nest deeper than servers take")
@@ -78,6 +83,12 @@ def made_here(pipeline: Sequence[Any]) -> bool:
     first = pipeline[0] if pipeline else None
     stage = first.get("$set") if isinstance(first, dict) else None
     return isinstance(stage, dict) and FROM in stage
+
+
+def is_found(pipeline: Sequence[Any]) -> bool:
+    """Tell whether a view that docstore has made was made because readers of its version were found."""
+    last = pipeline[-1].get("$unset") if pipeline and isinstance(pipeline[-1], dict) else None
+    return isinstance(last, list) and FOUND in last
 
 
 def _ways_up(kind: Kind[Any], version: int, sources: Sequence[int]) -> Iterator[tuple[Program, list[int]]]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from docstore.core.bson_values import CODEC, RawDocument
-from docstore.core.view_pipeline import made_here
+from docstore.core.view_pipeline import is_found, made_here
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
 from docstore.mongo.failures import translated
 from docstore.mongo.tag_filters import tagged
@@ -31,6 +31,11 @@ class Found:
     def is_ours(self) -> bool:
         """Whether docstore has made it."""
         return self.pipeline is not None and made_here(self.pipeline)
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether docstore has made it for more than readers that it found."""
+        return self.is_ours and self.pipeline is not None and not is_found(self.pipeline)
 
 
 class Views:

@@ -2,35 +2,27 @@
 Aggregations that see the latest shape, whatever shape is stored, in this collection and in those of other kinds.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, Final, TypeAlias
+from typing import Any
 
-from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
-from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
-from docstore.core.query import query_path, shown, untouched_part
-from docstore.core.row_faults import decoded, upgraded
-from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
-from docstore.core.stale_query import old_versions, rows_at, rows_elsewhere, start
-from docstore.core.translation import translate
-from docstore.core.upgrading_stages import UpgradingStages, upgrading_stages
-from docstore.errors import DocumentError, NotCompilableError, StaleQueryError
+from docstore.core.pipeline_paths import Pipeline
+from docstore.core.row_wise import Parted, parted
+from docstore.core.stale_pipelines import documents_pipeline
+from docstore.core.stale_query import Way
+from docstore.errors import StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession
-from docstore.mongo.moment import Moment, Reads, enter_moment
-from docstore.mongo.reading import Batches, RowSource, rows_of
-from docstore.mongo.stored_tags import comparable_tag, stored_tags
+from docstore.mongo.moment import Moment, Reads
+from docstore.mongo.reading import Batches, RowSource
 from docstore.store.aggregated_rows import Side
+from docstore.store.aggregating_in_client import HELD_BYTES, ClientParts
+from docstore.store.asked import Course
 from docstore.store.cursor import Report
-
-#: How many rows Python may upgrade and send along, and their size in bytes as they are stored.
-MAX_DECLINED_ROWS: Final = 1000
-MAX_DECLINED_BYTES: Final = 4 * 1024 * 1024
-
-#: What is read: other rows by a join, or (None) the kind's own.
-_Key: TypeAlias = Join | None
-
-_OWN: Final = None
+from docstore.store.explaining import Explanation
+from docstore.store.explaining_pipelines import explain_pipeline
+from docstore.store.preparing_pipelines import Asked, Preparation, Prepared
+from docstore.store.upgrading_sides import stale_side
 
 
 class Aggregations:
@@ -47,11 +39,18 @@ class Aggregations:
     """
 
     def __init__(self, database: AnyDatabase, kind: Kind[Any], kinds: Mapping[str, Kind[Any]]) -> None:
-        self._kind = kind
-        self._kinds = kinds
         self._sources = {name: RowSource(database, name) for name in {*kinds, kind.collection}}
+        self._preparation = Preparation(kind, kinds, self._sources)
 
-    async def batches(self, pipeline: Pipeline, *, report: Report | None, session: AnySession | None) -> Batches:
+    async def batches(
+        self,
+        pipeline: Pipeline,
+        *,
+        report: Report | None,
+        session: AnySession | None,
+        in_client: bool = False,
+        course: Course | None = None,
+    ) -> Batches:
         """
         Yield the documents that a pipeline gives, in batches.
 
@@ -59,191 +58,55 @@ class Aggregations:
             pipeline: What is asked.
             report: Takes the errors of rows that cannot be brought to latest, which are then left out.
             session: The user's session, if there is one.
+            in_client: Read and upgrade rows that only Python can upgrade, however many.
+            course: Takes how the pipeline is answered.
         """
-        own, sides = self._sides(pipeline)
+        asked = Asked(pipeline, in_client, report, course or Course())
+        own, sides = self._preparation.sides(pipeline)
         async with AsyncExitStack() as stack:
+            prepared = Prepared([], pipeline, session)
+            asked.course.way = Way.AS_STORED
             if sides:
-                pipeline, session = await self._prepared(stack, pipeline, sides, report=report, session=session)
-            found = await stack.enter_async_context(aclosing(own.source.aggregate(pipeline, session=session)))
+                prepared = await self._preparation.prepared(stack, asked, sides, session=session)
+            if prepared.left is not None:
+                async for batch in self._with_parts(own, asked, prepared, prepared.left):
+                    yield batch
+                return
+            sent = [*prepared.first, *prepared.stages]
+            found = await stack.enter_async_context(aclosing(own.source.aggregate(sent, session=prepared.session)))
             async for batch in found:
                 yield batch
 
-    def _sides(self, pipeline: Pipeline) -> tuple[Side, dict[_Key, Side]]:
-        """Return the kind's own side, and every side on which old rows could matter."""
-        kind = self._kind
-        narrowed = untouched_part(leading_filter(pipeline), kind.writes(kind.floor, kind.latest))
-        own = Side(kind, self._sources[kind.collection], needed_paths(pipeline), narrowed)
-        sides: dict[_Key, Side] = {
-            join: self._joined(join) for join in joins_of(pipeline) if join.collection in self._kinds
-        }
-        if own.whole or any(own.matters(version) for version in old_versions(kind)):
-            sides[_OWN] = own
-        return own, sides
+    async def explain(self, pipeline: Pipeline, *, in_client: bool = False) -> Explanation:
+        """Tell how a pipeline would be answered now; rows are counted, and none is read."""
+        return await explain_pipeline(self._preparation, Asked(pipeline, in_client, looks_only=True))
 
-    def _joined(self, join: Join) -> Side:
-        return Side(
-            self._kinds[join.collection],
-            self._sources[join.collection],
-            join.paths,
-            graph=join.graph,
-            by_position=join.by_position,
+    async def _with_parts(self, own: Side, asked: Asked, prepared: Prepared, left: Mapping[str, Any]) -> Batches:
+        """Yield the documents of a pipeline of which some rows are read by the client."""
+        two = parted(asked.pipeline)
+        each, rest = prepared.stages[: len(two.each)], prepared.stages[len(two.each) :]
+        parts = ClientParts(own.source, own.kind, report=asked.report, session=prepared.session)
+        sent: list[Mapping[str, Any]] = [*prepared.first, *each]
+        if rest:
+            held = await parts.held(left, two, each)
+            if held is None:
+                raise await self._too_much(own, prepared, left, two)
+            sent += two.kept
+            if held:
+                sent.append({"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(held, {})}})
+            sent += rest
+        async with aclosing(own.source.aggregate(sent, session=prepared.session)) as found:
+            async for batch in found:
+                yield batch
+        if not rest:
+            async with aclosing(parts.results(left, each)) as results:
+                async for batch in results:
+                    yield batch
+
+    async def _too_much(self, own: Side, prepared: Prepared, left: Mapping[str, Any], two: Parted) -> StaleQueryError:
+        stage = next(iter(two.rest[0]))
+        reason = (
+            f"what the stages before {stage} make of those that only Python can upgrade is more than "
+            f"{HELD_BYTES >> 20} MB (a $match or a $project in front of it helps)"
         )
-
-    async def _prepared(
-        self,
-        stack: AsyncExitStack,
-        pipeline: Pipeline,
-        sides: Mapping[_Key, Side],
-        *,
-        report: Report | None,
-        session: AnySession | None,
-    ) -> tuple[Pipeline, AnySession | None]:
-        """Return the pipeline with what has to come before its stages, and the moment to run it at."""
-
-        async def look(session: AnySession | None) -> dict[_Key, list[Any]]:
-            return {key: await self._tags(side, session) for key, side in sides.items()}
-
-        moment, tags = await enter_moment(stack, self._sources[self._kind.collection], session, look)
-        ways: dict[_Key, UpgradingStages] = {}
-        first: list[Mapping[str, Any]] = []
-        for key, side in sides.items():
-            told = report if key is _OWN else None
-            unreadable = side.unreadable(tags[key])
-            met = unreadable is not None and await self._meets(both_of(unreadable, side.narrowed), side, told, moment)
-            way = await self._way(side, tags[key], moment)
-            if way is not None and not met:
-                narrowed = self._in_every_shape(side, way, leading_filter(pipeline)) if key is _OWN else {}
-                alike = both_of(side.look_alikes(way.versions), narrowed)
-                met = await self._meets(alike, side, told, moment)
-            if met:
-                first.append({"$match": side.readable()})
-            if way is None:
-                continue
-            if key is not _OWN and way.declined and await side.source.holds(way.declined, session=moment.session):
-                reason = "those that only Python can upgrade cannot be joined"
-                raise await self._stale(side, way.declined, reason, moment)
-            ways[key] = way
-
-        def upgrade(join: Join) -> Sequence[Mapping[str, Any]] | None:
-            way = ways.get(join)
-            return None if way is None else way.stages
-
-        def touches(join: Join, path: str) -> bool:
-            return sides[join].changes(query_path(path))
-
-        stages = with_upgraded_joins(pipeline, upgrade, touches)
-        if _OWN in ways:
-            first += await self._first(sides[_OWN], ways[_OWN], pipeline, report, moment)
-        return [*first, *stages], moment.session
-
-    async def _first(
-        self, own: Side, way: UpgradingStages, pipeline: Pipeline, report: Report | None, moment: Moment
-    ) -> list[Mapping[str, Any]]:
-        """Return the stages that find the kind's own rows and bring them to latest."""
-        narrowed = self._in_every_shape(own, way, leading_filter(pipeline))
-        found: list[Mapping[str, Any]] = [{"$match": narrowed}] if narrowed else []
-        declined = [] if way.declined is None else await self._declined(own, both_of(way.declined, narrowed), moment)
-        if way.declined is None or not declined:
-            return [*found, *way.stages]
-        if moment.reads is Reads.TRANSACTION:
-            reason = "a transaction cannot take rows that only Python can upgrade"
-            raise await self._stale(own, way.declined, reason, moment)
-        documents = list(_upgraded_rows(declined, own.kind, report))
-        others = {"$match": {"$nor": [way.declined]}}
-        given = {"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(documents, {})}}
-        return [*found, others, *way.stages, *([given] if documents else [])]
-
-    def _in_every_shape(self, own: Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""
-        kind = own.kind
-        earlier = {
-            version: translate(filter, kind.chain.between(start(kind, version), kind.latest), simple=way.simple).filter
-            for version in way.versions
-            if version is not None or kind.detect is None
-        }
-        if len(earlier) < len(way.versions) or all(each == filter for each in earlier.values()):
-            return own.narrowed
-        elsewhere = both_of(filter, rows_elsewhere(kind, way.versions))
-        return one_of([elsewhere, *(both_of(each, rows_at(kind, [version])) for version, each in earlier.items())])
-
-    async def _tags(self, side: Side, session: AnySession | None) -> list[Any]:
-        # A narrower look is quicker where an id is given; elsewhere it would keep the index on the tag from answering.
-        narrowed = side.narrowed if "_id" in side.narrowed else None
-        return await stored_tags(side.source, side.kind.version_field, narrowed=narrowed, session=session)
-
-    async def _meets(self, asked: Mapping[str, Any], side: Side, report: Report | None, moment: Moment) -> bool:
-        """Raise the error of a row that takes part and that this code cannot read; or report all, and tell of it."""
-        met = False
-        async with aclosing(side.source.find(asked, session=moment.session)) as found:
-            async for batch in found:
-                for raw in rows_of(batch):
-                    met = True
-                    try:
-                        side.kind.version(decoded(raw, side.kind))
-                    except DocumentError as error:
-                        if report is None:
-                            raise
-                        report(error)
-        return met
-
-    async def _way(self, side: Side, tags: Sequence[Any], moment: Moment) -> UpgradingStages | None:
-        """Return how the side's old rows come to latest; None where none matter."""
-        kind = side.kind
-        there = {comparable_tag(tag) for tag in tags}
-        mattering = [version for version in old_versions(kind) if version in there and side.matters(version)]
-        if not mattering:
-            return None
-        old = rows_at(kind, mattering)
-        reason = None
-        if side.paths.first_only:
-            reason = f"{', '.join(sorted(side.paths.first_only))} cannot be asked of a row after its upgrade"
-        elif side.graph:
-            reason = "$graphLookup follows rows as they are stored"
-        elif side.by_position is not None and side.changes(side.by_position):
-            reason = "the array position in the foreignField cannot be asked of a row after its upgrade"
-        elif moment.reads is Reads.NOTHING:
-            reason = "a standalone server cannot read them all at one moment (a replica set can)"
-        way = None
-        if reason is None:
-            try:
-                python_only = await side.source.has_collation()
-                way = upgrading_stages(kind, mattering, side.paths.paths, python_only=python_only)
-            except NotCompilableError as error:
-                reason = f"{error.operation}: {error.reason}"
-        if reason is not None:
-            standing = {"$and": [old, side.narrowed]}
-            if not await side.source.holds(standing, session=moment.session):
-                return None
-            raise await self._stale(side, old, reason, moment)
-        return way
-
-    async def _declined(self, side: Side, filter: Mapping[str, Any], moment: Moment) -> list[bytes]:
-        """Return the rows that Python has to upgrade."""
-        rows: list[bytes] = []
-        size = 0
-        async with aclosing(side.source.find(filter, session=moment.session)) as found:
-            async for batch in found:
-                rows.extend(rows_of(batch))
-                size += len(batch)
-                if len(rows) > MAX_DECLINED_ROWS or size > MAX_DECLINED_BYTES:
-                    bounds = f"{MAX_DECLINED_ROWS} rows or {MAX_DECLINED_BYTES >> 20} MB"
-                    reason = f"they have to be upgraded in Python, more than {bounds} of them"
-                    raise await self._stale(side, filter, reason, moment)
-        return rows
-
-    async def _stale(self, side: Side, filter: Mapping[str, Any], reason: str, moment: Moment) -> StaleQueryError:
-        kind = side.kind
-        rows = await side.source.count({"$and": [filter, side.narrowed]}, session=moment.session)
-        touched = side.paths.touched(kind.writes(kind.floor, kind.latest))
-        versions = sorted({start(kind, version) for version in old_versions(kind) if side.matters(version)})
-        return StaleQueryError(kind=kind.name, paths=shown(touched), versions=versions, rows=rows, reason=reason)
-
-
-def _upgraded_rows(rows: Sequence[bytes], kind: Kind[Any], report: Report | None) -> Iterator[dict[str, Any]]:
-    for raw in rows:
-        try:
-            yield upgraded(raw, kind)
-        except DocumentError as error:
-            if report is None:
-                raise
-            report(error)
+        return await stale_side(own, left, reason, Moment(prepared.session, Reads.SNAPSHOT))

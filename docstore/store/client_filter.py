@@ -46,7 +46,7 @@ class ClientFilter:
             filter: Which stored rows to read.
             report: Takes the errors of rows that no step can upgrade; without it they are raised.
         """
-        async with aclosing(self._parts(filter)) as parts:
+        async with aclosing(parts_of(self._source, filter, session=self._session)) as parts:
             async for raws in parts:
                 rows = [(row, raw) for raw in raws if (row := self.upgraded(raw, report)) is not None]
                 if rows and (found := await self._matched(rows)):
@@ -74,7 +74,7 @@ class ClientFilter:
 
     async def try_upgrading(self, filter: Mapping[str, Any]) -> None:
         """Raise the error of the first stored row that matches *filter* and that no step can upgrade."""
-        async with aclosing(self._parts(filter)) as parts:
+        async with aclosing(parts_of(self._source, filter, session=self._session)) as parts:
             async for raws in parts:
                 for raw in raws:
                     self.upgraded(raw, None)
@@ -89,20 +89,6 @@ class ClientFilter:
             report(error)
             return None
 
-    async def _parts(self, filter: Mapping[str, Any]) -> AsyncGenerator[list[bytes], None]:
-        part: list[bytes] = []
-        size = 0
-        async with aclosing(self._source.find(filter, session=self._session)) as batches:
-            async for batch in batches:
-                for raw in rows_of(batch):
-                    if part and (len(part) >= PART_ROWS or size + len(raw) > PART_BYTES):
-                        yield part
-                        part, size = [], 0
-                    part.append(raw)
-                    size += len(raw)
-        if part:
-            yield part
-
     async def _matched(
         self, rows: list[tuple[RawDocument, bytes]], *, limit: int = 0
     ) -> list[tuple[RawDocument, bytes]]:
@@ -115,6 +101,24 @@ class ClientFilter:
         async for batch in self._source.aggregate(pipeline, session=self._session):
             places += [found[STORED] for found in bson.decode_all(batch, CODEC)]
         return [rows[place] for place in places]
+
+
+async def parts_of(
+    source: RowSource, filter: Mapping[str, Any], *, session: AnySession | None
+) -> AsyncGenerator[list[bytes], None]:
+    """Yield stored rows in parts that Python upgrades and sends along at once."""
+    part: list[bytes] = []
+    size = 0
+    async with aclosing(source.find(filter, session=session)) as batches:
+        async for batch in batches:
+            for raw in rows_of(batch):
+                if part and (len(part) >= PART_ROWS or size + len(raw) > PART_BYTES):
+                    yield part
+                    part, size = [], 0
+                part.append(raw)
+                size += len(raw)
+    if part:
+        yield part
 
 
 def with_stored(row: RawDocument, raw: bytes) -> RawDocument:

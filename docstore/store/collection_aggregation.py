@@ -16,9 +16,11 @@ from docstore.errors import QueryRefusedError
 from docstore.mongo.driver import AnyDatabase, AnySession, Driver, driver_of
 from docstore.store.aggregating import Aggregations
 from docstore.store.aggregating_in_memory import AggregationsInMemory
+from docstore.store.asked import Course
 from docstore.store.collection_updates import CollectionUpdates
 from docstore.store.cursor import Cursor, OnError, Report
 from docstore.store.encoding import sendable
+from docstore.store.explaining import Explanation
 from docstore.store.pauses import Pause
 from docstore.store.write_back import WriteBack
 
@@ -51,6 +53,7 @@ class CollectionAggregation(CollectionUpdates[D]):
         pipeline: Sequence[Mapping[str, Any]],
         *,
         on_error: OnError = "raise",
+        allow_client_filter: bool = False,
         session: AnySession | None = None,
     ) -> Cursor[RawDocument]:
         """
@@ -65,28 +68,55 @@ class CollectionAggregation(CollectionUpdates[D]):
                 collections that are no kind's.
             on_error: "raise" the error of a row that takes part and cannot be brought to latest, or "skip" it: it is
                 left out, logged, and listed in the cursor's `skipped`. Rows that are joined always raise.
+            allow_client_filter: Read and upgrade, in Python, old rows of this kind that only functions can upgrade,
+                however many these are, instead of refusing the pipeline. How many is logged before the first is read,
+                and stands in the cursor's `client_rows`. Memory stays bounded: more than 4 MB of what the stages make
+                of them up to the first that looks at several documents (`$group`, `$sort`) is refused.
             session: The session to read in.
 
         Raises:
             QueryRefusedError: The pipeline begins with a filter on the tag or on a name that only the model has, or
                 writes to the collection of a kind or of docstore itself.
-            StaleQueryError: Old rows take part that cannot be brought along: functions write what is needed of them, a
-                stage is possible on stored rows only (`$graphLookup`, `$geoNear`, `$text`), too many rows need Python,
-                the server is a standalone; when the first document is wanted.
+            StaleQueryError: Old rows take part that cannot be brought along: functions write what is needed of them
+                (and `allow_client_filter` was not given, or these rows are joined), a stage is possible on stored rows
+                only (`$graphLookup`, `$geoNear`, `$text`), too many rows need Python, the server is a standalone; when
+                the first document is wanted.
             DocumentError: A row takes part that this code cannot read; when the first document is wanted.
         """
+        stages = self._stages(pipeline)
+        course = Course()
+        return Cursor(
+            lambda report: self._aggregations.batches(
+                stages, report=report, session=session, in_client=allow_client_filter, course=course
+            ),
+            _documents,
+            kind=self.kind.name,
+            on_error=on_error,
+            course=course,
+        )
+
+    async def explain_pipeline(
+        self, pipeline: Sequence[Mapping[str, Any]], *, allow_client_filter: bool = False
+    ) -> Explanation:
+        """
+        Tell how `aggregate` would answer with these arguments, and why; with the server's plan.
+
+        Nothing is run, and nothing is read but counts. A pipeline that would be refused while old rows are stored is
+        explained, with the ways out; it is not raised. What shows only when rows are read is not foreseen.
+
+        Raises:
+            QueryRefusedError: See `aggregate`.
+        """
+        return await self._aggregations.explain(self._stages(pipeline), in_client=allow_client_filter)
+
+    def _stages(self, pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         stages = [sendable(stage, kind=self.kind.name, path=f"stage {place}") for place, stage in enumerate(pipeline)]
         for place, stage in enumerate(stages):
             if not isinstance(stage, Mapping) or len(stage) != 1 or not next(iter(stage)).startswith("$"):
                 msg = f"stage {place} is no stage: a document with one field that begins with a dollar is needed"
                 raise ValueError(msg)
         self._check(stages)
-        return Cursor(
-            lambda report: self._aggregations.batches(stages, report=report, session=session),
-            _documents,
-            kind=self.kind.name,
-            on_error=on_error,
-        )
+        return stages
 
     def _check(self, pipeline: Sequence[Mapping[str, Any]]) -> None:
         for database, collection in written_collections(pipeline):

@@ -61,7 +61,7 @@ class Deletions(Generic[D]):
         await self._rows.refuse_unreadable(filter, session)
         if not self._is_touched(filter):
             return await self._delete(filter, many=True, session=session)
-        deleted = missed = 0
+        deleted = 0
         for tries in range(1, TRIES + 1):
             old, missed = await self._delete_old(filter, in_client=in_client, session=session)
             deleted += old + await self._delete(filter, many=True, session=session)
@@ -69,9 +69,7 @@ class Deletions(Generic[D]):
             if not missed and not await self._rows.holds_old(filter, in_client=in_client, session=session):
                 return deleted
             await self._pause(tries)
-        if missed:
-            raise ConflictError(kind=self._kind.name, id=None, tries=TRIES)
-        return deleted
+        raise ConflictError(kind=self._kind.name, id=None, tries=TRIES)
 
     async def _delete_old(
         self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None

@@ -87,6 +87,7 @@ async def reads(cities: Collection[City]) -> None:
     assert_type(cities.find(projection=CityName), Cursor[CityName])
     assert_type(await cities.count({}), int)
     assert_type(await cities.aggregate([{"$count": "rows"}]), Cursor[dict[str, Any]])
+    assert_type(await cities.aggregate([{"$count": "rows"}], allow_client_filter=True), Cursor[dict[str, Any]])
 
 
 async def writes(cities: Collection[City], one: City) -> None:

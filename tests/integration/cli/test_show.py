@@ -48,7 +48,28 @@ def test_a_query_that_would_be_refused_ends_with_the_ways_out(command_line: Any)
     assert (allowed.json["query"]["way"], allowed.json["query"]["client_rows"]) == ("upgraded in the client", 4)
 
 
+def test_it_tells_which_way_a_pipeline_takes(command_line: Any) -> None:
+    store(command_line)
+    grouped = '[{"$group": {"_id": "$name"}}]'
+    shown = command_line.run("show", "place", "--pipeline", grouped, "--format", "json")
+    assert shown.code == 0
+    query = shown.json["query"]
+    assert (query["way"], query["paths"]) == ("upgraded on the server", ["name"])
+    assert query["versions"] == [{"version": 1, "tag": 1, "rows": 4, "way": "upgraded on the server"}]
+    assert query["server_plan"] is not None
+    refused = command_line.run("show", "place", "--pipeline", '[{"$match": {"slug": "t1"}}]')
+    assert refused.code == 3
+    assert "allow_client_filter=True" in refused.output
+    allowed = command_line.run(
+        "show", "place", "--pipeline", '[{"$match": {"slug": "t1"}}]', "--allow-client-filter", "--format", "json"
+    )
+    assert (allowed.code, allowed.json["query"]["client_rows"]) == (0, 4)
+
+
 def test_what_is_no_query_is_a_usage_fault(command_line: Any) -> None:
     assert command_line.run("show", "place", "--query", "[1]").code == 2
     assert command_line.run("show", "place", "--query", "{name").code == 2
     assert command_line.run("show", "place", "--sort", '{"name": 1}').code == 2
+    assert command_line.run("show", "place", "--pipeline", "{}").code == 2
+    assert command_line.run("show", "place", "--pipeline", '[{"match": {}}]').code == 2
+    assert command_line.run("show", "place", "--pipeline", "[]", "--query", "{}").code == 2

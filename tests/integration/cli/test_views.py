@@ -2,6 +2,7 @@
 `docstore views`, in this process against a real server.
 """
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,22 @@ def test_views_are_made_listed_and_dropped(notes: CommandLine) -> None:
     assert "current" in listed.output
     assert notes.run("views", "drop", "note", "--versions", "1").code == 0
     assert [view["version"] for view in notes.run("views", "list", "note", "--format", "json").json] == [3]
+
+
+def test_versions_that_clients_ask_for_are_found(notes: CommandLine) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    asked = {"asked": "note", "version": 2, "day": now.date().isoformat()}
+    record = {"what": "client_version", "kind": "note", "version": 2, "day": asked["day"], "asks": 1, "last_asked": now}
+    notes.database["docstore_history"].insert_one({"_id": asked, "schema_version": 1, **record})
+
+    made = notes.run("views", "sync", "note", "--format", "json")
+
+    assert made.code == 0
+    assert [(view["version"], view["state"], view["readers"]) for view in made.json] == [
+        (2, "created", ["clients"]),
+        (3, "created", ["latest"]),
+    ]
+    assert "clients" in notes.run("views", "list", "note").output
 
 
 def test_what_docstore_did_not_make_is_refused_with_exit_code_3(notes: CommandLine) -> None:

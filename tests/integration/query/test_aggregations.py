@@ -140,6 +140,22 @@ async def test_what_is_joined_is_at_its_latest_shape_too(any_database: Any) -> N
     ]
 
 
+@pytest.mark.parametrize("name", ["dsLocal", "dsLocal0", "mine"])
+async def test_a_variable_of_a_join_keeps_its_value_whatever_it_is_called(database: Any, name: str) -> None:
+    await database["people"].insert_one(_person(1, 3, limit="b"))
+    await database["orders"].insert_many([{"_id": 10 + at, "who": 1, "kept": letter} for at, letter in enumerate("ab")])
+    joined = {
+        "from": "orders",
+        "localField": "_id",
+        "foreignField": "person",
+        "let": {name: "$limit"},
+        "pipeline": [{"$match": {"$expr": {"$eq": ["$kept", f"$${name}"]}}}, {"$project": {"_id": 1}}],
+        "as": "orders",
+    }
+    (found,) = await _result(_people(database), [{"$lookup": joined}])
+    assert found["orders"] == [{"_id": 11}]
+
+
 async def test_what_functions_make_is_refused_and_the_rest_is_not(any_database: Any) -> None:
     noises = Store(any_database, kinds=KINDS, service="tests").collection(noisy)
     await any_database["noises"].insert_many(

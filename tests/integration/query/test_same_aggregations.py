@@ -12,7 +12,10 @@ import pytest
 
 from docstore import Collection, Kind, Store
 from docstore.core.bson_values import RawDocument, comparison_key
+from docstore.core.pipeline_paths import joins_of
+from docstore.core.stale_query import Way
 from docstore.errors import StaleQueryError
+from docstore.store import aggregating_in_client, client_filter, upgrading_sides
 from tests.random_kinds import (
     Anything,
     paths_of,
@@ -132,12 +135,14 @@ def _answer(documents: list[RawDocument]) -> Counter[Hashable]:
     return Counter(_comparable(document) for document in documents)
 
 
-async def _asked(collection: Collection[Anything], pipeline: list[Stage]) -> Counter[Hashable] | str:
+async def _asked(
+    collection: Collection[Anything], pipeline: list[Stage], *, in_client: bool = False
+) -> Counter[Hashable] | str:
     """
     Return the answer, or why it is refused.
     """
     try:
-        return _answer(await (await collection.aggregate(pipeline)).to_list())
+        return _answer(await (await collection.aggregate(pipeline, allow_client_filter=in_client)).to_list())
     except StaleQueryError as refusal:
         return refusal.reason if refusal.rows else "nothing is old"
 
@@ -178,3 +183,51 @@ async def test_random_pipelines_over_mixed_versions_answer_as_after_a_full_rewri
             else:
                 assert answer == expected, pipeline
     assert refused < KINDS * PIPELINES * 0.7
+
+
+@pytest.mark.timeout(300)  # seconds: each is dozens of cases
+@pytest.mark.parametrize("at_once", [0, 5, 1000])
+async def test_random_pipelines_whose_rows_functions_upgrade_answer_the_same_where_the_client_may(
+    database: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
+    thorough: bool,  # noqa: FBT001 - a fixture
+) -> None:
+    # Few rows stand for many: more than these are read in parts.
+    monkeypatch.setattr(upgrading_sides, "MAX_DECLINED_ROWS", at_once)
+    monkeypatch.setattr(client_filter, "PART_ROWS", 3)
+    if not at_once:
+        monkeypatch.setattr(aggregating_in_client, "HELD_BYTES", 1500)
+    ways: Counter[Way | None] = Counter()
+    for case in range(KINDS * (8 if thorough else 2)):
+        rng = random.Random(f"{os.environ['DOCSTORE_TEST_SEED']} {at_once} {case} client")
+        drawn = random_kind(rng, functions=0.7)
+        kind = Kind("one", collection="one", model=Anything, steps=drawn.steps)
+        plain = Kind("two", collection="two", model=Anything)
+        rows = random_rows(rng, kind, ROWS)
+        others = [plain.upgrade(row) for row in random_rows(rng, plain, ROWS)]
+        upgraded = [kind.upgrade(row) for row in rows]
+        for name, held in (("one", rows), ("two", others)):
+            await database[name].delete_many({})
+            await database[name].insert_many(held)
+        pipelines = [_pipeline(rng, [kind, plain], [upgraded, others]) for _ in range(PIPELINES)]
+        # Joins of rows that functions upgrade are refused, so only those of the other kind are asked.
+        pipelines = [pipeline for pipeline in pipelines if all(join.collection == "two" for join in joins_of(pipeline))]
+        ones = Store(database, kinds=[kind, plain], service="tests").collection(kind)
+        answers = []
+        for pipeline in pipelines:
+            cursor = await ones.aggregate(pipeline, allow_client_filter=True)
+            answers.append(await _asked(ones, pipeline, in_client=True))
+            if not isinstance(answers[-1], str):
+                await anext(cursor, None)
+                ways[cursor.way] += 1
+            await cursor.close()
+        await database["one"].delete_many({})
+        await database["one"].insert_many(upgraded)
+        for pipeline, answer in zip(pipelines, answers, strict=True):
+            if isinstance(answer, str):
+                too_much = "what the stages before" in answer and not at_once
+                assert too_much or "the array position in the" in answer, (pipeline, answer)
+                continue
+            assert answer == _answer(await (await database["one"].aggregate(pipeline)).to_list()), pipeline
+    assert ways[Way.IN_CLIENT] > 20

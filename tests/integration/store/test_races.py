@@ -16,6 +16,7 @@ from docstore import Collection, Store
 from docstore.core.bson_values import decode, encode
 from docstore.errors import ConflictError
 from docstore.mongo.server_writing import ServerRowWriter
+from docstore.store.pauses import TRIES
 from tests.kinds import Place, place_kind, stored
 
 ROWS = 6
@@ -186,3 +187,28 @@ async def test_update_of_an_old_row_meets_a_rewriter_and_a_plain_writer_between_
     assert (result.matched, between) == (1, ["at 3", "at 3"])
     assert await rows.find_one({"_id": 1}) == stored(3, visits=101)
     assert encode(await rows.find_one({"_id": 1}))
+
+
+async def test_deletes_that_never_come_to_an_end_say_so(server_database: Any, rows: Any) -> None:
+    """
+    Rows that go down between the looks, again and again: what is left is not called deleted.
+    """
+    kind = place_kind()
+    await rows.insert_one(stored(1, 0))
+
+    class Late(ServerRowWriter):
+        async def delete_matching(self, *args: Any, **options: Any) -> int:
+            deleted = await super().delete_matching(*args, **options)
+            await rows.insert_one(stored(1, random.randrange(10**9)))
+            return deleted
+
+    async def at_once(tries: int) -> None:
+        del tries
+
+    async with Store(server_database, kinds=[kind], service="tests", pause=at_once) as store:
+        places = store.collection(kind)
+        places._deletions._writer = Late(server_database, "places")
+        with pytest.raises(ConflictError) as raised:
+            await places.delete_many({"name": "Oslo"})
+    assert raised.value.tries == TRIES
+    assert await rows.count_documents({}) == 1

@@ -239,11 +239,12 @@ async def test_a_filter_on_an_untouched_field_reaches_its_index_through_the_view
         [{"_id": n, "schema_version": n % 3 + 1, "title": "a", "population": n, "zip": "1010"} for n in range(300)]
     )
     await things.create_index("population")
-    await views_sync(database, kind, versions=[2])
+    await views_sync(database, kind, versions=[3], declared=[2])
 
     for view, asked, stage, index in (
         ("things_v4", {"population": 17}, "IXSCAN", "population_1"),
         ("things_v2", {"population": {"$gte": 290}, "name": "a"}, "IXSCAN", "population_1"),
+        ("things_v3", {"population": 17}, "IXSCAN", "population_1"),
         ("things_v4", {"_id": 17}, "IXSCAN", "_id_"),
     ):
         plan = await database.command({"explain": {"find": view, "filter": asked}, "verbosity": "executionStats"})

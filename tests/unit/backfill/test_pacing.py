@@ -5,39 +5,29 @@ The size of the next batch.
 from types import SimpleNamespace
 from typing import cast
 
-from docstore.backfill.pacing import BREATH, FIRST_ON_SERVER, LEAST_AT_ONCE, Pacing
+import pytest
+
+from docstore.backfill.pacing import BURST, LEAST_AT_ONCE, Pacing
 from docstore.backfill.progress import Path
 from docstore.core.run_record import RunOptions, RunRecord
 
 
-def test_the_server_takes_few_rows_at_once_while_the_backfill_holds_back() -> None:
+@pytest.mark.parametrize("path", Path)
+def test_a_burst_lasts_as_long_as_somebody_who_meets_it_may_wait(path: Path) -> None:
     pacing = Pacing()
-    assert pacing.size(Path.SERVER, in_bursts=True) < pacing.size(Path.SERVER) == FIRST_ON_SERVER
+    assert pacing.burst(path) == LEAST_AT_ONCE
 
-    pacing.after(Path.SERVER, rows=5_000, seconds=0.25, now=0.0)
+    pacing.after(path, rows=50_000, seconds=2.5, now=0.0)
 
-    assert pacing.size(Path.SERVER, in_bursts=True) == 20_000 * BREATH
+    assert pacing.burst(path) == 20_000 * BURST[path]
 
 
 def test_a_server_that_is_slow_still_takes_some_rows_at_once() -> None:
     pacing = Pacing()
 
-    pacing.after(Path.SERVER, rows=5_000, seconds=5.0, now=0.0)
+    pacing.after(Path.SERVER, rows=500, seconds=5.0, now=0.0)
 
-    assert pacing.size(Path.SERVER, in_bursts=True) == LEAST_AT_ONCE
-
-
-def test_a_batch_in_python_keeps_its_size_because_it_breathes_after_each_page() -> None:
-    assert Pacing().size(Path.CLIENT, in_bursts=True) == Pacing().size(Path.CLIENT)
-
-
-def test_the_size_is_back_at_once_when_nothing_holds_the_backfill_any_more() -> None:
-    pacing = Pacing()
-    for turn in range(10):
-        size = pacing.size(Path.SERVER, in_bursts=True)
-        pacing.after(Path.SERVER, rows=size, seconds=size / 20_000, now=float(turn))
-
-    assert pacing.size(Path.SERVER) > 20_000 * BREATH
+    assert pacing.burst(Path.SERVER) == LEAST_AT_ONCE
 
 
 def with_rate(rate: float | None) -> RunRecord:

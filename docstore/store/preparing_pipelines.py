@@ -1,0 +1,228 @@
+"""
+What has to come before a pipeline's stages so that it sees the latest shape: looked up at one moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import structlog
+
+from docstore.core.joined_kinds import with_upgraded_joins
+from docstore.core.kind import Kind
+from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
+from docstore.core.query import query_path, untouched_part
+from docstore.core.row_wise import parted
+from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
+from docstore.core.stale_query import Way, old_versions, rows_at, rows_elsewhere, start
+from docstore.core.translation import translate
+from docstore.core.upgrading_stages import UpgradingStages
+from docstore.mongo.driver import AnySession
+from docstore.mongo.moment import Moment, Reads, enter_moment
+from docstore.mongo.reading import RowSource
+from docstore.store.aggregated_rows import Side
+from docstore.store.aggregating_in_client import upgraded_rows
+from docstore.store.asked import Course
+from docstore.store.cursor import Report
+from docstore.store.upgrading_sides import (
+    MAX_DECLINED_ROWS,
+    bounds,
+    declined_rows,
+    meets,
+    stale_side,
+    tags_of,
+    way_of,
+)
+
+#: What is read: other rows by a join, or (None) the kind's own.
+_Key: TypeAlias = Join | None
+
+_OWN: Final = None
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """
+    What is sent: stages that find the rows and bring them to latest, then the pipeline's own.
+
+    *left* finds the rows that the client reads part by part, where there are any. *way* is how the kind's own old rows
+    come to latest; None where there are none that matter.
+    """
+
+    first: Sequence[Mapping[str, Any]]
+    stages: Sequence[Mapping[str, Any]]
+    session: AnySession | None
+    left: Mapping[str, Any] | None = None
+    way: UpgradingStages | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """
+    A pipeline, whether the client may read any number of rows for it, and who takes errors and the course.
+
+    With *looks_only* it is not to be run: rows are counted, and none is read.
+    """
+
+    pipeline: Pipeline
+    in_client: bool = False
+    report: Report | None = None
+    course: Course = field(default_factory=Course)
+    looks_only: bool = False
+
+
+class Preparation:
+    """
+    Prepares pipelines over the rows of one kind.
+
+    Args:
+        kind: The kind.
+        kinds: The kinds of the store, by their collections.
+        sources: Their rows, by the same.
+    """
+
+    def __init__(self, kind: Kind[Any], kinds: Mapping[str, Kind[Any]], sources: Mapping[str, RowSource]) -> None:
+        self._kind = kind
+        self._kinds = kinds
+        self._sources = sources
+
+    def sides(self, pipeline: Pipeline) -> tuple[Side, dict[_Key, Side]]:
+        """Return the kind's own side, and every side on which old rows could matter."""
+        kind = self._kind
+        narrowed = untouched_part(leading_filter(pipeline), kind.writes(kind.floor, kind.latest))
+        own = Side(kind, self._sources[kind.collection], needed_paths(pipeline), narrowed)
+        sides: dict[_Key, Side] = {
+            join: self._joined(join) for join in joins_of(pipeline) if join.collection in self._kinds
+        }
+        if own.whole or any(own.matters(version) for version in old_versions(kind)):
+            sides[_OWN] = own
+        return own, sides
+
+    def _joined(self, join: Join) -> Side:
+        return Side(
+            self._kinds[join.collection],
+            self._sources[join.collection],
+            join.paths,
+            graph=join.graph,
+            by_position=join.by_position,
+        )
+
+    async def prepared(
+        self, stack: AsyncExitStack, asked: Asked, sides: Mapping[_Key, Side], *, session: AnySession | None
+    ) -> Prepared:
+        """Return the pipeline with what has to come before its stages, and the moment to run it at."""
+        pipeline = asked.pipeline
+
+        async def look(session: AnySession | None) -> dict[_Key, list[Any]]:
+            return {key: await tags_of(side, session) for key, side in sides.items()}
+
+        moment, tags = await enter_moment(stack, self._sources[self._kind.collection], session, look)
+        ways: dict[_Key, UpgradingStages] = {}
+        first: list[Mapping[str, Any]] = []
+        for key, side in sides.items():
+            way, met = await self._way(side, tags[key], asked, moment, is_own=key is _OWN)
+            if met:
+                first.append({"$match": side.readable()})
+            if way is not None:
+                ways[key] = way
+
+        def upgrade(join: Join) -> Sequence[Mapping[str, Any]] | None:
+            way = ways.get(join)
+            return None if way is None else way.stages
+
+        def touches(join: Join, path: str) -> bool:
+            return sides[join].changes(query_path(path))
+
+        stages = with_upgraded_joins(pipeline, upgrade, touches)
+        if ways:
+            asked.course.way = Way.UPGRADED
+        if _OWN not in ways:
+            return Prepared(first, stages, moment.session)
+        found, left = await self._first(sides[_OWN], ways[_OWN], asked, moment)
+        return Prepared([*first, *found], stages, moment.session, left, ways[_OWN])
+
+    async def _way(
+        self, side: Side, tags: Sequence[Any], asked: Asked, moment: Moment, *, is_own: bool
+    ) -> tuple[UpgradingStages | None, bool]:
+        """Return how a side's old rows come to latest; and whether there are rows that have to be left out."""
+        report = asked.report if is_own else None
+        unreadable = None if asked.looks_only else side.unreadable(tags)
+        met = unreadable is not None and await meets(both_of(unreadable, side.narrowed), side, report, moment)
+        way = await way_of(side, tags, moment, is_own=is_own, in_client=asked.in_client)
+        if way is None:
+            return None, met
+        if not met and not asked.looks_only:
+            narrowed = self._in_every_shape(side, way, leading_filter(asked.pipeline)) if is_own else {}
+            met = await meets(both_of(side.look_alikes(way.versions), narrowed), side, report, moment)
+        if not is_own and way.declined and await side.source.holds(way.declined, session=moment.session):
+            reason = "those that only Python can upgrade cannot be joined"
+            raise await stale_side(side, way.declined, reason, moment)
+        return way, met
+
+    async def _first(
+        self, own: Side, way: UpgradingStages, asked: Asked, moment: Moment
+    ) -> tuple[list[Mapping[str, Any]], Mapping[str, Any] | None]:
+        """
+        Return the stages that find the kind's own rows and bring them to latest; and which rows the client has to read.
+        """
+        narrowed = self._in_every_shape(own, way, leading_filter(asked.pipeline))
+        found: list[Mapping[str, Any]] = [{"$match": narrowed}] if narrowed else []
+        if way.declined is None:
+            return [*found, *way.stages], None
+        left = both_of(way.declined, narrowed)
+        others = [*found, {"$match": {"$nor": [way.declined]}}, *way.stages]
+        declined = await self._declined(own, way, left, asked, moment)
+        if declined == []:
+            return [*found, *way.stages], None
+        if moment.reads is Reads.TRANSACTION:
+            if asked.in_client and not parted(asked.pipeline).rest:
+                return others, left
+            reason = "a transaction cannot take rows that only Python can upgrade"
+            raise await stale_side(own, way.declined, reason, moment)
+        if declined is None:
+            return others, left
+        documents = list(upgraded_rows(declined, own.kind, asked.report))
+        given = {"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(documents, {})}}
+        return [*others, *([given] if documents else [])], None
+
+    async def _declined(
+        self, own: Side, way: UpgradingStages, left: Mapping[str, Any], asked: Asked, moment: Moment
+    ) -> list[bytes] | None:
+        """Return the rows that Python has to upgrade; None where the client reads them part by part."""
+        rows = 0
+        if way.in_client or asked.looks_only:
+            rows = await own.source.count(left, session=moment.session)
+        if rows and (way.in_client or rows > MAX_DECLINED_ROWS):
+            _announce(own, way, rows, asked)
+        if asked.looks_only and (asked.in_client or rows <= MAX_DECLINED_ROWS):
+            return None if rows else []
+        declined = None if rows > MAX_DECLINED_ROWS else await declined_rows(own, left, moment)
+        if declined is None and not asked.in_client:
+            reason = f"they have to be upgraded in Python, more than {bounds()} of them"
+            raise await stale_side(own, left, reason, moment, client_can=moment.reads is not Reads.TRANSACTION)
+        if declined is None and not way.in_client:
+            _announce(own, way, await own.source.count(left, session=moment.session), asked)
+        return declined
+
+    def _in_every_shape(self, own: Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""
+        kind = own.kind
+        earlier = {
+            version: translate(filter, kind.chain.between(start(kind, version), kind.latest), simple=way.simple).filter
+            for version in way.versions
+            if version is not None or kind.detect is None
+        }
+        if len(earlier) < len(way.versions) or all(each == filter for each in earlier.values()):
+            return own.narrowed
+        elsewhere = both_of(filter, rows_elsewhere(kind, way.versions))
+        return one_of([elsewhere, *(both_of(each, rows_at(kind, [version])) for version, each in earlier.items())])
+
+
+def _announce(own: Side, way: UpgradingStages, rows: int, asked: Asked) -> None:
+    """Say how many rows the client has to read, before it reads the first."""
+    if not asked.looks_only:
+        _log.info("client_filter_begins", kind=own.kind.name, rows=rows, versions=list(way.versions))
+    asked.course.way, asked.course.client_rows = Way.IN_CLIENT, rows

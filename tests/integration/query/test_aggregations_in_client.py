@@ -1,0 +1,232 @@
+"""
+Pipelines over rows that only functions can upgrade, where the caller allows that the client reads them.
+"""
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from pydantic import ConfigDict
+from structlog.testing import capture_logs
+
+from docstore import Collection, Document, Kind, Step, Store
+from docstore import operations as ops
+from docstore.core.stale_query import Way
+from docstore.errors import StaleQueryError, UpgradeFailedError
+from docstore.store import aggregating_in_client, client_filter, upgrading_sides
+
+
+class Loose(Document):
+    model_config = ConfigDict(extra="allow")
+
+
+def _shout(row: dict[str, Any]) -> dict[str, Any]:
+    row["loud"] = row["town"].upper()
+    return row
+
+
+noisy = Kind(
+    "noisy",
+    collection="noises",
+    model=Loose,
+    steps=[Step(upgrade=_shout, writes=["loud"], to=2), Step(ops.RenameField("loud", "noise"), to=3)],
+)
+listener = Kind("listener", collection="listeners", model=Loose, steps=[Step(ops.RenameField("who", "hears"), to=2)])
+
+
+def _noises(database: Any) -> Collection[Loose]:
+    return Store(database, kinds=[noisy, listener], service="tests").collection(noisy)
+
+
+def _row(number: int, version: int = 1, town: str = "a") -> dict[str, Any]:
+    return noisy.upgrade({"_id": number, "town": town, "schema_version": 1}, to=version)
+
+
+async def _fill(database: Any, rows: int = 30) -> None:
+    await database["noises"].insert_many([_row(number, number % 3 + 1, "abc"[number % 3]) for number in range(rows)])
+
+
+async def _result(collection: Collection[Any], pipeline: list[Any], **options: Any) -> list[dict[str, Any]]:
+    return await (await collection.aggregate(pipeline, allow_client_filter=True, **options)).to_list()
+
+
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read rows by the client in parts of three, however few there are."""
+    monkeypatch.setattr(upgrading_sides, "MAX_DECLINED_ROWS", 0)
+    monkeypatch.setattr(client_filter, "PART_ROWS", 3)
+
+
+async def test_what_functions_make_is_grouped_with_the_rest(any_database: Any) -> None:
+    await _fill(any_database)
+    grouped: list[Any] = [{"$group": {"_id": "$noise", "rows": {"$sum": 1}}}, {"$sort": {"_id": 1}}]
+    noises = _noises(any_database)
+    with capture_logs() as logs:
+        cursor = await noises.aggregate(grouped, allow_client_filter=True)
+        assert await cursor.to_list() == [{"_id": letter, "rows": 10} for letter in "ABC"]
+    assert (cursor.way, cursor.client_rows) == (Way.IN_CLIENT, 10)
+    told = [entry for entry in logs if entry["event"] == "client_filter_begins"]
+    # The mock holds everything in memory anyway.
+    assert [(entry["rows"], entry["kind"]) for entry in told] in ([(10, "noisy")], [])
+
+
+@pytest.mark.usefixtures("few_at_once")
+async def test_rows_are_read_part_by_part_and_their_number_is_told_first(server_database: Any) -> None:
+    await _fill(server_database)
+    noises = _noises(server_database)
+    pipelines: list[tuple[list[Any], list[Any]]] = [
+        (
+            [{"$match": {"noise": "A"}}, {"$project": {"noise": 1}}],
+            [{"_id": number, "noise": "A"} for number in range(0, 30, 3)],
+        ),
+        ([{"$group": {"_id": "$noise", "rows": {"$sum": 1}}}], [{"_id": letter, "rows": 10} for letter in "ABC"]),
+        ([{"$sort": {"noise": 1, "_id": -1}}, {"$skip": 1}, {"$limit": 2}, {"$project": {"_id": 1}}], [24, 21]),
+        ([{"$match": {"noise": {"$in": ["A", "B"]}}}, {"$limit": 4}, {"$count": "rows"}], [{"rows": 4}]),
+    ]
+    for pipeline, expected in pipelines:
+        with capture_logs() as logs:
+            cursor = await noises.aggregate(pipeline, allow_client_filter=True)
+            found = await cursor.to_list()
+        if expected == [24, 21]:
+            assert [row["_id"] for row in found] == expected
+        else:
+            assert sorted(found, key=repr) == sorted(expected, key=repr)
+        (told,) = [entry for entry in logs if entry["event"] == "client_filter_begins"]
+        assert told["rows"] == cursor.client_rows == 10
+        assert cursor.way is Way.IN_CLIENT
+
+
+@pytest.mark.usefixtures("few_at_once")
+async def test_what_has_to_be_held_is_bounded_and_refused_by_the_stage(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aggregating_in_client, "HELD_BYTES", 300)
+    await _fill(database)
+    noises = _noises(database)
+    with pytest.raises(StaleQueryError, match="what the stages before \\$sort make") as refused:
+        await _result(noises, [{"$sort": {"noise": 1}}])
+    assert refused.value.rows == 10
+    # What is narrowed, limited or streamed fits.
+    assert len(await _result(noises, [{"$match": {"_id": {"$lt": 6}}}, {"$sort": {"noise": 1}}])) == 6
+    assert len(await _result(noises, [{"$sort": {"noise": 1}}, {"$limit": 2}])) == 2
+    assert len(await _result(noises, [])) == 30
+
+
+async def test_a_row_that_no_step_can_upgrade_is_raised_or_left_out(server_database: Any) -> None:
+    await _fill(server_database, 6)
+    await server_database["noises"].insert_one({"_id": 9, "schema_version": 1})
+    noises = _noises(server_database)
+    with pytest.raises(UpgradeFailedError):
+        await _result(noises, [{"$match": {"noise": "A"}}])
+    cursor = await noises.aggregate([{"$match": {"noise": "A"}}], allow_client_filter=True, on_error="skip")
+    assert {row["_id"] for row in await cursor.to_list()} == {0, 3}
+    assert [row.id for row in cursor.skipped] == [9]
+
+
+async def test_the_refusal_names_the_option_where_it_helps_and_only_there(database: Any) -> None:
+    await _fill(database)
+    noises = _noises(database)
+    with pytest.raises(StaleQueryError) as refused:
+        await (await noises.aggregate([{"$match": {"noise": "A"}}])).to_list()
+    assert any("allow_client_filter=True" in way_out for way_out in refused.value.ways_out)
+    await database["listeners"].insert_one({"_id": 1, "hears": 0, "schema_version": 2})
+    listeners = Store(database, kinds=[noisy, listener], service="tests").collection(listener)
+    joined = {"$lookup": {"from": "noises", "localField": "hears", "foreignField": "_id", "as": "noises"}}
+    with pytest.raises(StaleQueryError) as refused:
+        await _result(listeners, [joined])
+    assert refused.value.kind == "noisy"
+    assert not any("allow_client_filter" in way_out for way_out in refused.value.ways_out)
+
+
+async def test_what_functions_do_not_write_needs_no_client(any_database: Any) -> None:
+    await _fill(any_database)
+    cursor = await _noises(any_database).aggregate([{"$match": {"town": "a"}}, {"$count": "rows"}])
+    assert await cursor.to_list() == [{"rows": 10}]
+    assert (cursor.way, cursor.client_rows) == (Way.AS_STORED, 0)
+
+
+async def test_a_transaction_takes_stages_that_look_at_one_document_at_a_time(database: Any) -> None:
+    await _fill(database)
+    noises = _noises(database)
+    async with database.client.start_session() as session, await session.start_transaction():
+        found = await _result(noises, [{"$match": {"noise": "A"}}], session=session)
+        assert {row["_id"] for row in found} == set(range(0, 30, 3))
+        with pytest.raises(StaleQueryError, match="a transaction"):
+            await _result(noises, [{"$match": {"noise": "A"}}, {"$count": "rows"}], session=session)
+
+
+async def test_how_a_pipeline_is_answered_is_told_without_reading_a_row(any_database: Any) -> None:
+    await _fill(any_database)
+    noises = _noises(any_database)
+    ways: list[tuple[list[Any], bool, Way, int]] = [
+        ([{"$match": {"town": "a"}}, {"$count": "rows"}], False, Way.AS_STORED, 0),
+        ([{"$match": {"noise": "A"}}], False, Way.REFUSED, 20),
+        ([{"$match": {"noise": "A"}}], True, Way.IN_CLIENT, 10),
+    ]
+    with capture_logs() as logs:
+        for pipeline, allowed, way, rows in ways:
+            told = await noises.explain_pipeline(pipeline, allow_client_filter=allowed)
+            assert (told.kind, told.way, told.client_rows) == ("noisy", way, rows)
+            assert bool(told.ways_out) is (way is Way.REFUSED)
+    assert logs == []
+
+
+async def test_the_explanation_of_a_pipeline_has_versions_and_plan(database: Any) -> None:
+    await _fill(database)
+    await database["noises"].create_index("town")
+    noises = _noises(database)
+    told = await noises.explain_pipeline([{"$match": {"town": "a", "noise": "A"}}], allow_client_filter=True)
+    assert [(each.version, each.rows, each.way) for each in told.versions] == [
+        (1, 10, Way.IN_CLIENT),
+        (2, 10, Way.UPGRADED),
+    ]
+    assert told.access == ("town_1",)
+    assert told.paths
+    refused = await noises.explain_pipeline([{"$match": {"noise": "A"}}])
+    assert [(each.version, each.way) for each in refused.versions] == [(1, Way.REFUSED), (2, Way.REFUSED)]
+    await database["noises"].delete_many({"schema_version": {"$lt": 3}})
+    assert (await noises.explain_pipeline([{"$match": {"noise": "A"}}])).way is Way.AS_STORED
+
+
+@pytest.mark.usefixtures("few_at_once")
+async def test_every_row_takes_part_exactly_once_while_rows_move_between_versions(server_database: Any) -> None:
+    stable = 30
+    rows = server_database["noises"]
+    await rows.insert_many([_row(number) for number in range(stable)])
+    moved: Counter[str] = Counter()
+
+    async def move() -> None:
+        rng = random.Random(1)
+        for version in itertools.cycle([2, 3, 1]):
+            for number in rng.sample(range(stable), stable):
+                await rows.replace_one({"_id": number}, _row(number, version))
+                moved["rows"] += 1
+
+    noises = _noises(server_database)
+    asked = 0
+    moving = asyncio.create_task(move())
+    while asked < 12 or moved["rows"] < 3 * stable:
+        found = await _result(noises, [{"$match": {"noise": "A"}}, {"$project": {"noise": 1}}])
+        assert sorted(row["_id"] for row in found) == list(range(stable))
+        assert await _result(noises, [{"$group": {"_id": "$noise", "rows": {"$sum": 1}}}]) == [
+            {"_id": "A", "rows": stable}
+        ]
+        asked += 1
+    moving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await moving
+
+
+async def test_a_few_rows_that_the_server_declines_are_no_way_of_their_own(database: Any) -> None:
+    lower = ops.Compute("lower", {"$toLower": "$a"}, lambda row: row["a"].lower(), requires={"$eq": ["$a", "A"]})
+    kind = Kind("sized", collection="sizes", model=Loose, steps=[Step(lower, to=2)])
+    await database["sizes"].insert_many([{"_id": 1, "a": "A"}, {"_id": 2, "a": "\u00c4"}])
+    sizes = Store(database, kinds=[kind], service="tests").collection(kind)
+    for allowed in (False, True):
+        told = await sizes.explain_pipeline([{"$match": {"lower": "a"}}], allow_client_filter=allowed)
+        cursor = await sizes.aggregate([{"$match": {"lower": "a"}}], allow_client_filter=allowed)
+        assert [row["_id"] for row in await cursor.to_list()] == [1]
+        assert (told.way, told.client_rows) == (cursor.way, cursor.client_rows) == (Way.UPGRADED, 0)
