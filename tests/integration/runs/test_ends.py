@@ -418,3 +418,33 @@ async def test_a_pass_that_rewrites_nothing_because_batches_fail_says_how_many(
 
     assert (result.state, result.quarantined, result.remaining) == (RunState.FAILED, 10, 20)
     assert result.reason.startswith("pass 1 rewrote no row, and 1 of its 2 batches failed, the last one with: ")
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_hold_for_writers_tells_of_the_batches_that_failed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(20))
+    read, conclude, late = OldRows.read, concluding.Conclusion._count, iter(range(1000))
+
+    async def fails(self: OldRows, after: Any = BEGINNING, upto: Any = BEGINNING, *, size: int) -> Any:
+        if upto == 19:
+            raise StoreRejectedError(reason="out of order", code=1)
+        return await read(self, after, upto, size=size)
+
+    async def insert_first(self: Any, *arguments: Any) -> Any:
+        number = next(late)
+        await database["counters"].insert_many(
+            [{"_id": -10 * number - each, "schema_version": 1, "steps": 0} for each in range(1, 11)]
+        )
+        return await conclude(self, *arguments)
+
+    monkeypatch.setattr(OldRows, "read", fails)
+    monkeypatch.setattr(concluding.Conclusion, "_count", insert_first)
+    await commands.backfill(database, counter())
+    (status,) = await commands.backfill_status(database, "counter")
+
+    assert status.hold is not None
+    assert status.hold.reason == "old_writers"
+    assert "20 rows still stand below version 2" in status.hold.detail
+    assert "1 of the batches of that pass failed, the last one with: StoreRejectedError" in status.hold.detail
