@@ -448,3 +448,38 @@ async def test_a_hold_for_writers_tells_of_the_batches_that_failed(
     assert status.hold.reason == "old_writers"
     assert "20 rows still stand below version 2" in status.hold.detail
     assert "1 of the batches of that pass failed, the last one with: StoreRejectedError" in status.hold.detail
+
+
+@pytest.mark.usefixtures("small")
+async def test_rows_that_come_while_they_are_counted_explain_none_that_are_left(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shaped = Kind(
+        "counter",
+        collection="counters",
+        model=Document,
+        steps=[Step(upgrade=count_up, to=2), Step(upgrade=count_up, to=3)],
+        detect=lambda row: 3 if "shape" in row else 1,
+    )
+    await database["counters"].insert_many(old_rows(20))
+    count, look = concluding.Conclusion._count, concluding.untagged_elsewhere
+    left, newer = [{"_id": -1, "steps": 0}], [{"_id": -2, "shape": "new"}]
+
+    async def after_one_is_left(self: Any, *arguments: Any) -> Any:
+        if left:
+            await database["counters"].insert_one(left.pop())
+        return await count(self, *arguments)
+
+    async def after_one_has_come(*arguments: Any) -> Any:
+        if newer:
+            await database["counters"].insert_one(newer.pop())
+        return await look(*arguments)
+
+    monkeypatch.setattr(concluding.Conclusion, "_count", after_one_is_left)
+    monkeypatch.setattr(concluding, "untagged_elsewhere", after_one_has_come)
+    result = await commands.backfill(database, shaped, to=2)
+
+    row = await database["counters"].find_one({"_id": -1})
+    assert result.state is RunState.SUCCEEDED
+    assert row is not None
+    assert (row["schema_version"], row["steps"]) == (2, 1)
