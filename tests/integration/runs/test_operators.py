@@ -180,6 +180,20 @@ async def test_a_limit_for_a_while_ends_by_itself_and_the_history_says_who_set_i
     assert "@" in entry["by"]
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1e12])
+async def test_a_limit_is_not_set_until_a_time_that_there_is_not(
+    database: Database, counter: Kind[Any], seconds: float
+) -> None:
+    await commands.backfill_start(database, counter, by="a test")
+
+    with pytest.raises(ValueError, match="for good"):
+        await commands.backfill_set(database, "counter", LiveOption.RATE, 5.0, seconds=seconds, by="a test")
+
+    # A record that holds such a time can be read by nobody any more.
+    (status,) = await commands.backfill_status(database, "counter")
+    assert status.changes == ()
+
+
 async def test_a_limit_of_batches_is_set_for_good(database: Database, processes: Processes, counter: Kind[Any]) -> None:
     await database["counters"].insert_many(old_rows(10))
     await commands.backfill_start(database, counter, by="a test")
