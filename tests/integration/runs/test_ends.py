@@ -96,9 +96,12 @@ async def test_rows_that_keep_coming_hold_the_run_and_are_named(
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("wanted", [10, 1_000])
 async def test_a_batch_that_takes_too_long_is_split_until_it_does_not(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, wanted: int
 ) -> None:
+    # The last range of a version holds fewer rows than were wanted, and so does the only one of a small collection.
+    monkeypatch.setattr(Pacing, "size", lambda *_, **__: wanted)
     await database["places"].insert_many([stored(1, number) for number in range(25)])
     rewrite = OldRows.rewrite
 
