@@ -96,7 +96,8 @@ class ClientFilter:
         sent = [{**row, STORED: place} for place, (row, _) in enumerate(rows)]
         stages = order_and_limits(self._query.sort, 0, limit) if limit else []
         only_places = {"$project": {"_id": 0, STORED: 1}}
-        pipeline = [*documents_pipeline(sent, self._query.filter), *stages, only_places]
+        # With *limit* they are known to match, and what hangs on chance must not be asked again.
+        pipeline = [*documents_pipeline(sent, {} if limit else self._query.filter), *stages, only_places]
         places: list[int] = []
         async for batch in self._source.aggregate(pipeline, session=self._session):
             places += [found[STORED] for found in bson.decode_all(batch, CODEC)]

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
+from docstore.core.chance import without_chance
 from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
@@ -210,6 +211,8 @@ class Preparation:
     def _in_every_shape(self, own: Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""
         kind = own.kind
+        # The pipeline's own stages ask the whole filter again.
+        filter = without_chance(filter)
         earlier = {
             version: translate(filter, kind.chain.between(start(kind, version), kind.latest), simple=way.simple).filter
             for version in way.versions
