@@ -87,8 +87,9 @@ def update_request(
 
 def check_filter(kind: Kind[Any], filter: Mapping[str, Any]) -> None:
     """
-    Make sure that the filter of a write names fields as rows hold them at the latest shape, and means the same rows
-    whenever it is asked: a write looks several times.
+    Make sure that the filter of a write names fields as rows hold them at the latest shape, and draws none by chance.
+
+    A write looks several times, and would draw again.
 
     Raises:
         UpdateRefusedError: It names the tag, or a field by a name that only the model has, or hangs on chance.

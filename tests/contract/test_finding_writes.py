@@ -253,14 +253,14 @@ async def test_a_write_on_rows_that_are_drawn_by_chance_is_refused(
     """
     await rows.insert_many([stored(number % 3 + 1, number) for number in range(6)])
     before = await _found(rows)
-    for filter in (drawn, {"name": "Oslo", "$and": [drawn]}):
+    for asked in (drawn, {"name": "Oslo", "$and": [drawn]}):
         for attempt in (
-            places.delete_one(filter),
-            places.delete_many(filter),
-            places.update(filter, {"$inc": {"visits": 1}}),
-            places.update_many(filter, {"$inc": {"visits": 1}}),
-            places.upsert(filter, {"$inc": {"visits": 1}}),
-            places.find_one_and_update(filter, {"$inc": {"visits": 1}}),
+            places.delete_one(asked),
+            places.delete_many(asked),
+            places.update(asked, {"$inc": {"visits": 1}}),
+            places.update_many(asked, {"$inc": {"visits": 1}}),
+            places.upsert(asked, {"$inc": {"visits": 1}}),
+            places.find_one_and_update(asked, {"$inc": {"visits": 1}}),
         ):
             with pytest.raises(UpdateRefusedError, match="by chance"):
                 await attempt

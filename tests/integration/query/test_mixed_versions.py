@@ -314,12 +314,12 @@ async def test_rows_that_are_drawn_by_chance_are_drawn_once(database: Any, drawn
     rows = [letter.upgrade(_row(number, 1), to=number % 4 + 1) for number in range(1000)]
     await database["letters"].insert_many(rows)
     letters = Store(database, kinds=[letter], service="tests").collection(letter)
-    for asked in ({"address.town": "Wien"}, {"names": {"$in": ["a", "z"]}}, {"loud": ""}):
-        filter = asked | drawn
-        found = await letters.find(filter, allow_client_filter=True).to_list()
+    for steady in ({"address.town": "Wien"}, {"names": {"$in": ["a", "z"]}}, {"loud": ""}):
+        asked = steady | drawn
+        found = await letters.find(asked, allow_client_filter=True).to_list()
         assert 400 < len(found) < 600
-        first = await letters.find(filter, sort=[("loud", 1)], limit=900, allow_client_filter=True).to_list()
+        first = await letters.find(asked, sort=[("loud", 1)], limit=900, allow_client_filter=True).to_list()
         assert 400 < len(first) < 600
-        assert 400 < await letters.count(filter, allow_client_filter=True) < 600
-        cursor = await letters.aggregate([{"$match": filter}], allow_client_filter=True)
+        assert 400 < await letters.count(asked, allow_client_filter=True) < 600
+        cursor = await letters.aggregate([{"$match": asked}], allow_client_filter=True)
         assert 400 < len(await cursor.to_list()) < 600
