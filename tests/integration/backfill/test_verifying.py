@@ -157,6 +157,7 @@ async def test_rows_that_do_not_fit_the_model_are_declined_by_the_chain_that_com
 
     after = await (await verifier(database)).verified(IdRange(), chain(), size=3)
 
+    assert after is not None
     taken = await database.pairs.distinct("_id", {"$expr": after.condition})
     assert taken == [1]
 
