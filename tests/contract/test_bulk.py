@@ -4,7 +4,7 @@ Lists of writes: counts, order, and what became of each when some fail. The same
 
 import asyncio
 import pickle
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from docstore.errors import (
     UpdateRefusedError,
 )
 from docstore.store.bulk import BulkRun, SingleWrites
+from docstore.store.inserting import Inserts
 from tests.kinds import Place, stored
 
 BOTH = pytest.mark.parametrize("ordered", [True, False])
@@ -69,7 +70,9 @@ async def test_deletes_of_one_list_that_overlap_are_all_counted() -> None:
         await others_are_under_way.wait()
         return int(operation.filter["_id"])
 
-    writes: SingleWrites[Place] = SingleWrites(cast("Any", None), cast("Any", None), cast("Any", None), delete)
+    nothing: Any = None
+    no_inserts: Inserts[Place] = Inserts(nothing, writer=nothing, composer=nothing)
+    writes: SingleWrites[Place] = SingleWrites(no_inserts, nothing, nothing, delete)
     deletes = [Delete({"_id": number}) for number in (1, 2, 3)]
 
     assert (await BulkRun(writes, deletes, None).run(kind="place", ordered=False)).deleted == 6
