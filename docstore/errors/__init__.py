@@ -45,10 +45,18 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── QueryRefusedError
     │   ├── CursorBrokenError
     │   └── StaleQueryError
+    ├── FleetError                      what runs together, and what may be stored
+    │   ├── NodeRefusedError
+    │   │   └── FleetSkewError
+    │   ├── StaleNodeError
+    │   ├── RolloutRefusedError
+    │   ├── ReaderRefusedError
+    │   ├── NotInFleetError
+    │   └── RecordFormatError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
     ├── ViewRefusedError
-    ├── IllegalTransitionError          a run cannot do that in its state
+    ├── IllegalTransitionError          a run or a rollout cannot do that in its state
     ├── RunNotFoundError
     └── EmbeddedServerError
 
@@ -90,6 +98,16 @@ from docstore.errors.document import (
     UnstorableValueError,
     UpgradeFailedError,
 )
+from docstore.errors.fleet import (
+    FleetError,
+    FleetSkewError,
+    NodeRefusedError,
+    NotInFleetError,
+    ReaderRefusedError,
+    RecordFormatError,
+    RolloutRefusedError,
+    StaleNodeError,
+)
 from docstore.errors.other import (
     BackfillRefusedError,
     EmbeddedServerError,
@@ -130,6 +148,8 @@ __all__ = [
     "DowngradeFailedError",
     "DuplicateStepError",
     "EmbeddedServerError",
+    "FleetError",
+    "FleetSkewError",
     "IllegalTransitionError",
     "InvalidDocumentError",
     "InvalidFieldPathError",
@@ -139,15 +159,21 @@ __all__ = [
     "KindModuleError",
     "ModelFieldError",
     "NewerVersionError",
+    "NodeRefusedError",
     "NotCompilableError",
     "NotExpressibleError",
+    "NotInFleetError",
     "NotInvertibleError",
     "NotQuarantinedError",
     "OperationRefusedError",
     "PathsDifferError",
     "QueryRefusedError",
+    "ReaderRefusedError",
+    "RecordFormatError",
     "RetiredVersionError",
+    "RolloutRefusedError",
     "RunNotFoundError",
+    "StaleNodeError",
     "StaleQueryError",
     "StepContentError",
     "StepFileError",
