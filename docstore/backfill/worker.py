@@ -18,7 +18,7 @@ from docstore.backfill.throttling import Throttling
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE
-from docstore.errors import StoreError, StoreRejectedError, StoreUnavailableError
+from docstore.errors import RecordFormatError, StoreError, StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.runs import Runs
@@ -109,7 +109,7 @@ class Worker:
         """
         self._at_work = {run: task for run, task in self._at_work.items() if not task.done()}
         able = 0
-        for run in await self._runs.open():
+        for run in await self._runs.open(on_unknown=self._unknown):
             kind = self._kinds.get(run.kind)
             if kind is None:
                 continue
@@ -135,6 +135,14 @@ class Worker:
             if note:
                 events.run_not_joined(kind=run.kind, run=run.id, reason=note)
         return self._obstacles[run.id]
+
+    def _unknown(self, kind: str, error: RecordFormatError) -> None:
+        """
+        Leave a run to workers of another release, and log it the first time.
+        """
+        if error.record not in self._obstacles:
+            self._obstacles[error.record] = str(error)
+            events.run_not_joined(kind=kind, run=error.record, reason=str(error))
 
     async def _share(self, kind: Kind[Any], run: RunRecord) -> None:
         try:

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from docstore.core.canonical_id import bucket
 from docstore.core.fleet_facts import DeclaredReader
+from docstore.core.record_format import CONTROL, known_fields
 from docstore.core.rollout_state import OPEN
-from docstore.core.write_version import CONTROL_FORMAT, ControlState, Stored, VersionRange
-from docstore.errors import RecordFormatError
+from docstore.core.write_version import ControlState, Stored, VersionRange
 
 #: The `_id` of the one record of the whole fleet, and what those of the others begin with.
 FLEET: Final = "fleet"
@@ -53,7 +53,7 @@ class Knob:
         Return the knob as a document, without `_id`.
         """
         return {
-            "format": CONTROL_FORMAT,
+            "format": CONTROL.written,
             "name": self.name,
             "value": self.value,
             "percent": self.percent,
@@ -108,28 +108,29 @@ class ControlView:
         fleet = documents.get(FLEET)
         if fleet is None:
             return cls()
-        _check_format(FLEET, fleet)
+        CONTROL.check(FLEET, fleet)
         pending = fleet["pending"]
-        change = None if pending is None else Change(**pending)
+        change = None if pending is None else Change(**known_fields(Change, pending))
         merged = dict(documents)
         if change is not None and change.id is not None and change.document is not None:
             done = documents.get(change.id)
             if done is None or done["epoch"] < change.epoch:
-                merged[change.id] = change.document
+                # Fields that whoever made the change does not know stay as they are.
+                merged[change.id] = {**(done or {}), **change.document}
         controls, knobs = {}, {}
         for record, document in merged.items():
             if record.startswith(KIND_PREFIX):
-                _check_format(record, document)
+                CONTROL.check(record, document)
                 control = ControlState.of(document)
                 controls[control.kind] = control
             elif record.startswith(KNOB_PREFIX):
-                _check_format(record, document)
+                CONTROL.check(record, document)
                 knob = Knob(document["name"], document["value"], document["percent"], document["epoch"])
                 knobs[knob.name] = knob
         return cls(
             epoch=fleet["epoch"],
             joins=fleet["joins"],
-            freeze=None if fleet["freeze"] is None else Freeze(**fleet["freeze"]),
+            freeze=None if fleet["freeze"] is None else Freeze(**known_fields(Freeze, fleet["freeze"])),
             readers=tuple(_reader(reader) for reader in fleet["readers"]),
             controls=controls,
             knobs=knobs,
@@ -154,8 +155,3 @@ def reader_record(reader: DeclaredReader) -> Stored:
 def _reader(stored: Mapping[str, Any]) -> DeclaredReader:
     reads = VersionRange(stored["low"], stored["high"])
     return DeclaredReader(stored["service"], stored["kind"], reads, stored["by"], stored["at"])
-
-
-def _check_format(record: str, document: Mapping[str, Any]) -> None:
-    if document.get("format") != CONTROL_FORMAT:
-        raise RecordFormatError(record=record, found=document.get("format"), known=CONTROL_FORMAT)

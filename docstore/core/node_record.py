@@ -4,14 +4,11 @@ What is recorded of a node in `docstore_nodes`.
 
 import datetime
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from docstore.core.fleet_facts import NodeFacts, NodeKind, Policy
+from docstore.core.record_format import NODE
 from docstore.core.write_version import Stored
-from docstore.errors import RecordFormatError
-
-#: The shape of the records that are written here.
-NODE_FORMAT: Final = 1
 
 
 def kinds_record(kinds: Mapping[str, NodeKind]) -> list[Stored]:
@@ -37,7 +34,7 @@ def node_record(node: NodeFacts) -> Stored:
     Return a node as its record keeps it, without `_id` and the times, which are the server's.
     """
     return {
-        "format": NODE_FORMAT,
+        "format": NODE.written,
         "service": node.service,
         "instance": node.instance,
         "host": node.host,
@@ -58,8 +55,7 @@ def node_of(stored: Mapping[str, Any], *, now: datetime.datetime) -> NodeFacts:
     Raises:
         RecordFormatError: It has a format that this release does not know.
     """
-    if stored.get("format") != NODE_FORMAT:
-        raise RecordFormatError(record=f"node {stored['_id']}", found=stored.get("format"), known=NODE_FORMAT)
+    NODE.check(f"node {stored['_id']}", stored)
     return NodeFacts(
         id=stored["_id"],
         service=stored["service"],

@@ -4,13 +4,11 @@ The control state of a kind: what nodes store, as a value.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from docstore.core.canonical_id import bucket
+from docstore.core.record_format import CONTROL
 from docstore.core.rollout_state import RolloutState
-
-#: The shape of the control records that are written here.
-CONTROL_FORMAT: Final = 1
 
 Stored: TypeAlias = dict[str, Any]
 
@@ -124,7 +122,7 @@ class ControlState:
         if self.unsettled is not None:
             unsettled = {**asdict(self.unsettled.versions), "epoch": self.unsettled.epoch}
         return {
-            "format": CONTROL_FORMAT,
+            "format": CONTROL.written,
             "kind": self.kind,
             "write_version": self.write_version,
             "epoch": self.epoch,

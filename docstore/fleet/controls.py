@@ -60,11 +60,11 @@ class FleetControls:
             if blockers:
                 facts = [facts_of(blocker) for blocker in blockers]
                 raise ReaderRefusedError(service=reader.service, kind=reader.kind, blockers=facts)
-            others = [reader_record(each) for each in view.readers if not _same(each, reader.service, reader.kind)]
-            declared = [*map(literal, others), {**_literals(reader_record(reader)), "by": literal(self._by), "at": NOW}]
+            declared = {**_literals(reader_record(reader)), "by": literal(self._by), "at": NOW}
+            readers = {"$concatArrays": [_readers_but(reader.service, reader.kind), [declared]]}
             why = f"{reader.service} reads {reader.reads.low}..{reader.reads.high}"
             entry = self._entry(reader.kind, reader.kind, "a reader was declared", why)
-            if await self._control.change(view, entry=entry, fields={"readers": declared}):
+            if await self._control.change(view, entry=entry, fields={"readers": readers}):
                 return
 
     async def forget(self, service: str, kind: str | None = None) -> None:
@@ -79,9 +79,8 @@ class FleetControls:
             gone = [each for each in view.readers if _same(each, service, kind)]
             if not gone:
                 raise NotInFleetError(what="declared reader", name=service)
-            kept = [literal(reader_record(each)) for each in view.readers if each not in gone]
             entry = self._entry(gone[0].kind, gone[0].kind, "a declared reader was forgotten", service)
-            if await self._control.change(view, entry=entry, fields={"readers": kept}):
+            if await self._control.change(view, entry=entry, fields={"readers": _readers_but(service, kind)}):
                 return
 
     async def turn(self, name: str, value: Any, *, percent: float = 100.0) -> Knob:
@@ -119,6 +118,16 @@ class FleetControls:
 
 def _same(reader: DeclaredReader, service: str, kind: str | None) -> bool:
     return reader.service == service and kind in {None, reader.kind}
+
+
+def _readers_but(service: str, kind: str | None) -> dict[str, Any]:
+    """
+    Return the expression for the declared readers as they are recorded, but for those of a service (and kind).
+    """
+    same = [{"$eq": ["$$each.service", literal(service)]}]
+    if kind is not None:
+        same.append({"$eq": ["$$each.kind", literal(kind)]})
+    return {"$filter": {"input": "$readers", "as": "each", "cond": {"$not": [{"$and": same}]}}}
 
 
 def _literals(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,13 +14,15 @@ from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from docstore.core.control_view import FLEET, Change, ControlView
-from docstore.core.write_version import CONTROL_FORMAT, Stored
+from docstore.core.record_format import CONTROL as CONTROL_FORMAT
+from docstore.core.record_format import HISTORY as HISTORY_FORMAT
+from docstore.core.write_version import Stored
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import CONTROL, HISTORY, NOW, literal, open_records
 
 _EMPTY: Final[Stored] = {
-    "format": CONTROL_FORMAT,
+    "format": CONTROL_FORMAT.written,
     "epoch": 0,
     "joins": 0,
     "freeze": None,
@@ -93,7 +95,7 @@ class ControlRecords:
         }
         with translated():
             result = await self._control.update_one(
-                {"_id": FLEET, "format": CONTROL_FORMAT, "epoch": seen.epoch, "joins": seen.joins, "pending": None},
+                {"_id": FLEET, **CONTROL_FORMAT.known, "epoch": seen.epoch, "joins": seen.joins, "pending": None},
                 [{"$set": {**(fields or {}), "epoch": seen.epoch + 1, "pending": pending}}],
             )
         if not result.matched_count:
@@ -106,7 +108,7 @@ class ControlRecords:
         Make every verdict void that was reached before; whoever joins calls this once its record can be seen.
         """
         with translated():
-            await self._control.update_one({"_id": FLEET}, {"$inc": {"joins": 1}})
+            await self._control.update_one({"_id": FLEET, **CONTROL_FORMAT.known}, {"$inc": {"joins": 1}})
 
     async def history(self, *, kind: str | None = None, limit: int) -> list[Stored]:
         """
@@ -116,7 +118,10 @@ class ControlRecords:
         await self.settled_view()
         with translated():
             found = self._history.find(only).sort("_id.number", DESCENDING).limit(limit)
-            return [entry async for entry in found][::-1]
+            entries = [entry async for entry in found][::-1]
+        for entry in entries:
+            HISTORY_FORMAT.check(f"{HISTORY} {entry['_id']['control']}-{entry['_id']['number']}", entry)
+        return entries
 
     async def _create(self) -> None:
         with translated(), suppress(DuplicateKeyError):
@@ -131,11 +136,13 @@ class ControlRecords:
                 older = {"_id": change.id, "epoch": {"$lt": change.epoch}}
                 # A duplicate key says that the record is as new as that, or newer.
                 with suppress(DuplicateKeyError):
-                    await self._control.replace_one(older, dict(change.document), upsert=True)
+                    # Fields that this release does not know stay as they are.
+                    fields = {name: literal(value) for name, value in change.document.items()}
+                    await self._control.update_one(older, [{"$set": fields}], upsert=True)
             about = str(change.entry.get("about", FLEET))
             await self._history.update_one(
                 {"_id": {"control": about, "number": change.epoch}},
-                {"$setOnInsert": {"schema_version": CONTROL_FORMAT, **change.entry}},
+                {"$setOnInsert": {"schema_version": HISTORY_FORMAT.written, **change.entry}},
                 upsert=True,
             )
             await self._control.update_one({"_id": FLEET, "pending.epoch": change.epoch}, {"$set": {"pending": None}})

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from docstore.core.fleet_facts import REMEMBERED, NodeFacts, NodeKind
-from docstore.core.node_record import NODE_FORMAT, kinds_record, node_of, node_record
+from docstore.core.node_record import kinds_record, node_of, node_record
+from docstore.core.record_format import NODE
 from docstore.mongo.driver import AnyDatabase, settled
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import NODES, NOW, later, literal, open_records
@@ -43,7 +44,7 @@ class NodeRecords:
         fields: dict[str, Any] = {name: literal(value) for name, value in node_record(node).items()}
         fields |= {"seen": NOW, "started": {"$ifNull": ["$started", NOW]}}
         with translated():
-            await self._nodes.delete_many({"$expr": {"$lt": ["$seen", later(-REMEMBERED)]}})
+            await self._nodes.delete_many({**NODE.known, "$expr": {"$lt": ["$seen", later(-REMEMBERED)]}})
             await self._nodes.update_one({"_id": node.id}, [{"$set": fields}], upsert=True)
 
     async def beat(self, node: str, kinds: Mapping[str, NodeKind]) -> bool:
@@ -55,7 +56,7 @@ class NodeRecords:
         alive = {"$gt": ["$seen", {"$subtract": [NOW, {"$multiply": ["$dead_after", 1000]}]}]}
         with translated():
             result = await self._nodes.update_one(
-                {"_id": node, "format": NODE_FORMAT, "admitted": True, "$expr": alive},
+                {"_id": node, **NODE.known, "admitted": True, "$expr": alive},
                 [{"$set": {"seen": NOW, "kinds": literal(kinds_record(kinds))}}],
             )
         return bool(result.matched_count)
