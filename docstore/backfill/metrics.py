@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from docstore.backfill.progress import Path
+from docstore.backfill.survey_metrics import SurveyMetrics
 from docstore.backfill.throttling import Throttling
 from docstore.core.batch_record import Tally
 
@@ -28,6 +29,8 @@ class WorkerMetrics:
     - `docstore_backfill_remaining_rows{kind}`: rows that were left when they were last counted.
     - `docstore_backfill_hold_seconds_total{reason}`: time that batches were held back, by the signal that asked for it.
     - `docstore_backfill_majority_lag_seconds`: how far the majority was behind the primary when last asked.
+
+    And how the database stands: see `SurveyMetrics`.
     """
 
     def __init__(self) -> None:
@@ -51,6 +54,8 @@ class WorkerMetrics:
             ("kind",),
             registry=self.registry,
         )
+        self.survey = SurveyMetrics()
+        self.registry.register(self.survey)
 
     def batch(self, kind: str, path: Path, tally: Tally, *, seconds: float) -> None:
         """

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from docstore.backfill.metrics import WorkerMetrics
-from docstore.backfill.patience import briefly
+from docstore.backfill.patience import briefly, cancelled
+from docstore.backfill.surveying import keep_surveying
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.worker import LEASE, Worker
 from docstore.commands.process import this_process, utc_now
@@ -38,14 +39,15 @@ async def work(
         lease: How long others wait before they take over a batch of a process that vanished, in seconds.
         stop: Once it is set, batches are finished or given back, and the call returns within a few seconds.
         throttled: Hold back when the server shows the load.
-        metrics: Counts what is done.
+        metrics: Counts what is done, and is told every half minute how the database stands.
     """
+    known = {kind.name: kind for kind in kinds}
     throttling = Throttling(open_signals(database) if throttled else ())
     if metrics is not None:
         metrics.watch(throttling)
     worker = Worker(
         database,
-        {kind.name: kind for kind in kinds},
+        known,
         who=this_process(),
         stop=stop or asyncio.Event(),
         now=utc_now,
@@ -54,7 +56,12 @@ async def work(
         throttling=throttling,
         metrics=metrics,
     )
+    watching = None
+    if metrics is not None:
+        watching = asyncio.create_task(keep_surveying(database, known.values(), metrics.survey.tell, now=utc_now))
     try:
         await worker.work(drain=drain)
     finally:
+        if watching is not None:
+            await cancelled(watching)
         await briefly(throttling.close())
