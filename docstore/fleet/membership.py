@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
+from docstore.fleet.health import NodeHealth
 
 
 class Membership(Protocol):
@@ -20,6 +21,13 @@ class Membership(Protocol):
     def seconds_to_write(self) -> float:
         """
         How long a write may take that is sent now: until others take this node for dead.
+        """
+        ...
+
+    @property
+    def health(self) -> NodeHealth | None:
+        """
+        How the node fares; None where it is not in a fleet.
         """
         ...
 
@@ -82,6 +90,13 @@ class Alone:
         Any time.
         """
         return math.inf
+
+    @property
+    def health(self) -> NodeHealth | None:
+        """
+        None: nobody waits for a heartbeat.
+        """
+        return None
 
     async def open(self) -> None:
         """

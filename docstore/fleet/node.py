@@ -18,6 +18,7 @@ from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import FleetError, StaleNodeError, StoreError, StoreRejectedError
 from docstore.fleet.clock import steady_seconds
+from docstore.fleet.health import NodeHealth
 from docstore.fleet.in_flight import InFlight
 from docstore.fleet.joining import PATIENCE, Joined, Joining
 from docstore.fleet.process_facts import Identity, node_kind
@@ -182,6 +183,15 @@ class Node:
         Seconds since the last acknowledged heartbeat was sent.
         """
         return self._clock() - self._sent
+
+    @property
+    def health(self) -> NodeHealth | None:
+        """
+        How the node fares; None before it has joined, and after it has left.
+        """
+        if not self._tasks:
+            return None
+        return NodeHealth(self.heartbeat_age, self._life.fence_after, self._admitted, self._controls.copy())
 
     async def _live(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from docstore.store.collection_replacements import CollectionReplacements
 from docstore.store.cursor import OnError
 from docstore.store.gate import WriteGate
 from docstore.store.inserting import Inserts
+from docstore.store.observer import Observer
 from docstore.store.pauses import Pause
 from docstore.store.write_back import WriteBack
 
@@ -54,8 +55,9 @@ class Collection(CollectionReplacements[D]):
         write_back: WriteBack | None = None,
         kinds: Sequence[Kind[Any]] = (),
         asked: AskedVersions | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, kinds=kinds)
+        super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, kinds=kinds, observer=observer)
         self._database = database
         self._inserts = Inserts(
             kind, writer=self._writer, composer=self._composer, form=self._form, writing=self._writing
@@ -196,6 +198,7 @@ class Collection(CollectionReplacements[D]):
         return Changes(
             self._database,
             self.kind,
+            reader=self._reader,
             resume_after=resume_after,
             start_after=start_after,
             include_rewrites=include_rewrites,

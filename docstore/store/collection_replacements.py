@@ -14,6 +14,7 @@ from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.store.collection_aggregation import CollectionAggregation
 from docstore.store.collection_by_id import require_version
 from docstore.store.gate import WriteGate
+from docstore.store.observer import Observer
 from docstore.store.older_shapes import ChangeOlder, Older, OlderReplacements
 from docstore.store.pauses import Pause
 from docstore.store.replacing import Replacements
@@ -35,8 +36,9 @@ class CollectionReplacements(CollectionAggregation[D]):
         pause: Pause,
         write_back: WriteBack | None = None,
         kinds: Sequence[Kind[Any]] = (),
+        observer: Observer | None = None,
     ) -> None:
-        super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, kinds=kinds)
+        super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, kinds=kinds, observer=observer)
         self._replacements = Replacements(
             kind, writer=self._writer, composer=self._composer, form=self._form, writing=self._writing, pause=pause
         )

@@ -12,14 +12,15 @@ from docstore.core.kind import Kind
 from docstore.mongo.driver import AnyDatabase, AnySession, newest
 from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import UpdateResult
-from docstore.mongo.writing import open_row_writer
 from docstore.store.collection_reads import CollectionReads
 from docstore.store.composing import RowComposer
 from docstore.store.deleting import Deletions
 from docstore.store.gate import WriteGate
 from docstore.store.matching_rows import MatchingRows
+from docstore.store.observed_reading import projection_reader
+from docstore.store.observed_writing import row_writer
+from docstore.store.observer import Observer
 from docstore.store.pauses import Pause
-from docstore.store.projection import ProjectionReader
 from docstore.store.query import Queries
 from docstore.store.stored_form import StoredForm
 from docstore.store.update_request import check_filter, update_request
@@ -48,11 +49,13 @@ class CollectionUpdates(CollectionReads[D]):
         gate: WriteGate,
         pause: Pause,
         write_back: WriteBack | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._writing = gate.of(kind.name)
         self._form = StoredForm(kind)
-        self._writer = open_row_writer(database, kind.collection)
-        super().__init__(database, kind, writer=self._writer, write_back=write_back)
+        self._writer = row_writer(database, kind, observer)
+        super().__init__(database, kind, writer=self._writer, write_back=write_back, observer=observer)
+        self._observer = observer
         self._composer = RowComposer(kind)
         # What a secondary does not have yet would be taken for a row that is not there.
         queries = Queries(newest(database), kind, self._reader)
@@ -239,7 +242,7 @@ class CollectionUpdates(CollectionReads[D]):
         if raw is None:
             return None
         if projection is not None:
-            return next(ProjectionReader(self.kind, projection).rows(raw))
+            return next(projection_reader(self.kind, projection, self._observer).rows(raw))
         return self._reader.read(raw)
 
     async def delete_one(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from random import Random
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from docstore.core.document import Document
 from docstore.core.fleet_facts import BEAT, DEAD_AFTER, Lifetime, Policy
@@ -17,8 +17,13 @@ from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.store.client_versions import AskedVersions
 from docstore.store.collection import Collection
 from docstore.store.gate import WriteGate
+from docstore.store.observed_calls import observe_calls
 from docstore.store.pauses import Pause, jittered
 from docstore.store.write_back import WriteBack, WriteBackStatistics
+
+if TYPE_CHECKING:
+    # Prometheus' client takes as long to import as all of this; only who counts has it.
+    from docstore.store.metrics import StoreMetrics
 
 D = TypeVar("D", bound=Document)
 
@@ -58,6 +63,7 @@ class Store:
         patience: How long to wait for admission, in seconds; those that were killed are only dead after their time.
         fleet: Whether to join. A store that does not stores the latest version whatever others read: P6 and P7 do not
             hold for it.
+        metrics: Counts what is done, for Prometheus; without it nothing is counted.
 
     Raises:
         CollectionSharedError: Two kinds name the same collection.
@@ -80,6 +86,7 @@ class Store:
         dead_after: float = DEAD_AFTER,
         patience: float = PATIENCE,
         fleet: bool = True,
+        metrics: "StoreMetrics | None" = None,
     ) -> None:
         driver = driver_of(database)
         self.service = service
@@ -111,9 +118,14 @@ class Store:
                 write_back=self._write_back,
                 kinds=kinds,
                 asked=self._asked,
+                observer=None if metrics is None else metrics.of(service, kind),
             )
             for kind in kinds
         }
+        if metrics is not None:
+            metrics.watch(service, self._member)
+            for kind in kinds:
+                observe_calls(self._collections[kind.name], metrics.of(service, kind))
 
     @property
     def kinds(self) -> tuple[Kind[Any], ...]:
