@@ -135,7 +135,7 @@ class Quarantine:
         return {"kind": self.kind, "id": row_id}
 
     def _update(self, record: QuarantineRecord, run: datetime.datetime, now: datetime.datetime) -> list[RawDocument]:
-        facts = {"schema_version": FORMAT.written, "kind": self.kind, **asdict(record)}
+        facts = {"kind": self.kind, **asdict(record)}
         facts["direction"] = record.direction.value
         same_run = {"$eq": [{"$ifNull": ["$run", None]}, run]}
         tries = {"$ifNull": ["$tries", 0]}
@@ -143,6 +143,8 @@ class Quarantine:
             {
                 "$set": {
                     **{name: {"$literal": value} for name, value in facts.items()},
+                    # A record of another format that this release reads holds more than what is written here.
+                    FORMAT.field: {"$ifNull": [f"${FORMAT.field}", FORMAT.written]},
                     "tries": {"$cond": [same_run, tries, {"$add": [tries, 1]}]},
                     "first_seen": {"$ifNull": ["$first_seen", now]},
                     "last_seen": now,

@@ -5,7 +5,8 @@ is refused by name.
 
 import asyncio
 import datetime
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,10 @@ from docstore.core.batch_record import BatchState, Tally
 from docstore.core.direction import Direction
 from docstore.core.fingerprint import fingerprints
 from docstore.core.id_range import IdRange
+from docstore.core.record_format import BATCH, RUN
+from docstore.core.record_format import HISTORY as HISTORY_FORMAT
+from docstore.core.record_format import QUARANTINE as QUARANTINE_FORMAT
+from docstore.core.record_format import SELECTION as SELECTION_FORMAT
 from docstore.core.run_record import RunOptions, RunRecord
 from docstore.core.run_state import RunState
 from docstore.errors import RecordFormatError
@@ -211,6 +216,40 @@ async def test_a_batch_of_an_unknown_format_is_not_claimed(database: Database) -
     assert await Batches(database, owner="w2", lease=30.0).claim_waiting(run.id) is None
 
     assert await everything(database, "docstore_batches") == before
+
+
+@pytest.fixture
+def reads_two() -> Iterator[None]:
+    """
+    Have this release read the next format, and go on writing its own: the first of the two that change a format.
+    """
+    formats = (RUN, BATCH, SELECTION_FORMAT, QUARANTINE_FORMAT, HISTORY_FORMAT)
+    for each in formats:
+        object.__setattr__(each, "read", frozenset({1, 2}))
+    yield
+    for each in formats:
+        object.__setattr__(each, "read", frozenset({1}))
+
+
+@pytest.mark.usefixtures("reads_two")
+async def test_a_release_that_reads_two_formats_works_on_the_records_of_both(database: Database) -> None:
+    kind = place_kind(latest=3)
+    await database.places.insert_many(
+        [*(stored(1, row_id) for row_id in range(9)), {**stored(1, 9), "tags": "no list"}]
+    )
+    await commands.backfill_start(database, kind, ids=list(range(10)), by="a test")
+    await put(database, replace(FAILED, row_id=9))
+    for name in ("runs", "selections", "quarantine", "history"):
+        await database[f"docstore_{name}"].update_many({}, {"$set": {"schema_version": 2}})
+
+    await commands.work(database, [kind], drain=True)
+
+    (status,) = await commands.backfill_status(database, "place")
+    assert (status.state, status.quarantined) == (RunState.SUCCEEDED, 1)
+    assert [run["schema_version"] for run in await everything(database, "docstore_runs")] == [2]
+    assert {batch["schema_version"] for batch in await everything(database, "docstore_batches")} == {1}
+    (record,) = await everything(database, "docstore_quarantine")
+    assert (record["schema_version"], record["tries"]) == (2, 2)
 
 
 async def test_ids_of_an_unknown_format_are_nobodys_to_forget(database: Database) -> None:
