@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from docstore.core.kind import Kind
@@ -22,8 +22,7 @@ from docstore.errors import (
     RetiredVersionError,
     UpgradeFailedError,
 )
-from docstore.fleet.health import NodeHealth
-from docstore.fleet.membership import Membership
+from docstore.fleet.metrics import NodeMetrics
 
 #: Stands for versions above the kind's latest, and for rows of which nobody knows where they stand: foreign programs
 #: may write any number into the tag, and a label must not take any value.
@@ -50,12 +49,8 @@ class StoreMetrics(Collector):
     - `docstore_store_conflicts_total{service, kind}`: writes that came after somebody else's; most are tried again.
     - `docstore_store_refusals_total{service, kind, error}`: calls that ended in an error of docstore, by its class.
       That a row was not found is an answer.
-    - `docstore_node_heartbeat_age_seconds{service}`, `docstore_node_heartbeat_limit_seconds{service}`: since when the
-      node was not heard of, and from when on it does not write.
-    - `docstore_node_writes{service}`: 1 if the node may write, else 0.
-    - `docstore_node_control_epoch{service, kind}`: which control state the node works with.
-    - `docstore_node_write_version{service, kind}`: what it stores.
-    - `docstore_node_latest_version{service, kind}`: the highest version that its code knows.
+
+    And how the process fares as a node: see `NodeMetrics`.
 
     Args:
         registry: Where the numbers are asked for; `prometheus_client.REGISTRY` is that of the process. What Prometheus'
@@ -64,7 +59,7 @@ class StoreMetrics(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._counts: dict[tuple[str, str], KindCounts] = {}
-        self._members: weakref.WeakKeyDictionary[Membership, str] = weakref.WeakKeyDictionary()
+        self.node = NodeMetrics()
         registry.register(self)
 
     def of(self, service: str, kind: Kind[Any]) -> "KindCounts":
@@ -75,22 +70,12 @@ class StoreMetrics(Collector):
         counts.latest = max(counts.latest, kind.latest)
         return counts
 
-    def watch(self, service: str, member: Membership) -> None:
-        """
-        Show how a node fares as long as it is in its fleet.
-        """
-        self._members[member] = service
-
     def collect(self) -> Iterator[Metric]:
         """
         Return the numbers of the moment; called by the thread that serves them.
         """
         yield from _rows(self._counts.copy())
-        yield from _nodes(self._nodes(), self._counts.copy())
-
-    def _nodes(self) -> list[tuple[str, NodeHealth]]:
-        found = [(service, member.health) for member, service in list(self._members.items())]
-        return [(service, health) for service, health in found if health is not None]
+        yield from self.node.collect()
 
 
 class KindCounts:
@@ -194,30 +179,6 @@ def _rows(counts: dict[tuple[str, str], KindCounts]) -> Iterator[Metric]:
     yield from (read, written, deleted, failed, lost, refused)
 
 
-def _nodes(nodes: Iterable[tuple[str, NodeHealth]], counts: dict[tuple[str, str], KindCounts]) -> Iterator[Metric]:
-    age = _gauge("heartbeat_age_seconds", "Since when the node was not heard of.", "service")
-    limit = _gauge("heartbeat_limit_seconds", "From when on the node does not write.", "service")
-    writes = _gauge("writes", "Whether the node may write.", "service")
-    epoch = _gauge("control_epoch", "Which control state the node works with.", *_KIND)
-    version = _gauge("write_version", "What the node stores.", *_KIND)
-    latest = _gauge("latest_version", "The highest version that the code knows.", *_KIND)
-    worst: dict[str, NodeHealth] = {}
-    for service, health in nodes:
-        # Of several stores of one service the one that fares worst.
-        if service not in worst or health.heartbeat_age > worst[service].heartbeat_age:
-            worst[service] = health
-    for service, health in worst.items():
-        age.add_metric((service,), health.heartbeat_age)
-        limit.add_metric((service,), health.heartbeat_limit)
-        writes.add_metric((service,), health.writes)
-        for kind, control in health.controls.items():
-            epoch.add_metric((service, kind), control.epoch)
-            version.add_metric((service, kind), control.write_version)
-    for names, kind_counts in counts.items():
-        latest.add_metric(names, kind_counts.latest)
-    yield from (age, limit, writes, epoch, version, latest)
-
-
 def _summed(pairs: Iterable[tuple[Any, int]]) -> Iterable[tuple[Any, int]]:
     sums: Counter[Any] = Counter()
     for labels, number in pairs:
@@ -227,7 +188,3 @@ def _summed(pairs: Iterable[tuple[Any, int]]) -> Iterable[tuple[Any, int]]:
 
 def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
     return CounterMetricFamily(f"docstore_store_{name}", text, labels=(*_KIND, *labels))
-
-
-def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"docstore_node_{name}", text, labels=labels)

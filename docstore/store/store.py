@@ -123,7 +123,7 @@ class Store:
             for kind in kinds
         }
         if metrics is not None:
-            metrics.watch(service, self._member)
+            metrics.node.watch(service, self._member, kinds)
             for kind in kinds:
                 observe_calls(self._collections[kind.name], metrics.of(service, kind))
 

@@ -61,7 +61,7 @@ def exported() -> Iterator[Sample]:
     store_registry, worker = CollectorRegistry(), WorkerMetrics()
     store, kind = StoreMetrics(store_registry), place_kind()
     member = Member([kind])
-    store.watch("api", member)
+    store.node.watch("api", member, [kind])
     counts = store.of("api", kind)
     counts.read(1)
     counts.wrote("insert", 3, 1)
