@@ -173,13 +173,18 @@ async def test_a_worker_with_metrics_surveys_the_database(nodes: Nodes) -> None:
     await nodes.database.places.insert_one(stored(1, 1))
     working = asyncio.create_task(commands.work(nodes.database, [KIND], stop=stop, metrics=metrics))
 
-    while metrics.registry.get_sample_value("docstore_quarantined_rows", {"kind": "place"}) is None:
+    def number(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"docstore_{name}", labels)
+
+    while number("quarantined_rows", kind="place") is None or not number("node_writes", service="docstore worker"):
         assert not working.done()
         await asyncio.sleep(0.01)
+    assert number("survey_timestamp_seconds") is not None
+    assert number("node_latest_version", service="docstore worker", kind="place") == 3
     stop.set()
     await working
 
-    assert metrics.registry.get_sample_value("docstore_survey_timestamp_seconds") is not None
+    assert number("node_writes", service="docstore worker") is None
 
 
 async def _server_time(nodes: Nodes) -> datetime.datetime:
