@@ -117,6 +117,13 @@ def worker_waits(*, reason: str) -> None:
     _log.warning("worker_waits", reason=reason)
 
 
+def survey_failed(*, reason: str) -> None:
+    """
+    The database could not be looked at for those who watch it; their numbers stay as they were.
+    """
+    _log.warning("survey_failed", reason=reason)
+
+
 def rows_verified(*, kind: str, version: int | None, rows: int, misfits: int) -> None:
     """
     The server and Python make the same of so many rows; *misfits* of them do not fit the model.

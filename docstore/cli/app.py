@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from docstore.cli import adopt, backfill, coverage, demo, quarantine, show, views, worker
+from docstore.cli import adopt, backfill, coverage, demo, fleet, quarantine, rollout, show, views, worker
 from docstore.cli.complaints import complain, complain_about
 from docstore.cli.exits import ExitCode
 from docstore.cli.logs import configure_logs
@@ -29,6 +29,8 @@ app.add_typer(quarantine.app, name="quarantine")
 app.command(name="worker", help=worker.HELP, epilog=worker.EXAMPLE)(worker.worker)
 app.add_typer(views.app, name="views")
 app.command(name="show", help=show.HELP, epilog=show.EXAMPLE)(show.show)
+app.add_typer(fleet.app, name="fleet")
+app.add_typer(rollout.app, name="rollout")
 app.command(name="coverage", help=coverage.HELP, epilog=coverage.EXAMPLE)(coverage.coverage)
 
 

@@ -46,11 +46,21 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── QueryRefusedError
     │   ├── CursorBrokenError
     │   └── StaleQueryError
+    ├── FleetError                      what runs together, and what may be stored
+    │   ├── NodeRefusedError
+    │   │   └── FleetSkewError
+    │   ├── StaleNodeError
+    │   ├── StoreClosedError
+    │   ├── WriteVersionUnwritableError
+    │   ├── RolloutRefusedError
+    │   ├── ReaderRefusedError
+    │   ├── NotInFleetError
+    │   └── RecordFormatError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
     ├── BackfillInterruptedError
     ├── ViewRefusedError
-    ├── IllegalTransitionError          a run cannot do that in its state
+    ├── IllegalTransitionError          a run or a rollout cannot do that in its state
     ├── RunNotFoundError
     └── EmbeddedServerError
 
@@ -92,6 +102,18 @@ from docstore.errors.document import (
     UnstorableValueError,
     UpgradeFailedError,
     WorkerDiedError,
+)
+from docstore.errors.fleet import (
+    FleetError,
+    FleetSkewError,
+    NodeRefusedError,
+    NotInFleetError,
+    ReaderRefusedError,
+    RecordFormatError,
+    RolloutRefusedError,
+    StaleNodeError,
+    StoreClosedError,
+    WriteVersionUnwritableError,
 )
 from docstore.errors.other import (
     BackfillInterruptedError,
@@ -135,6 +157,8 @@ __all__ = [
     "DowngradeFailedError",
     "DuplicateStepError",
     "EmbeddedServerError",
+    "FleetError",
+    "FleetSkewError",
     "IllegalTransitionError",
     "InvalidDocumentError",
     "InvalidFieldPathError",
@@ -144,18 +168,25 @@ __all__ = [
     "KindModuleError",
     "ModelFieldError",
     "NewerVersionError",
+    "NodeRefusedError",
     "NotCompilableError",
     "NotExpressibleError",
+    "NotInFleetError",
     "NotInvertibleError",
     "NotQuarantinedError",
     "OperationRefusedError",
     "PathsDifferError",
     "QueryRefusedError",
+    "ReaderRefusedError",
+    "RecordFormatError",
     "RetiredVersionError",
+    "RolloutRefusedError",
     "RunNotFoundError",
+    "StaleNodeError",
     "StaleQueryError",
     "StepContentError",
     "StepFileError",
+    "StoreClosedError",
     "StoreError",
     "StoreRejectedError",
     "StoreTimeoutError",
@@ -171,4 +202,5 @@ __all__ = [
     "VersionRangeError",
     "ViewRefusedError",
     "WorkerDiedError",
+    "WriteVersionUnwritableError",
 ]

@@ -50,14 +50,15 @@ class ViewRefusedError(DocstoreError):
 
 
 class IllegalTransitionError(DocstoreError):
-    """A run cannot go from the state that it is in to the one that was asked for; nothing was changed."""
+    """A run (or a rollout) cannot go from the state that it is in to the one asked for; nothing was changed."""
 
-    def __init__(self, *, before: str, after: str, allowed: Sequence[str]) -> None:
+    def __init__(self, *, before: str, after: str, allowed: Sequence[str], what: str = "run") -> None:
         self.before = before
         self.after = after
+        self.what = what
         self.allowed = tuple(allowed)
         way_on = f"only {' or '.join(self.allowed)}" if self.allowed else "nothing"
-        super().__init__(f"a run that is {before} cannot become {after}: {way_on} can follow")
+        super().__init__(f"a {what} that is {before} cannot become {after}: {way_on} can follow")
 
 
 class RunNotFoundError(DocstoreError):

@@ -12,9 +12,10 @@ from docstore.errors import DocumentNotFoundError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.row_writer import RowWriter
 from docstore.store.encoding import sendable
+from docstore.store.observed_reading import row_reader
+from docstore.store.observer import Observer
 from docstore.store.older_reads import OlderReads
 from docstore.store.query import Queries
-from docstore.store.rows import RowReader
 from docstore.store.write_back import WriteBack
 
 D = TypeVar("D", bound=Document)
@@ -33,17 +34,18 @@ class CollectionById(Generic[D]):
         *,
         writer: RowWriter,
         write_back: WriteBack | None,
+        observer: Observer | None = None,
     ) -> None:
         self.kind = kind
-        self._older = OlderReads(database, kind)
-        self._reader = RowReader(kind)
-        self._queries = Queries(database, kind, self._reader)
+        self._older = OlderReads(database, kind, observer)
+        self._reader = row_reader(kind, observer)
+        self._queries = Queries(database, kind, self._reader, observer)
         self._offering_reader = self._reader
         self._offering_queries = self._queries
         if write_back is not None:
             queue = write_back
-            self._offering_reader = RowReader(kind, lambda raw, _: queue.offer(kind, writer, raw))
-            self._offering_queries = Queries(database, kind, self._offering_reader)
+            self._offering_reader = row_reader(kind, observer, lambda raw, _: queue.offer(kind, writer, raw))
+            self._offering_queries = Queries(database, kind, self._offering_reader, observer)
 
     @overload
     async def get(

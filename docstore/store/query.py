@@ -15,7 +15,8 @@ from docstore.mongo.reading import Batches, RowSource, SortKeys
 from docstore.store.asked import Course, Query
 from docstore.store.cursor import Cursor, OnError, ReadBatch, Report
 from docstore.store.explaining import Explanation, explain
-from docstore.store.projection import ProjectionReader
+from docstore.store.observed_reading import projection_reader
+from docstore.store.observer import Observer
 from docstore.store.rows import RowReader
 from docstore.store.stale_query import StaleQueries
 from docstore.store.stale_query_in_memory import StaleQueriesInMemory
@@ -48,9 +49,10 @@ class Queries(Generic[D]):
         StoreUnavailableError, StoreRejectedError: The database could not be reached, or refused.
     """
 
-    def __init__(self, database: AnyDatabase, kind: Kind[D], reader: RowReader[D]) -> None:
-        self._kind = kind
-        self._reader = reader
+    def __init__(
+        self, database: AnyDatabase, kind: Kind[D], reader: RowReader[D], observer: Observer | None = None
+    ) -> None:
+        self._kind, self._reader, self._observer = kind, reader, observer
         self._misnomers = misnomers(kind.model)
         self._source = RowSource(database, kind.collection)
         self._stale = (
@@ -125,7 +127,7 @@ class Queries(Generic[D]):
         read: ReadBatch[Any] = self._reader.rows
         fields = None
         if projection is not None:
-            partial = ProjectionReader(self._kind, projection)
+            partial = projection_reader(self._kind, projection, self._observer)
             fields = None if touched else partial.fields
             read = partial.rows if fields is None else partial.parts
 

@@ -1,0 +1,219 @@
+"""
+What operators do to the write version of a kind: begin a rollout, flip, roll back, end it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from docstore.core.blocker import Blocker, Cause
+from docstore.core.control_view import KIND_PREFIX, ControlView
+from docstore.core.fleet_facts import Fleet
+from docstore.core.kind import Kind
+from docstore.core.rollout_gates import (
+    Overrides,
+    Situation,
+    StepFacts,
+    completion_blockers,
+    forward_blockers,
+    rollback_blockers,
+)
+from docstore.core.rollout_moves import advanced, backfill_began, backfill_stopped, canaried, completed, rolled_back
+from docstore.core.rollout_state import RolloutState, reason_for
+from docstore.core.write_version import ControlState, StoredRows
+from docstore.errors import NotInFleetError, RolloutRefusedError
+from docstore.fleet.joining import facts_of
+from docstore.fleet.process_facts import node_kind
+from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.node_records import NodeRecords
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """
+    One change of a kind's control state, as it is asked for.
+    """
+
+    kind: str
+    #: What it is called in a refusal.
+    asked: str
+    blockers: Callable[[Situation], Sequence[Blocker]]
+    #: Gives the state after it from what was seen, and its epoch.
+    make: Callable[[Situation, int], ControlState]
+    why: str = ""
+
+
+class Rollouts:
+    """
+    An operator's hands on the control records.
+
+    Every change rests on one moment of the fleet: if a node joins meanwhile the verdict is made anew, and if another
+    operator was quicker the change is refused.
+
+    Args:
+        database: Where the records are.
+        by: Who asks, for the history.
+    """
+
+    def __init__(self, database: AnyDatabase, *, by: str) -> None:
+        self._control = ControlRecords(database)
+        self._nodes = NodeRecords(database)
+        self._by = by
+
+    async def canary(
+        self, kind: Kind[Any], percent: float, *, step: StepFacts | None = None, overrides: Overrides | None = None
+    ) -> ControlState:
+        """
+        Have a share of the rows stored at N+1: those whose id falls under *percent*.
+
+        Raises:
+            RolloutRefusedError: Carries everything that is in the way.
+            NotInFleetError: No node has ever worked with the kind.
+        """
+        return await self._move(
+            _Move(
+                kind.name,
+                "the canary",
+                lambda now: forward_blockers(
+                    now, RolloutState.CANARY, step or _step_of(kind, now.control), overrides or Overrides()
+                ),
+                lambda now, epoch: canaried(
+                    now.control, percent=percent, **_forward(now, epoch, step or _step_of(kind, now.control))
+                ),
+                f"{percent:g} % of the ids",
+            )
+        )
+
+    async def advance(
+        self, kind: Kind[Any], *, step: StepFacts | None = None, overrides: Overrides | None = None
+    ) -> ControlState:
+        """
+        Have all rows stored at N+1.
+
+        Raises:
+            RolloutRefusedError: Carries everything that is in the way.
+            NotInFleetError: No node has ever worked with the kind.
+        """
+        return await self._move(
+            _Move(
+                kind.name,
+                "advancing",
+                lambda now: forward_blockers(
+                    now, RolloutState.OPEN, step or _step_of(kind, now.control), overrides or Overrides()
+                ),
+                lambda now, epoch: advanced(now.control, **_forward(now, epoch, step or _step_of(kind, now.control))),
+            )
+        )
+
+    async def rollback(self, kind: str, *, overrides: Overrides | None = None, why: str = "") -> ControlState:
+        """
+        Have all rows stored at N again; a freeze does not prevent it. Rows that stand at N+1 are left to a backfill.
+
+        Raises:
+            RolloutRefusedError: Carries everything that is in the way.
+            NotInFleetError: No node has ever worked with the kind.
+        """
+        return await self._move(
+            _Move(
+                kind,
+                "rolling back",
+                lambda now: rollback_blockers(now, overrides or Overrides()),
+                lambda now, epoch: rolled_back(now.control, epoch=epoch, settled=now.fleet.settled(now.control)),
+                why,
+            )
+        )
+
+    async def begin_backfill(self, kind: str) -> ControlState:
+        """
+        Say that a backfill to the write version has begun.
+
+        Raises:
+            RolloutRefusedError, NotInFleetError: See `rollback`.
+            IllegalTransitionError: No rollout is open.
+        """
+        return await self._move(
+            _Move(kind, "the backfill", lambda _: (), lambda now, epoch: backfill_began(now.control, epoch=epoch))
+        )
+
+    async def stop_backfill(self, kind: str) -> ControlState:
+        """
+        Say that the backfill ended with rows left.
+
+        Raises:
+            RolloutRefusedError, NotInFleetError: See `rollback`.
+            IllegalTransitionError: None was on.
+        """
+        return await self._move(
+            _Move(kind, "the end", lambda _: (), lambda now, epoch: backfill_stopped(now.control, epoch=epoch))
+        )
+
+    async def complete(self, kind: str, rows: StoredRows, *, quarantined: int = 0) -> ControlState:
+        """
+        End a rollout whose rows are all where they belong: complete, or stable after a rollback.
+
+        Raises:
+            RolloutRefusedError: Carries everything that is in the way.
+            NotInFleetError: No node has ever worked with the kind.
+        """
+        return await self._move(
+            _Move(
+                kind,
+                "completing",
+                lambda now: completion_blockers(now, rows, quarantined=quarantined),
+                lambda now, epoch: completed(now.control, epoch=epoch),
+            )
+        )
+
+    async def _move(self, move: _Move) -> ControlState:
+        seen: int | None = None
+        while True:
+            view, fleet = await self._look()
+            control = view.controls.get(move.kind)
+            if control is None:
+                raise NotInFleetError(what="control record of the kind", name=move.kind)
+            now = Situation(control, fleet, view.open_rollouts, frozen=view.freeze is not None)
+            blockers = list(move.blockers(now))
+            if seen is not None and control.epoch != seen:
+                words = f"another operator was quicker: the rollout of {move.kind} is {control.state} now"
+                blockers = [Blocker(Cause.OTHER_OPERATOR, move.kind, words, {"state": str(control.state)})]
+            if blockers:
+                facts = [facts_of(blocker) for blocker in blockers]
+                raise RolloutRefusedError(kind=move.kind, asked=move.asked, blockers=facts)
+            seen = control.epoch
+            after = move.make(now, view.epoch + 1)
+            reason = reason_for(control.state, after.state)
+            entry = {
+                "about": move.kind,
+                "kind": move.kind,
+                "before": control.state.value,
+                "after": after.state.value,
+                "reason": reason,
+                "by": self._by,
+                "why": move.why,
+                "write_version": after.write_version,
+            }
+            if await self._control.change(view, entry=entry, record=(KIND_PREFIX + move.kind, after.stored())):
+                return after
+
+    async def _look(self) -> tuple[ControlView, Fleet]:
+        view = await self._control.settled_view()
+        return view, Fleet(await self._nodes.all(), view.readers)
+
+
+def _forward(now: Situation, epoch: int, step: StepFacts) -> dict[str, Any]:
+    return {
+        "epoch": epoch,
+        "settled": now.fleet.settled(now.control),
+        "step": step.fingerprint,
+        "irreversible": not step.invertible,
+    }
+
+
+def _step_of(kind: Kind[Any], control: ControlState) -> StepFacts:
+    """
+    Return what the code at hand knows of the step to N+1.
+    """
+    mark = node_kind(kind, None).fingerprints.get(str(control.next))
+    one_way = mark is not None and bool(kind.chain.one_way(control.next - 1, control.next))
+    return StepFacts(mark, invertible=not one_way)
