@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from docstore.core.document import Document, misnomers
 from docstore.core.kind import Kind
 from docstore.core.query import read_query
+from docstore.core.residue import RESIDUE
 from docstore.core.stale_query import Way
 from docstore.errors import QueryRefusedError
 from docstore.mongo.driver import AnyDatabase, AnySession, Driver
@@ -286,6 +287,12 @@ class Queries(Generic[D]):
                 kind=self._kind.name,
                 reason=f"it names the tag {self._kind.version_field!r}",
                 advice="every row is found at the latest shape; how many are stored at which version is coverage",
+            )
+        if query.paths.names(RESIDUE):
+            raise QueryRefusedError(
+                kind=self._kind.name,
+                reason=f"it names {RESIDUE!r}, which is docstore's own",
+                advice="what is kept there is found where the latest shape has it",
             )
         for name, stored in self._misnomers.items():
             if query.paths.names(name):
