@@ -107,9 +107,10 @@ class StoredForm(Generic[D]):
 
     async def prepare(self, session: AnySession | None) -> None:
         """
-        Have the index built that rows with a residue need, before a transaction that may store some.
+        Have the index built that rows with a residue need, before a transaction of docstore's own that may store some.
         """
-        await self.ready([{RESIDUE: {}}], session)
+        if session is None or not session.in_transaction:
+            await self._residues.require()
 
     def _at(self, row: RawDocument, version: int) -> RawDocument:
         kind = self._kind
