@@ -56,6 +56,12 @@ class Membership(Protocol):
         """
         ...
 
+    def ceiling(self, kind: str) -> int | None:
+        """
+        Return the version above which no row is rewritten: the write version, or None where there is none yet.
+        """
+        ...
+
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """
         Return a knob's value, or *default*.
@@ -109,6 +115,13 @@ class Alone:
         Return the latest version.
         """
         return self._controls[kind].version_for(id, standing=standing)
+
+    def ceiling(self, kind: str) -> int | None:
+        """
+        Return None: there is no bound.
+        """
+        del kind
+        return None
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """

@@ -34,6 +34,8 @@ _DUE: Final = 0.8
 _RETRY: Final = 0.5
 #: How long closing may take, in seconds.
 _CLOSING: Final = 2.0
+#: The epoch of what is written while a kind has no control state.
+_BEFORE_ALL: Final = -1
 
 
 class Node:
@@ -52,6 +54,8 @@ class Node:
         life: How often it says that it is alive, and how long it is believed.
         patience: How long to wait for admission, in seconds.
         streams: Hear of changes by a change stream, too.
+        begins: Settle the write version of the kinds that have none. Whoever only carries out what operators ask for
+            leaves that to services.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1.
     """
@@ -67,6 +71,7 @@ class Node:
         life: Lifetime = Lifetime(),  # noqa: B008 - a value
         patience: float = PATIENCE,
         streams: bool = True,
+        begins: bool = True,
         clock: Callable[[], float] = steady_seconds,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -77,11 +82,15 @@ class Node:
         self._patience = patience
         self._streams = streams
         self._clock = clock
-        self._joining = Joining(database, self.who, self._kinds, policy=policy, life=life, clock=clock, chance=chance)
+        self._joining = Joining(
+            database, self.who, self._kinds, policy=policy, life=life, begins=begins, clock=clock, chance=chance
+        )
         self._control = ControlRecords(database)
         self._nodes = NodeRecords(database)
         self._view = ControlView()
         self._controls: dict[str, ControlState] = {}
+        # A write before anybody has settled what is stored is older than every control state.
+        self._unsettled = {kind.name: ControlState(kind.name, kind.latest, _BEFORE_ALL) for kind in self._kinds}
         self._in_flight = InFlight()
         self._admitted = False
         self._sent = 0.0
@@ -127,7 +136,7 @@ class Node:
             StaleNodeError: The node was not heard of in time; reads go on.
         """
         self.may_write()
-        return self._in_flight.one(self._controls[kind])
+        return self._in_flight.one(self._controls.get(kind) or self._unsettled[kind])
 
     def may_write(self) -> None:
         """
@@ -156,6 +165,13 @@ class Node:
         Return what this node stores of a kind, as far as it has heard. Makes no call.
         """
         return self._controls[kind]
+
+    def ceiling(self, kind: str) -> int | None:
+        """
+        Return the version above which no row is rewritten: the write version, or None where there is none yet.
+        """
+        control = self._controls.get(kind)
+        return None if control is None else control.write_version
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """
@@ -215,7 +231,9 @@ class Node:
         self._take(await self._joining.attempt())
 
     def _facts(self, kind: Kind[Any]) -> NodeKind:
-        control = self._controls[kind.name]
+        control = self._controls.get(kind.name)
+        if control is None:
+            return node_kind(kind, None)
         return replace(node_kind(kind, control), acknowledged=self._in_flight.acknowledged(control))
 
     def _take(self, joined: Joined) -> None:
