@@ -24,6 +24,7 @@ from docstore.errors import (
     DowngradeFailedError,
     NotExpressibleError,
     StaleQueryError,
+    StoreRejectedError,
     UpdateRefusedError,
     WriteVersionUnwritableError,
 )
@@ -300,6 +301,14 @@ async def test_a_transaction_cannot_be_the_first_to_keep_something(database: Any
     async with database.client.start_session() as session, await session.start_transaction():
         with pytest.raises(UpdateRefusedError, match="outside of a transaction first"):
             await notes.insert(note(2, status="sold"), session=session)
+
+
+async def test_operators_that_no_server_takes_are_refused_whether_or_not_a_row_matches(database: Any) -> None:
+    notes = pinned(database, NOTE, 2)
+
+    for many in (True, False):
+        with pytest.raises(StoreRejectedError):
+            await notes.update({"_id": 1}, {"$set": {"tag": 1}, "$unset": {"tag": ""}}, many=many)
 
 
 STRICT: Final = Kind(
