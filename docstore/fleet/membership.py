@@ -70,6 +70,12 @@ class Membership(Protocol):
         """
         ...
 
+    def control(self, kind: str) -> ControlState:
+        """
+        Return what this process stores of a kind.
+        """
+        ...
+
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """
         Return a knob's value, or *default*.
@@ -137,6 +143,12 @@ class Alone:
         """
         del kind
         return None
+
+    def control(self, kind: str) -> ControlState:
+        """
+        Return the control state of a stable kind.
+        """
+        return self._controls[kind]
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """

@@ -10,6 +10,7 @@ from bson.raw_bson import RawBSONDocument
 
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Pipeline
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import upgraded
 from docstore.core.row_wise import Parted
 from docstore.core.stale_pipelines import documents_pipeline
@@ -90,11 +91,16 @@ class ClientParts:
 
 
 def upgraded_rows(rows: Sequence[bytes], kind: Kind[Any], report: Report | None) -> Iterator[dict[str, Any]]:
-    """Yield rows at the latest shape; those that no step can upgrade are reported and left out, or raised."""
+    """
+    Yield rows at the latest shape, without a residue; what no step can upgrade is reported and left out, or raised.
+    """
     for raw in rows:
         try:
-            yield upgraded(raw, kind)
+            row = upgraded(raw, kind)
         except DocumentError as error:
             if report is None:
                 raise
             report(error)
+            continue
+        row.pop(RESIDUE, None)
+        yield row

@@ -9,8 +9,10 @@ from docstore.core.bson_values import RawDocument
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Pipeline, joins_of, needed_paths, written_collections
 from docstore.core.query import EVERYTHING, QueryPaths, shown
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, upgraded
-from docstore.core.stale_query import StoredVersion, Way, old_versions, stands_at, start
+from docstore.core.stale_branch import StoredVersion, Way, start
+from docstore.core.stale_query import old_versions, stands_at
 from docstore.core.upgrading_stages import upgrading_stages
 from docstore.errors import DocumentError, NotCompilableError, QueryRefusedError, StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession
@@ -141,11 +143,14 @@ class _Latest:
             try:
                 if self._mattering:
                     self._kind.version(row)
-                yield upgraded(raw, self._kind) if stands_at(self._kind, row, self._mattering) else row
+                latest = upgraded(raw, self._kind) if stands_at(self._kind, row, self._mattering) else row
             except DocumentError as error:
                 if report is None:
                     raise
                 report(error)
+                continue
+            latest.pop(RESIDUE, None)
+            yield latest
 
     def _standing(self, versions: Sequence[StoredVersion]) -> int:
         return sum(stands_at(self._kind, decoded(raw, self._kind), versions) for raw in self._rows)

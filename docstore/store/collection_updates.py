@@ -11,6 +11,7 @@ from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.mongo.driver import AnyDatabase, AnySession, newest
 from docstore.mongo.reading import SortKeys
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.row_writer import UpdateResult
 from docstore.store.collection_reads import CollectionReads
 from docstore.store.composing import RowComposer
@@ -52,7 +53,7 @@ class CollectionUpdates(CollectionReads[D]):
         observer: Observer | None = None,
     ) -> None:
         self._writing = gate.of(kind.name)
-        self._form = StoredForm(kind)
+        self._form = StoredForm(kind, ResidueIndex(database, kind.collection, kind.version_field))
         self._writer = row_writer(database, kind, observer)
         super().__init__(database, kind, writer=self._writer, write_back=write_back, observer=observer)
         self._observer = observer

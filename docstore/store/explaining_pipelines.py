@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from docstore.core.query import shown
-from docstore.core.stale_query import Way, rows_at, start
+from docstore.core.stale_branch import Way, start
+from docstore.core.stale_query import rows_at
 from docstore.errors import StaleQueryError
 from docstore.mongo.plans import access_of, plan_of_pipeline
 from docstore.store.aggregated_rows import Side

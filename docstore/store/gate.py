@@ -3,15 +3,17 @@ The gate that every write of a store passes: only a node writes, and only while 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import StoreClosedError
 from docstore.fleet.membership import Membership
 from docstore.fleet.write_bound import WriteBound, bounded_write
+from docstore.store import events
 
 #: Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
 OpenWrite: TypeAlias = Callable[[], AbstractAsyncContextManager[ControlState]]
@@ -27,11 +29,13 @@ class WriteGate:
     Args:
         member: The store as a part of its fleet.
         service: What the process calls itself.
+        kinds: What the store works with.
     """
 
-    def __init__(self, member: Membership, service: str) -> None:
+    def __init__(self, member: Membership, service: str, kinds: Sequence[Kind[Any]] = ()) -> None:
         self._member = member
         self._service = service
+        self._kinds = tuple(kinds)
         self._joined = False
         self._closed = False
         self._joining = asyncio.Lock()
@@ -54,6 +58,15 @@ class WriteGate:
             if not self._joined:
                 await self._member.open()
                 self._joined, self._closed = True, False
+                self._tell_of_read_only()
+
+    def _tell_of_read_only(self) -> None:
+        for kind in self._kinds:
+            version = self._member.control(kind.name).write_version
+            # Another release may store what this one does not know.
+            steps = kind.chain.one_way(version, kind.latest) if kind.floor <= version < kind.latest else ()
+            if steps:
+                events.kind_is_read_only(kind=kind.name, write_version=version, latest=kind.latest, step=steps[0].to)
 
     async def close(self, *, timeout: float) -> None:  # noqa: ASYNC109 - a bound on good will, not on the call
         """

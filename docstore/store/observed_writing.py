@@ -90,26 +90,29 @@ class ObservedRowWriter:
         operators: Mapping[str, Any],
         *,
         field: str,
-        version: int,
+        versions: Sequence[int],
+        untagged: bool = False,
         many: bool,
         upsert: bool,
         array_filters: Sequence[Mapping[str, Any]] | None,
         session: AnySession | None,
     ) -> UpdateResult:
-        """Apply update operators to rows whose tag is *version*."""
+        """Apply update operators to rows whose tag is one of *versions*."""
         result = await self._writer.update(
             filter,
             operators,
             field=field,
-            version=version,
+            versions=versions,
+            untagged=untagged,
             many=many,
             upsert=upsert,
             array_filters=array_filters,
             session=session,
         )
-        self._observer.wrote(UPDATE, version, result.modified)
+        known = versions[0] if len(versions) == 1 and not untagged else None
+        self._observer.wrote(UPDATE, known, result.modified)
         if upsert and not result.matched:
-            self._observer.wrote(INSERT, version, 1)
+            self._observer.wrote(INSERT, known, 1)
         return result
 
     async def find_and_update(
@@ -118,27 +121,31 @@ class ObservedRowWriter:
         operators: Mapping[str, Any],
         *,
         field: str,
-        version: int,
+        versions: Sequence[int],
+        untagged: bool = False,
         sort: SortKeys,
         after: bool,
         upsert: bool,
         array_filters: Sequence[Mapping[str, Any]] | None,
         session: AnySession | None,
     ) -> bytes | None:
-        """Apply update operators to the first row whose tag is *version*."""
+        """Apply update operators to the first row whose tag is one of *versions*."""
         found = await self._writer.find_and_update(
             filter,
             operators,
             field=field,
-            version=version,
+            versions=versions,
+            untagged=untagged,
             sort=sort,
             after=after,
             upsert=upsert,
             array_filters=array_filters,
             session=session,
         )
-        if found is not None or upsert:
-            self._observer.wrote(UPDATE, version, 1)
+        if found is not None:
+            self._observer.wrote(UPDATE, self._version_of(RawBSONDocument(found)), 1)
+        elif upsert:
+            self._observer.wrote(UPDATE, versions[0] if len(versions) == 1 else None, 1)
         return found
 
     async def in_transaction(

@@ -13,9 +13,12 @@ from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
 from docstore.core.query import query_path, untouched_part
+from docstore.core.residue import RESIDUE
 from docstore.core.row_wise import parted
+from docstore.core.stale_branch import Way, start
 from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
-from docstore.core.stale_query import Way, old_versions, rows_at, rows_elsewhere, start
+from docstore.core.stale_query import old_versions, rows_at, rows_elsewhere
+from docstore.core.stale_residue import HAS_RESIDUE
 from docstore.core.translation import translate
 from docstore.core.upgrading_stages import UpgradingStages
 from docstore.mongo.driver import AnySession
@@ -121,9 +124,13 @@ class Preparation:
 
         moment, tags = await enter_moment(stack, self._sources[self._kind.collection], session, look)
         ways: dict[_Key, UpgradingStages] = {}
+        # docstore's own field is shown to nobody.
+        hidden: dict[_Key, list[Mapping[str, Any]]] = {}
         first: list[Mapping[str, Any]] = []
         for key, side in sides.items():
-            way, met = await self._way(side, tags[key], asked, moment, is_own=key is _OWN)
+            residues = await side.residues.holds_rows(moment.session)
+            hidden[key] = [{"$unset": [RESIDUE]}] if residues and side.whole else []
+            way, met = await self._way(side, tags[key], asked, moment, is_own=key is _OWN, residues=residues)
             if met:
                 first.append({"$match": side.readable()})
             if way is not None:
@@ -131,7 +138,7 @@ class Preparation:
 
         def upgrade(join: Join) -> Sequence[Mapping[str, Any]] | None:
             way = ways.get(join)
-            return None if way is None else way.stages
+            return [*([] if way is None else way.stages), *hidden.get(join, [])] or None
 
         def touches(join: Join, path: str) -> bool:
             return sides[join].changes(query_path(path))
@@ -140,18 +147,18 @@ class Preparation:
         if ways:
             asked.course.way = Way.UPGRADED
         if _OWN not in ways:
-            return Prepared(first, stages, moment.session)
+            return Prepared([*first, *hidden.get(_OWN, [])], stages, moment.session)
         found, left = await self._first(sides[_OWN], ways[_OWN], asked, moment)
-        return Prepared([*first, *found], stages, moment.session, left, ways[_OWN])
+        return Prepared([*first, *found, *hidden[_OWN]], stages, moment.session, left, ways[_OWN])
 
     async def _way(
-        self, side: Side, tags: Sequence[Any], asked: Asked, moment: Moment, *, is_own: bool
+        self, side: Side, tags: Sequence[Any], asked: Asked, moment: Moment, *, is_own: bool, residues: bool
     ) -> tuple[UpgradingStages | None, bool]:
         """Return how a side's old rows come to latest; and whether there are rows that have to be left out."""
         report = asked.report if is_own else None
         unreadable = None if asked.looks_only else side.unreadable(tags)
         met = unreadable is not None and await meets(both_of(unreadable, side.narrowed), side, report, moment)
-        way = await way_of(side, tags, moment, is_own=is_own, in_client=asked.in_client)
+        way = await way_of(side, tags, moment, is_own=is_own, in_client=asked.in_client, residues=residues)
         if way is None:
             return None, met
         if not met and not asked.looks_only:
@@ -218,7 +225,10 @@ class Preparation:
         if len(earlier) < len(way.versions) or all(each == filter for each in earlier.values()):
             return own.narrowed
         elsewhere = both_of(filter, rows_elsewhere(kind, way.versions))
-        return one_of([elsewhere, *(both_of(each, rows_at(kind, [version])) for version, each in earlier.items())])
+        # No filter says what rows keep beside the shape in which they are stored.
+        kept = [both_of(own.narrowed, HAS_RESIDUE)] if way.residues else []
+        old = (both_of(each, rows_at(kind, [version])) for version, each in earlier.items())
+        return one_of([elsewhere, *old, *kept])
 
 
 def _announce(own: Side, way: UpgradingStages, rows: int, asked: Asked) -> None:

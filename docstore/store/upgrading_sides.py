@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from docstore.core.query import shown
 from docstore.core.row_faults import decoded
-from docstore.core.stale_query import old_versions, rows_at, start
+from docstore.core.stale_branch import start
+from docstore.core.stale_query import old_versions, rows_at
 from docstore.core.upgrading_stages import UpgradingStages, upgrading_stages
 from docstore.errors import DocumentError, NotCompilableError, StaleQueryError
 from docstore.mongo.driver import AnySession
@@ -47,7 +48,7 @@ async def meets(asked: Mapping[str, Any], side: Side, report: Report | None, mom
 
 
 async def way_of(
-    side: Side, tags: Sequence[Any], moment: Moment, *, is_own: bool, in_client: bool
+    side: Side, tags: Sequence[Any], moment: Moment, *, is_own: bool, in_client: bool, residues: bool
 ) -> UpgradingStages | None:
     """Return how the side's old rows come to latest; None where none matter."""
     kind = side.kind
@@ -71,7 +72,12 @@ async def way_of(
         try:
             python_only = await side.source.has_collation()
             way = upgrading_stages(
-                kind, mattering, side.paths.paths, python_only=python_only, allow_client=is_own and in_client
+                kind,
+                mattering,
+                side.paths.paths,
+                python_only=python_only,
+                allow_client=is_own and in_client,
+                residues=residues,
             )
         except NotCompilableError as error:
             reason = f"{error.operation}: {error.reason}"

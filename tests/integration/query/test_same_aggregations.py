@@ -13,7 +13,7 @@ import pytest
 from docstore import Collection, Kind, Store
 from docstore.core.bson_values import RawDocument, comparison_key
 from docstore.core.pipeline_paths import joins_of
-from docstore.core.stale_query import Way
+from docstore.core.stale_branch import Way
 from docstore.errors import StaleQueryError
 from docstore.store import aggregating_in_client, client_filter, upgrading_sides
 from tests.random_kinds import (
