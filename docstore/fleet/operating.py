@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from docstore.core.abort_rule import AbortRule
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.control_view import KIND_PREFIX, ControlView
 from docstore.core.fleet_facts import Fleet
@@ -42,6 +43,8 @@ class _Move:
     #: Gives the state after it from what was seen, and its epoch.
     make: Callable[[Situation, int], ControlState]
     why: str = ""
+    #: The epoch of the control state that it was decided on; None for whatever the state is.
+    only_epoch: int | None = None
 
 
 class Rollouts:
@@ -62,10 +65,18 @@ class Rollouts:
         self._by = by
 
     async def canary(
-        self, kind: Kind[Any], percent: float, *, step: StepFacts | None = None, overrides: Overrides | None = None
+        self,
+        kind: Kind[Any],
+        percent: float,
+        *,
+        step: StepFacts | None = None,
+        overrides: Overrides | None = None,
+        abort_on: AbortRule | None = None,
     ) -> ControlState:
         """
         Have a share of the rows stored at N+1: those whose id falls under *percent*.
+
+        With a rule the nodes roll it back by themselves; another percentage keeps the rule that was given before.
 
         Raises:
             RolloutRefusedError: Carries everything that is in the way.
@@ -79,9 +90,12 @@ class Rollouts:
                     now, RolloutState.CANARY, step or _step_of(kind, now.control), overrides or Overrides()
                 ),
                 lambda now, epoch: canaried(
-                    now.control, percent=percent, **_forward(now, epoch, step or _step_of(kind, now.control))
+                    now.control,
+                    percent=percent,
+                    abort_on=abort_on,
+                    **_forward(now, epoch, step or _step_of(kind, now.control)),
                 ),
-                f"{percent:g} % of the ids",
+                f"{percent:g} % of the ids" + ("" if abort_on is None else f", back if {abort_on}"),
             )
         )
 
@@ -106,9 +120,24 @@ class Rollouts:
             )
         )
 
-    async def rollback(self, kind: str, *, overrides: Overrides | None = None, why: str = "") -> ControlState:
+    async def rollback(
+        self,
+        kind: str,
+        *,
+        overrides: Overrides | None = None,
+        why: str = "",
+        floor: int | None = None,
+        only_epoch: int | None = None,
+    ) -> ControlState:
         """
         Have all rows stored at N again; a freeze does not prevent it. Rows that stand at N+1 are left to a backfill.
+
+        Args:
+            kind: The kind's name.
+            overrides: What the operator takes upon himself.
+            why: What the history says of it.
+            floor: The lowest version that the code at hand still has; a way back below it is refused.
+            only_epoch: The epoch of the control state that it was decided on: refused if that was changed since.
 
         Raises:
             RolloutRefusedError: Carries everything that is in the way.
@@ -118,13 +147,14 @@ class Rollouts:
             _Move(
                 kind,
                 "rolling back",
-                lambda now: rollback_blockers(now, overrides or Overrides()),
+                lambda now: rollback_blockers(now, overrides or Overrides(), floor=floor),
                 lambda now, epoch: rolled_back(now.control, epoch=epoch, settled=now.fleet.settled(now.control)),
                 why,
+                only_epoch,
             )
         )
 
-    async def begin_backfill(self, kind: str) -> ControlState:
+    async def begin_backfill(self, kind: str, *, only_epoch: int | None = None) -> ControlState:
         """
         Say that a backfill to the write version has begun.
 
@@ -133,10 +163,16 @@ class Rollouts:
             IllegalTransitionError: No rollout is open.
         """
         return await self._move(
-            _Move(kind, "the backfill", lambda _: (), lambda now, epoch: backfill_began(now.control, epoch=epoch))
+            _Move(
+                kind,
+                "the backfill",
+                lambda _: (),
+                lambda now, epoch: backfill_began(now.control, epoch=epoch),
+                only_epoch=only_epoch,
+            )
         )
 
-    async def stop_backfill(self, kind: str) -> ControlState:
+    async def stop_backfill(self, kind: str, *, only_epoch: int | None = None, why: str = "") -> ControlState:
         """
         Say that the backfill ended with rows left.
 
@@ -145,12 +181,36 @@ class Rollouts:
             IllegalTransitionError: None was on.
         """
         return await self._move(
-            _Move(kind, "the end", lambda _: (), lambda now, epoch: backfill_stopped(now.control, epoch=epoch))
+            _Move(
+                kind,
+                "the end of the backfill",
+                lambda _: (),
+                lambda now, epoch: backfill_stopped(now.control, epoch=epoch),
+                why,
+                only_epoch,
+            )
         )
 
-    async def complete(self, kind: str, rows: StoredRows, *, quarantined: int = 0) -> ControlState:
+    async def complete(
+        self,
+        kind: str,
+        rows: StoredRows,
+        *,
+        quarantined: int = 0,
+        accept_loss: bool = False,
+        only_epoch: int | None = None,
+        why: str = "",
+    ) -> ControlState:
         """
         End a rollout whose rows are all where they belong: complete, or stable after a rollback.
+
+        Args:
+            kind: The kind's name.
+            rows: Where its rows stand, counted after every node had acknowledged the control state.
+            quarantined: How many rows are put aside.
+            accept_loss: End a rollback although rows are left above that cannot be brought down.
+            only_epoch: The epoch of the control state under which was counted: refused if that was changed since.
+            why: What the history says of it.
 
         Raises:
             RolloutRefusedError: Carries everything that is in the way.
@@ -160,23 +220,26 @@ class Rollouts:
             _Move(
                 kind,
                 "completing",
-                lambda now: completion_blockers(now, rows, quarantined=quarantined),
+                lambda now: completion_blockers(now, rows, quarantined=quarantined, accept_loss=accept_loss),
                 lambda now, epoch: completed(now.control, epoch=epoch),
+                why,
+                only_epoch,
             )
         )
 
     async def _move(self, move: _Move) -> ControlState:
-        seen: int | None = None
+        seen = move.only_epoch
         while True:
             view, fleet = await self._look()
             control = view.controls.get(move.kind)
             if control is None:
                 raise NotInFleetError(what="control record of the kind", name=move.kind)
             now = Situation(control, fleet, view.open_rollouts, frozen=view.freeze is not None)
-            blockers = list(move.blockers(now))
             if seen is not None and control.epoch != seen:
                 words = f"another operator was quicker: the rollout of {move.kind} is {control.state} now"
                 blockers = [Blocker(Cause.OTHER_OPERATOR, move.kind, words, {"state": str(control.state)})]
+            else:
+                blockers = list(move.blockers(now))
             if blockers:
                 facts = [facts_of(blocker) for blocker in blockers]
                 raise RolloutRefusedError(kind=move.kind, asked=move.asked, blockers=facts)
