@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.fleet_facts import DeclaredReader, Fleet
+from docstore.core.index_spec import MissingIndex
 from docstore.core.rollout_state import OPEN, TRANSITIONS, RolloutState
 from docstore.core.write_version import ControlState, StoredRows, VersionRange
 
@@ -40,7 +41,7 @@ class StepFacts:
     fingerprint: str | None
     invertible: bool
     #: Indexes that the kind declares for N+1 and that are not there.
-    missing_indexes: tuple[str, ...] = ()
+    missing_indexes: tuple[MissingIndex, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,9 @@ def forward_blockers(now: Situation, after: RolloutState, step: StepFacts, overr
         words = f"the step to version {target} of {kind} has no way back"
         found.append(Blocker(Cause.IRREVERSIBLE, kind, words, {"version": target}))
     for index in step.missing_indexes:
-        words = f"{kind} declares the index {index} for version {target}, and it is not there"
-        found.append(Blocker(Cause.MISSING_INDEX, kind, words, {"index": index}))
+        words = f"{kind} declares the index {index.name} for version {target}, and it is not there: {index.command}"
+        facts = {"version": target, "index": index.name, "command": index.command}
+        found.append(Blocker(Cause.MISSING_INDEX, kind, words, facts))
     return found
 
 

@@ -2,14 +2,16 @@
 What operators do to the write version of a kind: begin a rollout, flip, roll back, end it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from docstore.core.abort_rule import AbortRule
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.control_view import KIND_PREFIX, ControlView
 from docstore.core.fleet_facts import Fleet
+from docstore.core.index_spec import MissingIndex
 from docstore.core.kind import Kind
 from docstore.core.rollout_gates import (
     Overrides,
@@ -26,6 +28,7 @@ from docstore.errors import NotInFleetError, RolloutRefusedError
 from docstore.fleet.joining import facts_of
 from docstore.fleet.process_facts import node_kind
 from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.declared_indexes import missing_indexes
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
 
@@ -60,6 +63,7 @@ class Rollouts:
     """
 
     def __init__(self, database: AnyDatabase, *, by: str) -> None:
+        self._database = database
         self._control = ControlRecords(database)
         self._nodes = NodeRecords(database)
         self._by = by
@@ -82,21 +86,14 @@ class Rollouts:
             RolloutRefusedError: Carries everything that is in the way.
             NotInFleetError: No node has ever worked with the kind.
         """
-        return await self._move(
-            _Move(
-                kind.name,
-                "the canary",
-                lambda now: forward_blockers(
-                    now, RolloutState.CANARY, step or _step_of(kind, now.control), overrides or Overrides()
-                ),
-                lambda now, epoch: canaried(
-                    now.control,
-                    percent=percent,
-                    abort_on=abort_on,
-                    **_forward(now, epoch, step or _step_of(kind, now.control)),
-                ),
-                f"{percent:g} % of the ids" + ("" if abort_on is None else f", back if {abort_on}"),
-            )
+        return await self._go_forward(
+            kind,
+            "the canary",
+            RolloutState.CANARY,
+            partial(canaried, percent=percent, abort_on=abort_on),
+            step=step,
+            overrides=overrides,
+            why=f"{percent:g} % of the ids" + ("" if abort_on is None else f", back if {abort_on}"),
         )
 
     async def advance(
@@ -109,16 +106,7 @@ class Rollouts:
             RolloutRefusedError: Carries everything that is in the way.
             NotInFleetError: No node has ever worked with the kind.
         """
-        return await self._move(
-            _Move(
-                kind.name,
-                "advancing",
-                lambda now: forward_blockers(
-                    now, RolloutState.OPEN, step or _step_of(kind, now.control), overrides or Overrides()
-                ),
-                lambda now, epoch: advanced(now.control, **_forward(now, epoch, step or _step_of(kind, now.control))),
-            )
-        )
+        return await self._go_forward(kind, "advancing", RolloutState.OPEN, advanced, step=step, overrides=overrides)
 
     async def rollback(
         self,
@@ -227,6 +215,41 @@ class Rollouts:
             )
         )
 
+    async def _go_forward(
+        self,
+        kind: Kind[Any],
+        asked: str,
+        after: RolloutState,
+        move: Callable[..., ControlState],
+        *,
+        step: StepFacts | None,
+        overrides: Overrides | None,
+        why: str = "",
+    ) -> ControlState:
+        missing = await self._missing_indexes(kind)
+
+        def known(now: Situation) -> StepFacts:
+            return step or _step_of(kind, now.control, missing)
+
+        def make(now: Situation, epoch: int) -> ControlState:
+            return move(
+                now.control,
+                epoch=epoch,
+                settled=now.fleet.settled(now.control),
+                step=known(now).fingerprint,
+                irreversible=not known(now).invertible,
+            )
+
+        return await self._move(
+            _Move(
+                kind.name,
+                asked,
+                lambda now: forward_blockers(now, after, known(now), overrides or Overrides()),
+                make,
+                why,
+            )
+        )
+
     async def _move(self, move: _Move) -> ControlState:
         seen = move.only_epoch
         while True:
@@ -259,24 +282,22 @@ class Rollouts:
             if await self._control.change(view, entry=entry, record=(KIND_PREFIX + move.kind, after.stored())):
                 return after
 
+    async def _missing_indexes(self, kind: Kind[Any]) -> dict[int, tuple[MissingIndex, ...]]:
+        found = {}
+        for version, declared in kind.indexes.items():
+            missing = await missing_indexes(self._database, kind.collection, declared)
+            found[version] = tuple(MissingIndex(index.name, index.command(kind.collection)) for index in missing)
+        return found
+
     async def _look(self) -> tuple[ControlView, Fleet]:
         view = await self._control.settled_view()
         return view, Fleet(await self._nodes.all(), view.readers)
 
 
-def _forward(now: Situation, epoch: int, step: StepFacts) -> dict[str, Any]:
-    return {
-        "epoch": epoch,
-        "settled": now.fleet.settled(now.control),
-        "step": step.fingerprint,
-        "irreversible": not step.invertible,
-    }
-
-
-def _step_of(kind: Kind[Any], control: ControlState) -> StepFacts:
+def _step_of(kind: Kind[Any], control: ControlState, missing: Mapping[int, tuple[MissingIndex, ...]]) -> StepFacts:
     """
-    Return what the code at hand knows of the step to N+1.
+    Return what the code at hand knows of the step to N+1, and which of the indexes are missing that are needed then.
     """
     mark = node_kind(kind, None).fingerprints.get(str(control.next))
     one_way = mark is not None and bool(kind.chain.one_way(control.next - 1, control.next))
-    return StepFacts(mark, invertible=not one_way)
+    return StepFacts(mark, invertible=not one_way, missing_indexes=missing.get(control.next, ()))
