@@ -33,6 +33,7 @@ class Cause(StrEnum):
     MISSING_INDEX = "missing_index"
     NOT_ACKNOWLEDGED = "not_acknowledged"
     ROWS_LEFT = "rows_left"
+    RUN_OPEN = "run_open"
     OTHER_OPERATOR = "other_operator"
 
 

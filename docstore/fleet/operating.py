@@ -2,7 +2,7 @@
 What operators do to the write version of a kind: begin a rollout, flip, roll back, end it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +11,6 @@ from docstore.core.abort_rule import AbortRule
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.control_view import KIND_PREFIX, ControlView
 from docstore.core.fleet_facts import Fleet
-from docstore.core.index_spec import MissingIndex
 from docstore.core.kind import Kind
 from docstore.core.rollout_gates import (
     Overrides,
@@ -26,9 +25,8 @@ from docstore.core.rollout_state import RolloutState, reason_for
 from docstore.core.write_version import ControlState, StoredRows
 from docstore.errors import NotInFleetError, RolloutRefusedError
 from docstore.fleet.joining import facts_of
-from docstore.fleet.process_facts import node_kind
+from docstore.fleet.next_step import indexes_missing, step_to_next
 from docstore.mongo.control_records import ControlRecords
-from docstore.mongo.declared_indexes import missing_indexes
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
 
@@ -76,6 +74,7 @@ class Rollouts:
         step: StepFacts | None = None,
         overrides: Overrides | None = None,
         abort_on: AbortRule | None = None,
+        why: str = "",
     ) -> ControlState:
         """
         Have a share of the rows stored at N+1: those whose id falls under *percent*.
@@ -93,11 +92,18 @@ class Rollouts:
             partial(canaried, percent=percent, abort_on=abort_on),
             step=step,
             overrides=overrides,
-            why=f"{percent:g} % of the ids" + ("" if abort_on is None else f", back if {abort_on}"),
+            why=f"{percent:g} % of the ids"
+            + ("" if abort_on is None else f", back if {abort_on}")
+            + (f"; {why}" if why else ""),
         )
 
     async def advance(
-        self, kind: Kind[Any], *, step: StepFacts | None = None, overrides: Overrides | None = None
+        self,
+        kind: Kind[Any],
+        *,
+        step: StepFacts | None = None,
+        overrides: Overrides | None = None,
+        why: str = "",
     ) -> ControlState:
         """
         Have all rows stored at N+1.
@@ -106,7 +112,9 @@ class Rollouts:
             RolloutRefusedError: Carries everything that is in the way.
             NotInFleetError: No node has ever worked with the kind.
         """
-        return await self._go_forward(kind, "advancing", RolloutState.OPEN, advanced, step=step, overrides=overrides)
+        return await self._go_forward(
+            kind, "advancing", RolloutState.OPEN, advanced, step=step, overrides=overrides, why=why
+        )
 
     async def rollback(
         self,
@@ -226,10 +234,10 @@ class Rollouts:
         overrides: Overrides | None,
         why: str = "",
     ) -> ControlState:
-        missing = await self._missing_indexes(kind)
+        missing = await indexes_missing(self._database, kind)
 
         def known(now: Situation) -> StepFacts:
-            return step or _step_of(kind, now.control, missing)
+            return step or step_to_next(kind, now.control, missing)
 
         def make(now: Situation, epoch: int) -> ControlState:
             return move(
@@ -282,22 +290,6 @@ class Rollouts:
             if await self._control.change(view, entry=entry, record=(KIND_PREFIX + move.kind, after.stored())):
                 return after
 
-    async def _missing_indexes(self, kind: Kind[Any]) -> dict[int, tuple[MissingIndex, ...]]:
-        found = {}
-        for version, declared in kind.indexes.items():
-            missing = await missing_indexes(self._database, kind.collection, declared)
-            found[version] = tuple(MissingIndex(index.name, index.command(kind.collection)) for index in missing)
-        return found
-
     async def _look(self) -> tuple[ControlView, Fleet]:
         view = await self._control.settled_view()
         return view, Fleet(await self._nodes.all(), view.readers)
-
-
-def _step_of(kind: Kind[Any], control: ControlState, missing: Mapping[int, tuple[MissingIndex, ...]]) -> StepFacts:
-    """
-    Return what the code at hand knows of the step to N+1, and which of the indexes are missing that are needed then.
-    """
-    mark = node_kind(kind, None).fingerprints.get(str(control.next))
-    one_way = mark is not None and bool(kind.chain.one_way(control.next - 1, control.next))
-    return StepFacts(mark, invertible=not one_way, missing_indexes=missing.get(control.next, ()))

@@ -15,7 +15,7 @@ from docstore.mongo.declared_indexes import build_indexes, missing_indexes
 from tests.integration.fleet.conftest import Nodes
 from tests.kinds import Place, place_kind
 
-DECLARED = {2: ["name"], 3: ["slug", IndexModel([("at.x", 1), ("at.y", -1)], name="where")]}
+DECLARED: dict[int, Any] = {2: ["name"], 3: ["slug", IndexModel([("at.x", 1), ("at.y", -1)], name="where")]}
 
 
 def indexed(**indexes: Any) -> Kind[Place]:
