@@ -49,6 +49,8 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── NodeRefusedError
     │   │   └── FleetSkewError
     │   ├── StaleNodeError
+    │   ├── StoreClosedError
+    │   ├── WriteVersionUnwritableError
     │   ├── RolloutRefusedError
     │   ├── ReaderRefusedError
     │   ├── NotInFleetError
@@ -109,6 +111,8 @@ from docstore.errors.fleet import (
     RecordFormatError,
     RolloutRefusedError,
     StaleNodeError,
+    StoreClosedError,
+    WriteVersionUnwritableError,
 )
 from docstore.errors.other import (
     BackfillRefusedError,
@@ -180,6 +184,7 @@ __all__ = [
     "StaleQueryError",
     "StepContentError",
     "StepFileError",
+    "StoreClosedError",
     "StoreError",
     "StoreRejectedError",
     "StoreTimeoutError",
@@ -194,4 +199,5 @@ __all__ = [
     "VersionGapError",
     "VersionRangeError",
     "ViewRefusedError",
+    "WriteVersionUnwritableError",
 ]

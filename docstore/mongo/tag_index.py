@@ -33,7 +33,10 @@ async def find_tag_index(database: AnyDatabase, collection: str, field: str) -> 
 
 async def finished_indexes(database: AnyDatabase, collection: str) -> list[Mapping[str, Any]]:
     """
-    Return the indexes of a collection that queries can use, as the server shows them; driver errors come through.
+    Return the indexes of a collection but for those that are still being built.
+
+    Raises:
+        PyMongoError: As the driver raises it; the caller translates it.
     """
     if driver_of(database) is Driver.MOCK:
         return [index async for index in await settled(open_collection(database, collection).list_indexes())]

@@ -11,8 +11,10 @@ from docstore.errors import ConflictError, DocumentExistsError, DocumentNotFound
 from docstore.mongo.driver import AnySession
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter
 from docstore.store.composing import RowComposer
+from docstore.store.gate import OpenWrite
 from docstore.store.pauses import TRIES, Pause
 from docstore.store.rows import RowReader
+from docstore.store.stored_form import StoredForm
 from docstore.store.tokens import fits
 
 D = TypeVar("D", bound=Document)
@@ -21,10 +23,21 @@ D = TypeVar("D", bound=Document)
 class Replacements(Generic[D]):
     """What `Collection.replace` and `Collection.modify` do; see there for what they promise and raise."""
 
-    def __init__(self, kind: Kind[D], *, writer: RowWriter, composer: RowComposer[D], pause: Pause) -> None:
+    def __init__(
+        self,
+        kind: Kind[D],
+        *,
+        writer: RowWriter,
+        composer: RowComposer[D],
+        form: StoredForm[D],
+        writing: OpenWrite,
+        pause: Pause,
+    ) -> None:
         self._kind = kind
         self._writer = writer
         self._composer = composer
+        self._form = form
+        self._writing = writing
         self._reader = RowReader(kind)
         self._pause = pause
 
@@ -45,11 +58,12 @@ class Replacements(Generic[D]):
     async def overwrite(self, document: D, session: AnySession | None) -> None:
         """Store the whole document over whatever row is there, unless that is one that this code cannot read."""
         kind = self._kind
-        row = decoded(self._composer.new(document), kind)
         try:
-            stored = await self._writer.overwrite(
-                row["_id"], row, field=kind.version_field, versions=range(1, kind.latest + 1), session=session
-            )
+            async with self._writing() as control:
+                row = decoded(self._form.new(self._composer.new(document), control), kind)
+                stored = await self._writer.overwrite(
+                    row["_id"], row, field=kind.version_field, versions=range(1, kind.latest + 1), session=session
+                )
         except DuplicateRowError as error:
             raise DocumentExistsError(kind=kind.name, id=document.id, index=error.index) from error
         if stored is not None:
@@ -92,9 +106,10 @@ class Replacements(Generic[D]):
 
     async def _store_changes(self, document: D, raw: bytes, session: AnySession | None) -> bool:
         """Write what turns the row *raw* into the document; tell whether the row was still there."""
-        after = self._composer.changed(document, raw)
         try:
-            stored = await self._writer.rewrite(raw, after, session=session)
+            async with self._writing() as control:
+                after = self._form.changed(self._composer.changed(document, raw), raw, control)
+                stored = await self._writer.rewrite(raw, after, session=session)
         except DuplicateRowError as error:
             raise DocumentExistsError(kind=self._kind.name, id=document.id, index=error.index) from error
         if stored is None:

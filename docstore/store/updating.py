@@ -12,8 +12,10 @@ from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter, UpdateResult
 from docstore.mongo.transactions import NO_TRANSACTIONS
+from docstore.store.gate import OpenWrite
 from docstore.store.matching_rows import MatchingRows
 from docstore.store.pauses import TRIES, Pause
+from docstore.store.stored_form import StoredForm
 from docstore.store.update_request import UpdateRequest
 
 D = TypeVar("D", bound=Document)
@@ -28,15 +30,27 @@ class Updates(Generic[D]):
     Applies update operators to rows of one kind.
 
     Two atomic writes for a row that is still old: a rewrite to the latest version under the guard, which changes its
-    shape and not its meaning, then the operators with the tag in the filter. Any other writer may come between.
+    shape and not its meaning, then the operators with the tag in the filter. Any other writer may come between. Where
+    rows are stored below latest, an old row is refused by name, and a row at latest is updated as it stands.
 
     That no row matches is only said, and a row only inserted, after a look at one moment at the rows of all versions:
     one that is rewritten up or down meanwhile stands somewhere at every moment.
     """
 
-    def __init__(self, kind: Kind[D], *, writer: RowWriter, rows: MatchingRows[D], pause: Pause) -> None:
+    def __init__(
+        self,
+        kind: Kind[D],
+        *,
+        writer: RowWriter,
+        form: StoredForm[D],
+        writing: OpenWrite,
+        rows: MatchingRows[D],
+        pause: Pause,
+    ) -> None:
         self._kind = kind
         self._writer = writer
+        self._form = form
+        self._writing = writing
         self._rows = rows
         self._pause = pause
 
@@ -61,7 +75,8 @@ class Updates(Generic[D]):
             if many:
                 await self._rows.refuse_unreadable(request.filter, session)
                 await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session)
-            result = await write(insert=False, within=session)
+            async with self._writing():
+                result = await write(insert=False, within=session)
             return result if result.matched or (many and not upsert) else None
 
         async def insert(within: AnySession | None) -> UpdateResult:
@@ -101,7 +116,8 @@ class Updates(Generic[D]):
                 raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
                 if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
                     return None
-            return await write(request, insert=False, within=session)
+            async with self._writing():
+                return await write(request, insert=False, within=session)
 
         async def insert(within: AnySession | None) -> bytes | None:
             return await write(request, insert=True, within=within)
@@ -139,7 +155,9 @@ class Updates(Generic[D]):
                     continue
                 if insert is None:
                     return nothing
-                inserted, result = await self._insert(request, insert, session)
+                async with self._writing() as control:
+                    self._form.require_insertable(request.fixed_id, control)
+                    inserted, result = await self._insert(request, insert, session)
                 if inserted:
                     return result if result is not None else nothing
             except DuplicateRowError as error:
