@@ -167,7 +167,9 @@ class Node:
 
         Only what is at a canary's version counts; `core.abort_rule.counts_as_error` says what failed.
         """
-        self._counting.observed(self._controls[kind], version, failed=failed)
+        control = self._controls.get(kind)
+        if control is not None:
+            self._counting.observed(control, version, failed=failed)
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """

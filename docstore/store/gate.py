@@ -3,14 +3,16 @@ The gate that every write of a store passes: only a node writes, and only while 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final, TypeAlias
 
+from docstore.core.abort_rule import counts_as_error
 from docstore.core.write_version import ControlState
-from docstore.errors import StoreClosedError, StoreUnavailableError
+from docstore.errors import DocumentError, StoreClosedError, StoreUnavailableError
 from docstore.fleet.membership import Membership
+from docstore.store.observed_control import ObservedControl
 
 #: Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
 OpenWrite: TypeAlias = Callable[[], AbstractAsyncContextManager[ControlState]]
@@ -104,7 +106,11 @@ class WriteGate:
             try:
                 async with bound.timeout:
                     bound.look()
-                    yield control
+                    if control.canary is None:
+                        yield control
+                    else:
+                        with self._counted(control) as observed:
+                            yield observed
             except TimeoutError:
                 if not bound.timeout.expired():
                     raise
@@ -115,6 +121,36 @@ class WriteGate:
                 self._under_way.discard(bound)
                 if not self._under_way:
                     self._idle.set()
+
+    def failed_reads_of(self, kind: str) -> Callable[[DocumentError], None]:
+        """
+        Return what counts, for the rule of a canary, that a row of a kind could not be read.
+        """
+
+        def failed(error: DocumentError) -> None:
+            version = getattr(error, "version", None)
+            if version is not None and counts_as_error(error):
+                self._member.observed(kind, version, failed=True)
+
+        return failed
+
+    @contextmanager
+    def _counted(self, control: ControlState) -> Iterator[ControlState]:
+        """
+        Give a control state to store by, and count the rows that it decides about once their write has ended.
+        """
+        observed = ObservedControl.of_one_write(control)
+        try:
+            yield observed
+        except BaseException as error:
+            if counts_as_error(error):
+                self._count(observed, failed=True)
+            raise
+        self._count(observed, failed=False)
+
+    def _count(self, observed: ObservedControl, *, failed: bool) -> None:
+        for version in observed.decided.values():
+            self._member.observed(observed.kind, version, failed=failed)
 
 
 class _Bound:
