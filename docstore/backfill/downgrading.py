@@ -13,9 +13,9 @@ class Downgrader(Upgrader):
     """
     Brings newer rows of a kind down to a version and prepares their guarded rewrites.
 
-    A row goes down only if coming up again gives back all that it holds (P11); one for which the older version has no
-    place is at fault, by name, and nothing of it is trimmed. Rows above latest are left alone (P4). Nothing is
-    written, and one row's fault is only its own.
+    Coming up again gives back all that a row holds: what the older version has no place for is kept in its residue
+    (P11). A row that the older version cannot have at all is at fault, by name, and nothing of it is trimmed. Rows
+    above latest are left alone (P4). Nothing is written, and one row's fault is only its own.
     """
 
     def _rewrite(self, raw: bytes) -> Rewrite | None:

@@ -2,13 +2,14 @@
 The rows that a write is meant for, of any version, and bringing those up that are old.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Generic, TypeVar
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.document import Document
 from docstore.core.kind import Kind
+from docstore.core.query import read_query
 from docstore.core.row_faults import decoded, id_of
 from docstore.core.stale_query import old_versions, stands_at
 from docstore.core.write_version import ControlState
@@ -114,7 +115,6 @@ class MatchingRows(Generic[D]):
 
         Raises:
             DocumentError: It cannot be read, or the model would refuse it.
-            WriteVersionUnwritableError: It may not be stored at latest.
         """
         if not self.is_old(raw):
             return True
@@ -127,7 +127,6 @@ class MatchingRows(Generic[D]):
 
         Raises:
             DocumentError: One cannot be read, or the model would refuse it; others may have been rewritten.
-            WriteVersionUnwritableError: One may not be stored at latest; others may have been rewritten.
             ConflictError: Other writers were quicker in every try.
         """
         ids: list[Any] = []
@@ -159,6 +158,35 @@ class MatchingRows(Generic[D]):
             if tries > 1:
                 await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=left[0], tries=TRIES)
+
+    async def ids(
+        self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the id of every row that matches, each once, whatever becomes of the rows meanwhile."""
+        touched = read_query(filter).touched(self._kind.writes(self._kind.floor, self._kind.latest))
+        # What is read at one moment stands still. Elsewhere rows move in every index but the one on their ids.
+        rows = self._queries.rows(
+            filter, sort=() if touched else [("_id", 1)], allow_client_filter=in_client, session=session
+        )
+        async with aclosing(rows) as found:
+            if session is not None and session.in_transaction:
+                # A transaction sees its own writes.
+                held = [id_of(raw) async for batch in found for raw in rows_of(batch)]
+                for row_id in held:
+                    yield row_id
+                return
+            async for batch in found:
+                for raw in rows_of(batch):
+                    yield id_of(raw)
+
+    def upgraded(self, raw: bytes) -> RawDocument:
+        """
+        Return a row at latest.
+
+        Raises:
+            DocumentError: It cannot be read, or the model would refuse it.
+        """
+        return self._composer.upgraded(raw)
 
     def _upgraded(self, raw: bytes, control: ControlState) -> RawDocument:
         return self._form.changed(self._composer.upgraded(raw), raw, control)

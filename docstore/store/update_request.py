@@ -33,6 +33,11 @@ class UpdateRequest:
     in_client: bool = False
 
     @property
+    def touched(self) -> frozenset[str]:
+        """The top-level fields that the operators touch."""
+        return frozenset().union(*(_heads(operator, fields) for operator, fields in self.operators.items()))
+
+    @property
     def fixed_id(self) -> Any:
         """The `_id` that the filter asks for, or None: then rows of any id may match."""
         named = self.filter.get("_id")
@@ -109,8 +114,7 @@ def _refusal(kind: Kind[Any], reason: str) -> UpdateRefusedError:
 
 def _touches(kind: Kind[Any], operator: str, fields: Mapping[str, Any], elsewhere: Mapping[str, str]) -> str | None:
     """Return what an operator touches and must not, or None."""
-    paths = [*fields, *(fields.values() if operator == "$rename" else ())]
-    touched = {str(path).split(".", 1)[0] for path in paths}
+    touched = _heads(operator, fields)
     if RESIDUE in touched:
         return f"touches {RESIDUE!r}, in which docstore keeps what an older version cannot express"
     if kind.version_field in touched:
@@ -120,3 +124,9 @@ def _touches(kind: Kind[Any], operator: str, fields: Mapping[str, Any], elsewher
     for name in sorted(touched & elsewhere.keys()):
         return f"names {name!r}, which rows hold as {elsewhere[name]!r}"
     return None
+
+
+def _heads(operator: str, fields: Mapping[str, Any]) -> set[str]:
+    """Return the top-level fields that an operator touches."""
+    paths = [*fields, *(fields.values() if operator == "$rename" else ())]
+    return {str(path).split(".", 1)[0] for path in paths}
