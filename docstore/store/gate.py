@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from docstore.core.abort_rule import counts_as_error
 from docstore.core.write_version import ControlState
-from docstore.errors import DocumentError, StoreClosedError, StoreUnavailableError
+from docstore.errors import DocumentError, StoreClosedError
 from docstore.fleet.membership import Membership
+from docstore.fleet.write_bound import WriteBound, bounded_write
 from docstore.store.observed_control import ObservedControl
 
 #: Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
 OpenWrite: TypeAlias = Callable[[], AbstractAsyncContextManager[ControlState]]
-
-_OPEN_FOR_EVER: Final = float("inf")
 
 
 class WriteGate:
@@ -38,7 +37,7 @@ class WriteGate:
         self._joined = False
         self._closed = False
         self._joining = asyncio.Lock()
-        self._under_way: set[_Bound] = set()
+        self._under_way: set[WriteBound] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -99,28 +98,20 @@ class WriteGate:
             if self._closed:
                 raise StoreClosedError(service=self._service)
             await self.open()
-        with self._member.writing(kind) as control:
-            bound = _Bound(self._member)
-            self._under_way.add(bound)
-            self._idle.clear()
-            try:
-                async with bound.timeout:
-                    bound.look()
-                    if control.canary is None:
-                        yield control
-                    else:
-                        with self._counted(control) as observed:
-                            yield observed
-            except TimeoutError:
-                if not bound.timeout.expired():
-                    raise
-                reason = "it did not answer before others may take this node for dead"
-                raise StoreUnavailableError(reason=reason) from None
-            finally:
-                bound.end()
-                self._under_way.discard(bound)
-                if not self._under_way:
-                    self._idle.set()
+        bound = WriteBound(self._member)
+        self._under_way.add(bound)
+        self._idle.clear()
+        try:
+            async with bounded_write(self._member, kind, bound) as control:
+                if control.canary is None:
+                    yield control
+                else:
+                    with self._counted(control) as observed:
+                        yield observed
+        finally:
+            self._under_way.discard(bound)
+            if not self._under_way:
+                self._idle.set()
 
     def failed_reads_of(self, kind: str) -> Callable[[DocumentError], None]:
         """
@@ -151,30 +142,3 @@ class WriteGate:
     def _count(self, observed: ObservedControl, *, failed: bool) -> None:
         for version in observed.decided.values():
             self._member.observed(observed.kind, version, failed=failed)
-
-
-class _Bound:
-    """
-    Breaks a write off when others may take the node for dead. Heartbeats move that moment on while the write lasts.
-    """
-
-    __slots__ = ("_look_again", "_member", "timeout")
-
-    def __init__(self, member: Membership) -> None:
-        self._member = member
-        self._look_again: asyncio.TimerHandle | None = None
-        self.timeout = asyncio.timeout(None)
-
-    def look(self) -> None:
-        left = self._member.seconds_to_write
-        if left <= 0:
-            self.break_off()
-        elif left != _OPEN_FOR_EVER:
-            self._look_again = asyncio.get_running_loop().call_later(left, self.look)
-
-    def break_off(self) -> None:
-        self.timeout.reschedule(asyncio.get_running_loop().time())
-
-    def end(self) -> None:
-        if self._look_again is not None:
-            self._look_again.cancel()

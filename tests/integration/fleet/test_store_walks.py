@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -353,5 +353,5 @@ async def test_no_walk_breaks_a_promise(
     assert walk.done["written"] >= wanted // 5
 
 
-def chosen(chance: random.Random, actions: list[Callable[[], Awaitable[None]]]) -> list[Any]:
+def chosen(chance: random.Random, actions: Sequence[Callable[[], Awaitable[None]]]) -> list[Any]:
     return chance.choices(actions, k=chance.choice([1, 1, 2, 3]))
