@@ -98,7 +98,7 @@ class Store:
                 # A stream takes one of the few threads in which Motor makes its calls, for as long as it is open.
                 streams=driver is not Driver.MOTOR,
             )
-        self._gate = WriteGate(self._member, service)
+        self._gate = WriteGate(self._member, service, kinds)
         self._write_back = WriteBack(self._gate) if write_back else None
         self._asked = AskedVersions(ClientVersions(database))
         waiting = jittered(Random()) if pause is None else pause  # noqa: S311 - writers only have to drift apart
