@@ -3,7 +3,8 @@ From the bytes of newer rows to rewrites at an older version, and to the errors 
 """
 
 from docstore.backfill.upgrading import Upgrader
-from docstore.core.lowering import lowered
+from docstore.core.bson_values import RawDocument
+from docstore.core.lowering import lowered, trimmed
 from docstore.core.row_faults import decoded
 from docstore.mongo.batch_writing import Rewrite
 
@@ -26,5 +27,17 @@ class Downgrader(Upgrader):
         way = self._ways.get(version) or self._way(version)
         before = self._before(row, way)
         row_id = row.get("_id")
-        lower = lowered(kind.chain, row, version, target)
+        lower = self._lower(row, version)
         return self._prepared(raw, lower, way, before, version=version, row_id=row_id)
+
+    def _lower(self, row: RawDocument, version: int) -> RawDocument:
+        return lowered(self._kind.chain, row, version, self._target)
+
+
+class Trimmer(Downgrader):
+    """
+    As `Downgrader`, but what can be kept nowhere is lost. Only for rows whose loss somebody has accepted.
+    """
+
+    def _lower(self, row: RawDocument, version: int) -> RawDocument:
+        return trimmed(self._kind.chain, row, version, self._target)

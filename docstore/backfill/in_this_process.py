@@ -4,7 +4,7 @@ Working one run in the process that asked for it, until it has ended.
 
 import asyncio
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from docstore.backfill import events
@@ -12,8 +12,9 @@ from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.ending import in_time, until_stopped
 from docstore.backfill.last_look import about, left_of, standing_of
 from docstore.backfill.others import tell_of_others
-from docstore.backfill.patience import cancelled
+from docstore.backfill.patience import cancelled, patiently
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
+from docstore.backfill.rollout_following import SETTLING, RolloutFollowing
 from docstore.backfill.run_work import BEAT, RunWork
 from docstore.backfill.selection_status import SelectionStatus
 from docstore.backfill.throttling import Throttling
@@ -88,9 +89,10 @@ async def work_until_ended(
         coverage=coverage,
         member=member,
     )
+    rollouts = RolloutFollowing(database, by=who.name, now=now)
     watching = asyncio.create_task(tell_of_others(database, run.id, worker=who.id, meter=meter))
     try:
-        by = await until_stopped(_work(work, run, stop), stop)
+        by = await until_stopped(_followed(rollouts, kind, _work(work, run, stop), stop), stop)
     finally:
         await cancelled(watching)
     standing = await in_time(standing_of(database, run), by=by)
@@ -126,6 +128,16 @@ def _reason(work: RunWork, run: RunRecord) -> str:
     if run.held is not None:
         return run.held.detail
     return (work.obstacle(run) if run.state in CLAIMABLE else "") or run.state_reason
+
+
+async def _followed(
+    rollouts: RolloutFollowing, kind: Kind[Any], working: Coroutine[Any, Any, None], stop: asyncio.Event
+) -> None:
+    """Bring the rollout of the kind up to the run, do the work, and end the rollout if that was the last of it."""
+    await patiently(lambda: rollouts.look([kind]))
+    await working
+    if not stop.is_set():
+        await patiently(lambda: rollouts.wait(kind, seconds=SETTLING))
 
 
 async def _work(work: RunWork, run: RunRecord, stop: asyncio.Event) -> None:

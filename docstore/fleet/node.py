@@ -17,6 +17,8 @@ from docstore.core.fleet_facts import Lifetime, NodeKind, Policy
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import FleetError, StaleNodeError, StoreError, StoreRejectedError
+from docstore.fleet.canary_counting import CanaryCounting
+from docstore.fleet.canary_watch import CanaryWatch
 from docstore.fleet.clock import steady_seconds
 from docstore.fleet.health import NodeHealth
 from docstore.fleet.in_flight import InFlight
@@ -94,6 +96,8 @@ class Node:
         # A write before anybody has settled what is stored is older than every control state.
         self._unsettled = {kind.name: ControlState(kind.name, kind.latest, _BEFORE_ALL) for kind in self._kinds}
         self._in_flight = InFlight()
+        self._counting = CanaryCounting()
+        self._watch = CanaryWatch(database, by=f"{self.who.service}/{self.who.instance}", patience=life.beat)
         self._admitted = False
         self._sent = 0.0
         self._wake = asyncio.Event()
@@ -168,6 +172,16 @@ class Node:
         """
         return self._controls[kind]
 
+    def observed(self, kind: str, version: int, *, failed: bool) -> None:
+        """
+        Count an operation on a row that stands, or is to be stored, at a version. Makes no call.
+
+        Only what is at a canary's version counts; `core.abort_rule.counts_as_error` says what failed.
+        """
+        control = self._controls.get(kind)
+        if control is not None:
+            self._counting.observed(control, version, failed=failed)
+
     def ceiling(self, kind: str) -> int | None:
         """
         Return the version above which no row is rewritten: the write version, or None where there is none yet.
@@ -235,6 +249,7 @@ class Node:
                 heard = await self._nodes.beat(self.who.id, {kind.name: self._facts(kind) for kind in self._kinds})
             if heard:
                 self._sent = sent
+                await self._watch.look(self._controls.values())
                 return
             # Others may have acted without it, so it has to ask again whether it fits.
             self._admitted = False
@@ -245,7 +260,11 @@ class Node:
         control = self._controls.get(kind.name)
         if control is None:
             return node_kind(kind, None)
-        return replace(node_kind(kind, control), acknowledged=self._in_flight.acknowledged(control))
+        return replace(
+            node_kind(kind, control),
+            acknowledged=self._in_flight.acknowledged(control),
+            canary=self._counting.figures(control),
+        )
 
     def _take(self, joined: Joined) -> None:
         # Whoever reads rows has to know; whoever only carries out what operators ask for leaves those rows alone.

@@ -1,6 +1,6 @@
 """Where the reading of a collection begins: one document by its id, in the latest shape or in an older one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.older_document import OlderDocument
-from docstore.errors import DocumentNotFoundError
+from docstore.errors import DocumentError, DocumentNotFoundError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.row_writer import RowWriter
 from docstore.store.encoding import sendable
@@ -34,17 +34,20 @@ class CollectionById(Generic[D]):
         *,
         writer: RowWriter,
         write_back: WriteBack | None,
+        on_failed: Callable[[DocumentError], None],
         observer: Observer | None = None,
     ) -> None:
         self.kind = kind
         self._older = OlderReads(database, kind, observer)
-        self._reader = row_reader(kind, observer)
+        self._reader = row_reader(kind, observer, on_failed=on_failed)
         self._queries = Queries(database, kind, self._reader, observer)
         self._offering_reader = self._reader
         self._offering_queries = self._queries
         if write_back is not None:
             queue = write_back
-            self._offering_reader = row_reader(kind, observer, lambda raw, _: queue.offer(kind, writer, raw))
+            self._offering_reader = row_reader(
+                kind, observer, lambda raw, _: queue.offer(kind, writer, raw), on_failed=on_failed
+            )
             self._offering_queries = Queries(database, kind, self._offering_reader, observer)
 
     @overload

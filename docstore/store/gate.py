@@ -3,17 +3,19 @@ The gate that every write of a store passes: only a node writes, and only while 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
+from docstore.core.abort_rule import counts_as_error
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
-from docstore.errors import StoreClosedError
+from docstore.errors import DocumentError, StoreClosedError
 from docstore.fleet.membership import Membership
 from docstore.fleet.write_bound import WriteBound, bounded_write
 from docstore.store import events
+from docstore.store.observed_control import ObservedControl
 
 #: Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
 OpenWrite: TypeAlias = Callable[[], AbstractAsyncContextManager[ControlState]]
@@ -114,8 +116,42 @@ class WriteGate:
         self._idle.clear()
         try:
             async with bounded_write(self._member, kind, bound) as control:
-                yield control
+                if control.canary is None:
+                    yield control
+                else:
+                    with self._counted(control) as observed:
+                        yield observed
         finally:
             self._under_way.discard(bound)
             if not self._under_way:
                 self._idle.set()
+
+    def failed_reads_of(self, kind: str) -> Callable[[DocumentError], None]:
+        """
+        Return what counts, for the rule of a canary, that a row of a kind could not be read.
+        """
+
+        def failed(error: DocumentError) -> None:
+            version = getattr(error, "version", None)
+            if version is not None and counts_as_error(error):
+                self._member.observed(kind, version, failed=True)
+
+        return failed
+
+    @contextmanager
+    def _counted(self, control: ControlState) -> Iterator[ControlState]:
+        """
+        Give a control state to store by, and count the rows that it decides about once their write has ended.
+        """
+        observed = ObservedControl.of_one_write(control)
+        try:
+            yield observed
+        except BaseException as error:
+            if counts_as_error(error):
+                self._count(observed, failed=True)
+            raise
+        self._count(observed, failed=False)
+
+    def _count(self, observed: ObservedControl, *, failed: bool) -> None:
+        for version in observed.decided.values():
+            self._member.observed(observed.kind, version, failed=failed)

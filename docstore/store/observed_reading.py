@@ -29,8 +29,10 @@ class ObservedRowReader(RowReader[D]):
     A `RowReader` that is watched. A class of its own, so that one that nobody watches costs nothing.
     """
 
-    def __init__(self, kind: Kind[D], observer: Observer, on_old: _OnOld | None = None) -> None:
-        super().__init__(kind, on_old)
+    def __init__(
+        self, kind: Kind[D], observer: Observer, on_old: _OnOld | None = None, *, on_failed: _OnError | None = None
+    ) -> None:
+        super().__init__(kind, on_old, on_failed=on_failed)
         self._observer = observer
 
     def read(self, raw: bytes, row: RawDocument | None = None) -> D:
@@ -103,9 +105,13 @@ class ObservedProjectionReader(ProjectionReader[P]):
         return row, version
 
 
-def row_reader(kind: Kind[D], observer: Observer | None, on_old: _OnOld | None = None) -> RowReader[D]:
+def row_reader(
+    kind: Kind[D], observer: Observer | None, on_old: _OnOld | None = None, *, on_failed: _OnError | None = None
+) -> RowReader[D]:
     """Return what reads the rows of a kind; see `RowReader`."""
-    return RowReader(kind, on_old) if observer is None else ObservedRowReader(kind, observer, on_old)
+    if observer is None:
+        return RowReader(kind, on_old, on_failed=on_failed)
+    return ObservedRowReader(kind, observer, on_old, on_failed=on_failed)
 
 
 def older_reader(

@@ -33,11 +33,19 @@ class RowReader(Generic[D]):
         kind: Whose rows these are.
         on_old: Called with the stored bytes and the upgraded, tagged row of every row below latest that the model
             took. The row is only lent: its values belong to the document that was read.
+        on_failed: Called with the error of every row that a step or the model refuses, before it is raised.
     """
 
-    def __init__(self, kind: Kind[D], on_old: Callable[[bytes, RawDocument], None] | None = None) -> None:
+    def __init__(
+        self,
+        kind: Kind[D],
+        on_old: Callable[[bytes, RawDocument], None] | None = None,
+        *,
+        on_failed: Callable[[DocumentError], None] | None = None,
+    ) -> None:
         self.kind = kind
         self._on_old = on_old
+        self._on_failed = on_failed
 
     def read(self, raw: bytes, row: RawDocument | None = None) -> D:
         """
@@ -66,7 +74,11 @@ class RowReader(Generic[D]):
             version = kind.version(row)
         lent = None
         if version != kind.latest:
-            row = kind.chain.lift(row, version, kind.latest)
+            try:
+                row = kind.chain.lift(row, version, kind.latest)
+            except DocumentError as error:
+                self._tell(error)
+                raise
             lent = None if self._on_old is None else dict(row)
         row.pop(field, None)
         if RESIDUE in row:
@@ -109,9 +121,15 @@ class RowReader(Generic[D]):
             document: D = self.kind.model.__pydantic_validator__.validate_python(row)
         except Exception as error:  # noqa: BLE001 - whatever a validator raises, it is this row that is at fault
             # The cause would show the row's values in every traceback.
-            raise refused(error, kind=self.kind, row=row, version=version) from None
+            fault = refused(error, kind=self.kind, row=row, version=version)
+            self._tell(fault)
+            raise fault from None
         _set_origin(document, raw)
         return document
+
+    def _tell(self, error: DocumentError) -> None:
+        if self._on_failed is not None:
+            self._on_failed(error)
 
 
 def decoded_parts(batch: bytes) -> Iterator[tuple[list[bytes], list[RawDocument] | list[None]]]:
