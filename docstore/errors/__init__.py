@@ -14,6 +14,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── InvalidOperationError
     │   ├── NotInvertibleError
     │   ├── NotCompilableError
+    │   ├── NotPublishableError
     │   ├── PathsDifferError            the one that shows only when rows are compared
     │   ├── CollectionSharedError
     │   ├── ModelFieldError
@@ -81,6 +82,7 @@ from docstore.errors.definition import (
     ModelFieldError,
     NotCompilableError,
     NotInvertibleError,
+    NotPublishableError,
     PathsDifferError,
     StepContentError,
     StepFileError,
@@ -168,6 +170,7 @@ __all__ = [
     "NotExpressibleError",
     "NotInFleetError",
     "NotInvertibleError",
+    "NotPublishableError",
     "NotQuarantinedError",
     "OperationRefusedError",
     "PathsDifferError",
