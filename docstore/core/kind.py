@@ -1,7 +1,8 @@
 """A kind: a family of documents with one version line, in one collection."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from copy import copy
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from pydantic import AliasChoices, AliasPath
 
@@ -23,6 +24,9 @@ from docstore.errors import (
     VersionGapError,
     VersionRangeError,
 )
+
+if TYPE_CHECKING:
+    from docstore.core.newer_steps import NewerSteps
 
 D = TypeVar("D", bound=Document)
 
@@ -89,6 +93,8 @@ class Kind(Generic[D]):
         if faults:
             raise KindDefinitionError(f"kind {name!r} cannot be used", faults, kind=name)
         self.chain = Chain(kind=name, field=version_field, floor=self.floor, steps=ordered)
+        #: Steps above latest that others have published; see `core.newer_steps`.
+        self.newer: NewerSteps | None = None
 
     @property
     def latest(self) -> int:
@@ -164,6 +170,10 @@ class Kind(Generic[D]):
     def writes(self, low: int, high: int) -> frozenset[FieldPath] | None:
         """Return every path that the steps between two versions may change; None stands for any path."""
         return self.chain.writes(low, high)
+
+    def copy(self) -> Self:
+        """Return a kind of the same definition."""
+        return copy(self)
 
     def _owned(self, raw: Mapping[str, Any], low: int, high: int) -> RawDocument:
         # Operations replace nested values, functions may change them in place.

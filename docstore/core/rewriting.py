@@ -4,7 +4,7 @@ from typing import Any
 
 from docstore.core.bson_values import identical
 from docstore.core.kind import Kind
-from docstore.core.row_faults import decoded, upgraded
+from docstore.core.row_faults import brought, decoded
 from docstore.errors import DocumentError
 
 
@@ -19,7 +19,7 @@ def is_rewrite(kind: Kind[Any], before: bytes, after: bytes) -> bool:
         field = kind.version_field
         if identical(decoded(before, kind).get(field), decoded(after, kind).get(field)):
             return False
-        one, other = upgraded(before, kind), upgraded(after, kind)
+        one, other = brought(before, kind), brought(after, kind)
     except DocumentError:
         return False
     return one.keys() == other.keys() and all(identical(value, other[name]) for name, value in one.items())

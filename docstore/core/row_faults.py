@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from docstore.core.bson_values import CODEC, RawDocument, decode, encode
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import at_latest, standing
 from docstore.errors import InvalidDocumentError, UpgradeFailedError
 
 _LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
@@ -50,6 +51,18 @@ def upgraded(raw: bytes, kind: Kind[Any], *, to: int | None = None) -> RawDocume
                 kind=kind.name, id=row.get("_id"), version=version, step=target, error=reason
             ) from None
     return result
+
+
+def brought(raw: bytes, kind: Kind[Any]) -> RawDocument:
+    """
+    Return one stored row at latest, tagged, to be looked at: like `upgraded`, but one above latest is brought down.
+
+    Raises:
+        UpgradeFailedError, DowngradeFailedError: A step failed, or what a function returned has no place in BSON.
+        DocumentError: The row cannot be read; see `standing`.
+    """
+    row = decoded(raw, kind)
+    return upgraded(raw, kind) if standing(kind, row) <= kind.latest else at_latest(kind, row)
 
 
 def refused(error: Exception, *, kind: Kind[Any], row: RawDocument, version: int) -> InvalidDocumentError:

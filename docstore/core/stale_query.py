@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from docstore.core.expressions import Ref, both, is_type, references, render
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing, newer_versions, way_to_latest, writes_on_way
 from docstore.core.operation import Assign, Program
 from docstore.core.paths import FieldPath, overlap_any
 from docstore.core.program import MAX_DEPTH, conditions, depth, pipeline
@@ -114,8 +115,8 @@ def decide(
         in_client: Whether the caller allows that rows are upgraded in Python for as long as it takes.
         compiled: Keeps what was compiled from call to call, for one kind and one *python_only*.
     """
-    touched = query.touched(kind.writes(kind.floor, kind.latest))
-    mattering = [version for version in stored if query.touched(kind.writes(start(kind, version), kind.latest))]
+    touched = query.touched(changing(kind))
+    mattering = [version for version in stored if query.touched(writes_on_way(kind, start(kind, version)))]
     if not mattering:
         return Decision(Way.AS_STORED, "no step changes these paths for any row that is stored", touched)
     versions = tuple(sorted(mattering, key=lambda version: version or 0))
@@ -127,7 +128,7 @@ def decide(
     branches: list[Branch] = []
     for version in versions:
         earlier = _earlier(kind, version, filter, simple=not python_only)
-        sorted_by = keys.touched(kind.writes(start(kind, version), kind.latest))
+        sorted_by = keys.touched(writes_on_way(kind, start(kind, version)))
         if earlier.exact and not sorted_by:
             branches.append(Branch(version, None, [], None, Way.TRANSLATED, earlier.filter))
             continue
@@ -184,13 +185,12 @@ def _earlier(kind: Kind[Any], version: StoredVersion, filter: Mapping[str, Any] 
     if version is None and kind.detect is not None:
         # The row may stand anywhere from the lowest version on.
         return Translation(untouched_part(filter, kind.writes(low, kind.latest)), exact=False)
-    return translate(filter, kind.chain.between(low, kind.latest), simple=simple)
+    return translate(filter, way_to_latest(kind, low), simple=simple)
 
 
 def old_versions(kind: Kind[Any]) -> list[StoredVersion]:
     """
     Return every version at which a row may be stored that this code can read and that still lacks the latest tag.
-
     Rows without a tag are among them although they may have the latest shape.
     """
     tagged: list[StoredVersion] = list(range(kind.floor, kind.latest))
@@ -198,8 +198,13 @@ def old_versions(kind: Kind[Any]) -> list[StoredVersion]:
     return [None, *tagged] if untagged_can_be_read else tagged
 
 
+def other_versions(kind: Kind[Any]) -> list[StoredVersion]:
+    """Return those versions, and the ones above latest from which published steps lead down."""
+    return [*old_versions(kind), *newer_versions(kind)]
+
+
 def start(kind: Kind[Any], version: StoredVersion) -> int:
-    """Return the version from which rows of a stored version go up; the lowest possible where `detect` decides."""
+    """Return the version from which rows of a stored version come; the lowest possible where `detect` decides."""
     if version is not None:
         return version
     return kind.baseline if kind.detect is None else kind.floor
@@ -255,7 +260,7 @@ def _branch(kind: Kind[Any], version: StoredVersion, paths: frozenset[FieldPath]
     stands_here = _stands_at(kind, [version])
     all_of_them = {kind.version_field: version, "$expr": stands_here}
     try:
-        programs = relevant(kind.chain.between(start(kind, version), kind.latest), paths)
+        programs = relevant(way_to_latest(kind, start(kind, version)), paths)
         # An expression that reads the document as a whole, or its tag, would see what the query adds to it.
         sees_too_much = any(path[:1] in {EVERYTHING, (kind.version_field,)} for path in _named(programs))
         if python_only or sees_too_much or (version is None and kind.detect is not None):

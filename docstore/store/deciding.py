@@ -17,7 +17,7 @@ from docstore.core.stale_query import (
     compiled_branch,
     decide,
     decision_of,
-    old_versions,
+    other_versions,
     rows_at,
     start,
 )
@@ -50,12 +50,12 @@ class Decided:
 
 
 class Decisions:
-    """Looks which old versions are stored, and decides how queries of one kind are answered."""
+    """Looks which other versions than latest are stored, and decides how queries of one kind are answered."""
 
     def __init__(self, source: RowSource, kind: Kind[Any]) -> None:
         self._source = source
         self._kind = kind
-        self._old = old_versions(kind)
+        self._newer = kind.newer and kind.newer.steps
         self._collated: bool | None = None
         self._compiled: Compiled = {}
 
@@ -74,7 +74,11 @@ class Decisions:
 
         async def look(session: AnySession | None) -> list[StoredVersion]:
             return await stored_versions(
-                self._source, self._kind.version_field, self._old, narrowed=looked_among, session=session
+                self._source,
+                self._kind.version_field,
+                other_versions(self._kind),
+                narrowed=looked_among,
+                session=session,
             )
 
         moment, stored = await enter_moment(stack, self._source, session, look)
@@ -155,7 +159,9 @@ class Decisions:
         if stored and self._collated is None:
             self._collated = await self._source.has_collation()
         # To compile the way of a version takes a millisecond or so; a service asks few different questions.
-        if len(self._compiled) >= MAX_COMPILED:
+        newer = self._kind.newer and self._kind.newer.steps
+        if len(self._compiled) >= MAX_COMPILED or newer is not self._newer:
+            self._newer = newer
             self._compiled.clear()
         return decide(
             self._kind,
