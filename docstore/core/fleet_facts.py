@@ -65,6 +65,8 @@ class NodeKind:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     #: The epoch of the control state that it works with; None before it knows one.
     acknowledged: int | None = None
+    #: The published steps above its latest through which it reads, by the version that each produces.
+    borrowed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reads(self) -> VersionRange:
@@ -72,6 +74,13 @@ class NodeKind:
         The versions that it reads.
         """
         return VersionRange(self.floor, self.readable)
+
+    @property
+    def steps(self) -> Mapping[str, str]:
+        """
+        All steps by which it reads, its own and published ones, by the version that each produces.
+        """
+        return {**self.borrowed, **self.fingerprints}
 
 
 @dataclass(frozen=True, slots=True)

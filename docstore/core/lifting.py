@@ -5,6 +5,8 @@ A change that code makes which knows no more than its latest, lifted to a row th
 from collections.abc import Mapping
 from typing import Any
 
+from bson.errors import BSONError
+
 from docstore.core.bson_values import RawDocument
 from docstore.core.kind import Kind
 from docstore.core.lens import put
@@ -38,4 +40,7 @@ def lifted(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any]) ->
             f"{error.step} does not take the change there{where}"
         )
         # The cause may name values of the row.
+        raise UpdateRefusedError(kind=kind.name, reason=reason) from None
+    except (BSONError, OverflowError) as error:
+        reason = f"a step made something of it that cannot be stored: {type(error).__name__}"
         raise UpdateRefusedError(kind=kind.name, reason=reason) from None

@@ -191,6 +191,7 @@ def _earlier(kind: Kind[Any], version: StoredVersion, filter: Mapping[str, Any] 
 def old_versions(kind: Kind[Any]) -> list[StoredVersion]:
     """
     Return every version at which a row may be stored that this code can read and that still lacks the latest tag.
+
     Rows without a tag are among them although they may have the latest shape.
     """
     tagged: list[StoredVersion] = list(range(kind.floor, kind.latest))
@@ -279,9 +280,8 @@ def _branch(kind: Kind[Any], version: StoredVersion, paths: frozenset[FieldPath]
 def _stands_at(kind: Kind[Any], versions: Sequence[StoredVersion]) -> dict[str, Any]:
     """Build the exact condition that a row stands at one of the versions, for any row whatever its tag."""
     tag = Ref((kind.version_field,))
-    numbers = [version for version in versions if version is not None]
     cases: list[Any] = []
-    if numbers:
+    if numbers := [version for version in versions if version is not None]:
         cases.append(both([is_type(tag, *TAG_TYPES), {"$in": [tag, numbers]}]))
     if None in versions:
         cases.append(is_type(tag, *_UNTAGGED_TYPES))

@@ -2,7 +2,7 @@
 A step as data: published by a node that knows it, run by one whose code ends below.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,3 +76,32 @@ def published_step(data: Mapping[str, Any]) -> PublishedStep:
     if not step.has_way_back:
         return PublishedStep(kind, to, mark, None, "it has no way back")
     return PublishedStep(kind, to, mark, step)
+
+
+def steps_above(
+    found: Iterable[PublishedStep], *, latest: int, marks: Mapping[str, str]
+) -> tuple[list[Step], tuple[int, str] | None]:
+    """
+    Return the steps through which rows above *latest* can be read, and what ends them: a version, and why.
+
+    Nothing ends them where there is no further step.
+
+    Args:
+        found: What is published of one kind; of one number, the one that was offered last is last.
+        latest: The highest version that the code knows.
+        marks: The fingerprints of the steps by which rows were stored, by version: these count, whatever else is
+            published under their number.
+    """
+    by_version: dict[int, PublishedStep] = {}
+    for each in found:
+        if marks.get(str(each.to), each.fingerprint) == each.fingerprint:
+            by_version[each.to] = each
+    steps: list[Step] = []
+    for version in range(latest + 1, max(by_version, default=latest) + 1):
+        published = by_version.get(version)
+        if published is None:
+            return steps, (version, "nobody has published it")
+        if published.step is None:
+            return steps, (version, published.reason)
+        steps.append(published.step)
+    return steps, None

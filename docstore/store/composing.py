@@ -10,7 +10,7 @@ from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.lifting import lifted
 from docstore.core.merge import merge
-from docstore.core.newer_steps import standing
+from docstore.core.newer_steps import newer_versions, standing
 from docstore.core.paths import MISSING
 from docstore.core.row_faults import brought, decoded, upgraded
 from docstore.errors import DocumentError, InvalidDocumentError, ModelFieldError, UpdateRefusedError
@@ -103,6 +103,8 @@ class RowComposer(Generic[D]):
 
     def _where_it_stood(self, raw: bytes, composed: RawDocument) -> RawDocument:
         """Return what was composed at latest at the version of a row above latest; else as it is."""
+        if not newer_versions(self._kind):
+            return composed
         row = decoded(raw, self._kind)
         return composed if standing(self._kind, row) <= self._kind.latest else lifted(self._kind, row, composed)
 
