@@ -12,6 +12,7 @@ from typing import Any
 from docstore.core.bson_values import RawDocument, identical
 from docstore.core.kind import Kind
 from docstore.core.merge import merge
+from docstore.core.newer_steps import kind_at, standing
 from docstore.core.version import tag_version
 from docstore.errors import UpdateRefusedError
 
@@ -23,10 +24,11 @@ def seen_at(kind: Kind[Any], row: Mapping[str, Any], version: int) -> RawDocumen
     Raises:
         VersionRangeError: *version* is no version of the kind.
         UpgradeFailedError, DowngradeFailedError, NotInvertibleError: The row cannot be brought there.
-        NewerVersionError, RetiredVersionError, UnknownVersionError: See `Kind.version`.
+        NewerVersionError, RetiredVersionError, UnknownVersionError: See `standing`.
     """
-    if kind.version(row) > version:
-        return kind.downgrade(row, to=version)
+    stands_at = standing(kind, row)
+    if stands_at > version:
+        return kind_at(kind, stands_at).downgrade(row, to=version)
     return kind.upgrade(row, to=version)
 
 

@@ -55,6 +55,7 @@ class Node:
         streams: Hear of changes by a change stream, too.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1.
+        steps: Gives and takes published steps, of the same kinds; one of its own by default.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Node:
         streams: bool = True,
         clock: Callable[[], float] = steady_seconds,
         chance: Callable[[], float] = random.random,
+        steps: StepExchange | None = None,
     ) -> None:
         self.who = Identity.of_this_process(service, instance)
         self._database = database
@@ -78,8 +80,7 @@ class Node:
         self._patience = patience
         self._streams = streams
         self._clock = clock
-        #: What the kinds read beside their own steps.
-        self.steps = StepExchange(database, self._kinds, clock=clock)
+        self.steps = StepExchange(database, self._kinds, clock=clock) if steps is None else steps
         self._joining = Joining(
             database, self.who, self._kinds, policy=policy, life=life, clock=clock, chance=chance, steps=self.steps
         )

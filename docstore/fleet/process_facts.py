@@ -91,6 +91,8 @@ def node_kind(kind: Kind[Any], control: ControlState | None) -> NodeKind:
 
 def _writes(kind: Kind[Any], control: ControlState) -> int | None:
     written = control.written
-    if not (kind.floor <= written.low and written.high <= kind.latest) or kind.chain.one_way(written.low, kind.latest):
+    if not (kind.floor <= written.low and written.high <= readable(kind)):
+        return None
+    if kind.chain.one_way(min(written.low, kind.latest), kind.latest):
         return None
     return written.high

@@ -42,7 +42,7 @@ class StepRecords:
         floors: dict[str, int] = {}
         for step in steps:
             floors[step["kind"]] = min(step["to"] - 1, floors.get(step["kind"], step["to"]))
-        last = {(record["kind"], record["to"]): record["fingerprint"] for record in await self.of(floors)}
+        last = {(record["kind"], record["to"]): record.get("fingerprint") for record in await self.of(floors)}
         new = [step for step in steps if last.get((step["kind"], step["to"])) != step["fingerprint"]]
         with translated():
             for step in new:

@@ -12,7 +12,7 @@ from docstore.core.lifting import lifted
 from docstore.core.merge import merge
 from docstore.core.newer_steps import newer_versions, standing
 from docstore.core.paths import MISSING
-from docstore.core.row_faults import brought, decoded, upgraded
+from docstore.core.row_faults import brought, decoded, side_by_side, upgraded
 from docstore.errors import DocumentError, InvalidDocumentError, ModelFieldError, UpdateRefusedError
 from docstore.store.encoding import dumped, encoded, storable
 from docstore.store.rows import RowReader
@@ -53,8 +53,7 @@ class RowComposer(Generic[D]):
     def same(self, first: bytes, second: bytes) -> bool:
         """Tell whether two stored rows are one and the same at the latest shape; unreadable ones never are."""
         try:
-            one = brought(first, self._kind)
-            other = brought(second, self._kind)
+            one, other = side_by_side(first, second, self._kind)
         except DocumentError:
             return False
         return one.keys() == other.keys() and all(identical(value, other[name]) for name, value in one.items())

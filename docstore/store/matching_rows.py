@@ -124,9 +124,9 @@ class MatchingRows(Generic[D]):
     async def refuse_unreadable_first(
         self, filter: Mapping[str, Any], sort: SortKeys, session: AnySession | None
     ) -> None:
-        """Do the same if it is the first one that matches but for the old ones."""
+        """Do the same if it is the first one that matches but for those of other versions that can be read."""
         kind = self._kind
-        old = {**self.readable, "versions": range(kind.floor, kind.latest)}
+        old = {**self.readable, "versions": [*range(kind.floor, kind.latest), *newer_versions(kind)]}
         raw = await self._writer.outside(filter, field=kind.version_field, sort=sort, session=session, **old)
         if raw is not None:
             kind.version(decoded(raw, kind))
@@ -184,4 +184,4 @@ class MatchingRows(Generic[D]):
         raise ConflictError(kind=self._kind.name, id=left[0], tries=TRIES)
 
     def _upgraded(self, raw: bytes, control: ControlState) -> RawDocument:
-        return self._form.changed(self._composer.upgraded(raw), raw, control)
+        return self._form.at_latest(self._composer.upgraded(raw), raw, control)
