@@ -13,23 +13,30 @@ from docstore.core.bson_values import RawDocument, identical
 from docstore.core.kind import Kind
 from docstore.core.merge import merge
 from docstore.core.newer_steps import kind_at, standing
+from docstore.core.residue import RESIDUE
 from docstore.core.version import tag_version
 from docstore.errors import UpdateRefusedError
 
 
 def seen_at(kind: Kind[Any], row: Mapping[str, Any], version: int) -> RawDocument:
     """
-    Return a stored row in the shape of *version*, tagged with it.
+    Return a stored row in the shape of *version*, tagged with it, without its residue.
 
     Raises:
         VersionRangeError: *version* is no version of the kind.
         UpgradeFailedError, DowngradeFailedError, NotInvertibleError: The row cannot be brought there.
         NewerVersionError, RetiredVersionError, UnknownVersionError: See `standing`.
     """
+    if RESIDUE in row and standing(kind, row) <= kind.latest:
+        # At whatever version it is stored, it is seen as the row that it is at latest.
+        row = kind.upgrade(row)
     stands_at = standing(kind, row)
     if stands_at > version:
-        return kind_at(kind, stands_at).downgrade(row, to=version)
-    return kind.upgrade(row, to=version)
+        shape = kind_at(kind, stands_at).downgrade(row, to=version)
+    else:
+        shape = kind.upgrade(row, to=version)
+    shape.pop(RESIDUE, None)
+    return shape
 
 
 def put(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any], version: int) -> RawDocument:

@@ -11,6 +11,7 @@ from docstore.core.bson_values import RawDocument, identical
 from docstore.core.kind import Kind
 from docstore.core.lens import put
 from docstore.core.newer_steps import kind_at, standing
+from docstore.core.residue import RESIDUE
 from docstore.errors import DowngradeFailedError, UpdateRefusedError, UpgradeFailedError
 
 
@@ -29,7 +30,7 @@ def raised(kind: Kind[Any], row: Mapping[str, Any], version: int) -> RawDocument
     except (UpgradeFailedError, DowngradeFailedError) as error:
         raise _untaken(kind, version, error) from None
     # Fields may be there that were missing: the empty parents of what was moved.
-    if not all(name in seen and identical(value, seen[name]) for name, value in row.items()):
+    if not all(name in seen and identical(value, seen[name]) for name, value in row.items() if name != RESIDUE):
         reason = f"rows are stored at version {version}, where this one would not be read as it was written"
         raise UpdateRefusedError(kind=kind.name, reason=reason)
     return raised_row

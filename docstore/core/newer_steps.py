@@ -15,6 +15,7 @@ from docstore.core.chain import Chain
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.paths import FieldPath
+from docstore.core.residue import RESIDUE
 from docstore.core.step import Step
 from docstore.core.version import read_version
 from docstore.errors import NewerVersionError, RetiredVersionError
@@ -108,7 +109,7 @@ def kind_at(kind: Kind[D], version: int) -> Kind[D]:
 
 def at_latest(kind: Kind[Any], raw: Mapping[str, Any]) -> RawDocument:
     """
-    Return a row at latest, tagged, wherever it stands.
+    Return a row at latest, tagged, wherever it stands; of one above latest, without what it keeps of shapes above.
 
     Raises:
         UpgradeFailedError, DowngradeFailedError: A step failed; carries kind, id, version, step and the field path.
@@ -117,7 +118,9 @@ def at_latest(kind: Kind[Any], raw: Mapping[str, Any]) -> RawDocument:
     version = standing(kind, raw)
     if version <= kind.latest:
         return kind.upgrade(raw)
-    return kind_at(kind, version).downgrade(raw, to=kind.latest)
+    row = kind_at(kind, version).downgrade(raw, to=kind.latest)
+    row.pop(RESIDUE, None)
+    return row
 
 
 def way_to_latest(kind: Kind[Any], version: int) -> tuple[Step, ...]:

@@ -11,7 +11,8 @@ from docstore.core.newer_steps import changing, standing, writes_on_way
 from docstore.core.pipeline_paths import Pipeline, joins_of, needed_paths, written_collections
 from docstore.core.query import EVERYTHING, QueryPaths, shown
 from docstore.core.row_faults import brought, decoded
-from docstore.core.stale_query import other_versions, stands_at, start
+from docstore.core.stale_branch import start
+from docstore.core.stale_query import other_versions, stands_at
 from docstore.core.upgrading_stages import upgrading_stages
 from docstore.errors import DocumentError, NotCompilableError, QueryRefusedError, StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession

@@ -11,6 +11,7 @@ from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.mongo.driver import AnyDatabase, AnySession, newest
 from docstore.mongo.reading import SortKeys
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.row_writer import UpdateResult
 from docstore.mongo.writing import open_row_writer
 from docstore.store.collection_reads import CollectionReads
@@ -50,7 +51,7 @@ class CollectionUpdates(CollectionReads[D]):
         write_back: WriteBack | None = None,
     ) -> None:
         self._writing = gate.of(kind.name)
-        self._form = StoredForm(kind)
+        self._form = StoredForm(kind, ResidueIndex(database, kind.collection, kind.version_field))
         self._writer = open_row_writer(database, kind.collection)
         super().__init__(database, kind, writer=self._writer, write_back=write_back)
         self._composer = RowComposer(kind)

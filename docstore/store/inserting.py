@@ -50,7 +50,7 @@ class Inserts(Generic[D]):
 
         Raises:
             InvalidDocumentError, UnstorableValueError: It could not be read back.
-            WriteVersionUnwritableError: It has to be stored at a version that this code does not store.
+            WriteVersionUnwritableError, NotExpressibleError: It cannot be stored at the version at which it has to be.
         """
         return self._form.new(self._composer.new(document), control)
 
@@ -65,6 +65,7 @@ class Inserts(Generic[D]):
         """
         if not rows:
             return Stored(frozenset(), {})
+        await self._form.ready(rows, session)
         outcome = await self._writer.insert(rows, ordered=ordered, session=session)
         for place in outcome.stored:
             set_origin_row(documents[place], rows[place])

@@ -2,14 +2,15 @@
 The rows that a write is meant for, of any version, and bringing those up that are old.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Generic, TypeVar
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.document import Document
 from docstore.core.kind import Kind
-from docstore.core.newer_steps import newer_versions, readable
+from docstore.core.newer_steps import changing, newer_versions, readable
+from docstore.core.query import read_query
 from docstore.core.row_faults import decoded, id_of
 from docstore.core.stale_query import old_versions, stands_at
 from docstore.core.write_version import ControlState
@@ -137,7 +138,6 @@ class MatchingRows(Generic[D]):
 
         Raises:
             DocumentError: It cannot be read, or the model would refuse it.
-            WriteVersionUnwritableError: It may not be stored at latest.
         """
         if not self.is_old(raw):
             return True
@@ -150,7 +150,6 @@ class MatchingRows(Generic[D]):
 
         Raises:
             DocumentError: One cannot be read, or the model would refuse it; others may have been rewritten.
-            WriteVersionUnwritableError: One may not be stored at latest; others may have been rewritten.
             ConflictError: Other writers were quicker in every try.
         """
         ids: list[Any] = []
@@ -183,5 +182,34 @@ class MatchingRows(Generic[D]):
                 await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=left[0], tries=TRIES)
 
+    async def ids(
+        self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the id of every row that matches, each once, whatever becomes of the rows meanwhile."""
+        touched = read_query(filter).touched(changing(self._kind))
+        # What is read at one moment stands still. Elsewhere rows move in every index but the one on their ids.
+        rows = self._queries.rows(
+            filter, sort=() if touched else [("_id", 1)], allow_client_filter=in_client, session=session
+        )
+        async with aclosing(rows) as found:
+            if session is not None and session.in_transaction:
+                # A transaction sees its own writes.
+                held = [id_of(raw) async for batch in found for raw in rows_of(batch)]
+                for row_id in held:
+                    yield row_id
+                return
+            async for batch in found:
+                for raw in rows_of(batch):
+                    yield id_of(raw)
+
+    def upgraded(self, raw: bytes) -> RawDocument:
+        """
+        Return a row at latest.
+
+        Raises:
+            DocumentError: It cannot be read, or the model would refuse it.
+        """
+        return self._composer.upgraded(raw)
+
     def _upgraded(self, raw: bytes, control: ControlState) -> RawDocument:
-        return self._form.at_latest(self._composer.upgraded(raw), raw, control)
+        return self._form.changed(self._composer.upgraded(raw), raw, control)

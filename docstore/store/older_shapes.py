@@ -180,6 +180,7 @@ class OlderReplacements(Generic[D]):
         try:
             async with self._writing() as control:
                 form = self._form.changed(after, raw, control)
+                await self._form.ready([form], session)
                 stored = await self._writer.rewrite(raw, form, session=session)
         except DuplicateRowError as error:
             raise DocumentExistsError(kind=self._kind.name, id=after["_id"], index=error.index) from error

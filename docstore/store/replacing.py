@@ -4,9 +4,11 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
+from docstore.core.bson_values import RawDocument
 from docstore.core.document import Document, get_origin_row, set_origin_row
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded
+from docstore.core.write_version import ControlState
 from docstore.errors import ConflictError, DocumentExistsError, DocumentNotFoundError, UnguardedReplaceError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter
@@ -58,12 +60,16 @@ class Replacements(Generic[D]):
     async def overwrite(self, document: D, session: AnySession | None) -> None:
         """Store the whole document over whatever row is there, unless that is one that this code cannot read."""
         kind = self._kind
+        row = decoded(self._composer.new(document), kind)
         try:
             async with self._writing() as control:
-                row = decoded(self._form.new(self._composer.new(document), control), kind)
-                stored = await self._writer.overwrite(
-                    row["_id"], row, field=kind.version_field, versions=range(1, kind.latest + 1), session=session
-                )
+                if self._form.is_latest(control):
+                    stored = await self._writer.overwrite(
+                        row["_id"], row, field=kind.version_field, versions=range(1, kind.latest + 1), session=session
+                    )
+                else:
+                    # Where the row stands says how it is stored, and what of it is kept.
+                    stored = await self._put_in_place(row, control, session)
         except DuplicateRowError as error:
             raise DocumentExistsError(kind=kind.name, id=document.id, index=error.index) from error
         if stored is not None:
@@ -75,6 +81,19 @@ class Replacements(Generic[D]):
         kind.version(decoded(there, kind))
         # It can be read now: another writer replaced it between the two calls.
         raise ConflictError(kind=kind.name, id=document.id)
+
+    async def _put_in_place(self, row: RawDocument, control: ControlState, session: AnySession | None) -> bytes | None:
+        for tries in range(1, TRIES + 1):
+            raw = await self._writer.current(row["_id"], session=session)
+            if raw is None:
+                return None
+            after = self._form.changed(self._form.over(row, raw), raw, control)
+            await self._form.ready([after], session)
+            stored = await self._writer.rewrite(raw, after, session=session)
+            if stored is not None:
+                return stored
+            await self._pause(tries)
+        return None
 
     async def modify(self, id: Any, change: Callable[[D], D | Awaitable[D]], session: AnySession | None) -> D:
         """Read, change, store; again from the start if the row changed meanwhile."""
@@ -109,6 +128,7 @@ class Replacements(Generic[D]):
         try:
             async with self._writing() as control:
                 after = self._form.changed(self._composer.changed(document, raw), raw, control)
+                await self._form.ready([after], session)
                 stored = await self._writer.rewrite(raw, after, session=session)
         except DuplicateRowError as error:
             raise DocumentExistsError(kind=self._kind.name, id=document.id, index=error.index) from error

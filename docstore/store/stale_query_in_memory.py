@@ -7,7 +7,8 @@ from typing import Any
 from docstore.core.bson_values import RawDocument, decode
 from docstore.core.kind import Kind
 from docstore.core.row_faults import brought, decoded
-from docstore.core.stale_query import StoredVersion, Way, decide, other_versions, stands_at
+from docstore.core.stale_branch import StoredVersion, Way
+from docstore.core.stale_query import decide, other_versions, stands_at
 from docstore.errors import DocumentError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import Batches, RowSource

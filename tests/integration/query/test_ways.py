@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from docstore import Document, Kind, Step, Store
 from docstore import operations as ops
-from docstore.core.stale_query import Way
+from docstore.core.stale_branch import Way
 from docstore.errors import QueryRefusedError, StaleQueryError, UpgradeFailedError
 from docstore.store import client_filter
 from docstore.store.query import Queries
