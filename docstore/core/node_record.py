@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from docstore.core.abort_rule import CanaryFigures
 from docstore.core.fleet_facts import NodeFacts, NodeKind, Policy
 from docstore.core.write_version import Stored
 from docstore.errors import RecordFormatError
@@ -28,6 +29,7 @@ def kinds_record(kinds: Mapping[str, NodeKind]) -> list[Stored]:
             "fingerprints": dict(kind.fingerprints),
             "acknowledged": kind.acknowledged,
             "borrowed": dict(kind.borrowed),
+            "canary": None if kind.canary is None else kind.canary.stored(),
         }
         for name, kind in sorted(kinds.items())
     ]
@@ -90,6 +92,7 @@ def _kinds_of(stored: Iterable[Mapping[str, Any]]) -> dict[str, NodeKind]:
             acknowledged=kind["acknowledged"],
             # The release before this one borrows nothing, and does not say so.
             borrowed=kind.get("borrowed", {}),
+            canary=CanaryFigures.of(kind["canary"]),
         )
         for kind in stored
     }

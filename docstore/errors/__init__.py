@@ -55,6 +55,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── RolloutRefusedError
     │   ├── ReaderRefusedError
     │   ├── NotInFleetError
+    │   ├── AbortRuleError
     │   └── RecordFormatError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
@@ -103,6 +104,7 @@ from docstore.errors.document import (
     UpgradeFailedError,
 )
 from docstore.errors.fleet import (
+    AbortRuleError,
     FleetError,
     FleetSkewError,
     NodeRefusedError,
@@ -141,6 +143,7 @@ from docstore.errors.store import (
 )
 
 __all__ = [
+    "AbortRuleError",
     "BackfillRefusedError",
     "BulkFailedError",
     "CollectionSharedError",

@@ -17,6 +17,8 @@ from docstore.core.fleet_facts import Lifetime, NodeKind, Policy
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import FleetError, StaleNodeError, StoreError, StoreRejectedError
+from docstore.fleet.canary_counting import CanaryCounting
+from docstore.fleet.canary_watch import CanaryWatch
 from docstore.fleet.clock import steady_seconds
 from docstore.fleet.in_flight import InFlight
 from docstore.fleet.joining import PATIENCE, Joined, Joining
@@ -35,6 +37,8 @@ _DUE: Final = 0.8
 _RETRY: Final = 0.5
 #: How long closing may take, in seconds.
 _CLOSING: Final = 2.0
+#: The epoch of what is written while a kind has no control state.
+_BEFORE_ALL: Final = -1
 
 
 class Node:
@@ -53,6 +57,8 @@ class Node:
         life: How often it says that it is alive, and how long it is believed.
         patience: How long to wait for admission, in seconds.
         streams: Hear of changes by a change stream, too.
+        begins: Settle the write version of the kinds that have none. Whoever only carries out what operators ask for
+            leaves that to services.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1.
         steps: Gives and takes published steps, of the same kinds; one of its own by default.
@@ -69,6 +75,7 @@ class Node:
         life: Lifetime = Lifetime(),  # noqa: B008 - a value
         patience: float = PATIENCE,
         streams: bool = True,
+        begins: bool = True,
         clock: Callable[[], float] = steady_seconds,
         chance: Callable[[], float] = random.random,
         steps: StepExchange | None = None,
@@ -82,13 +89,25 @@ class Node:
         self._clock = clock
         self.steps = StepExchange(database, self._kinds, clock=clock) if steps is None else steps
         self._joining = Joining(
-            database, self.who, self._kinds, policy=policy, life=life, clock=clock, chance=chance, steps=self.steps
+            database,
+            self.who,
+            self._kinds,
+            policy=policy,
+            life=life,
+            begins=begins,
+            clock=clock,
+            chance=chance,
+            steps=self.steps,
         )
         self._control = ControlRecords(database)
         self._nodes = NodeRecords(database)
         self._view = ControlView()
         self._controls: dict[str, ControlState] = {}
+        # A write before anybody has settled what is stored is older than every control state.
+        self._unsettled = {kind.name: ControlState(kind.name, kind.latest, _BEFORE_ALL) for kind in self._kinds}
         self._in_flight = InFlight()
+        self._counting = CanaryCounting()
+        self._watch = CanaryWatch(database, by=f"{self.who.service}/{self.who.instance}", patience=life.beat)
         self._admitted = False
         self._sent = 0.0
         self._wake = asyncio.Event()
@@ -140,7 +159,7 @@ class Node:
             StaleNodeError: The node was not heard of in time; reads go on.
         """
         self.may_write()
-        return self._in_flight.one(self._controls[kind])
+        return self._in_flight.one(self._controls.get(kind) or self._unsettled[kind])
 
     def may_write(self) -> None:
         """
@@ -169,6 +188,23 @@ class Node:
         Return what this node stores of a kind, as far as it has heard. Makes no call.
         """
         return self._controls[kind]
+
+    def observed(self, kind: str, version: int, *, failed: bool) -> None:
+        """
+        Count an operation on a row that stands, or is to be stored, at a version. Makes no call.
+
+        Only what is at a canary's version counts; `core.abort_rule.counts_as_error` says what failed.
+        """
+        control = self._controls.get(kind)
+        if control is not None:
+            self._counting.observed(control, version, failed=failed)
+
+    def ceiling(self, kind: str) -> int | None:
+        """
+        Return the version above which no row is rewritten: the write version, or None where there is none yet.
+        """
+        control = self._controls.get(kind)
+        return None if control is None else control.write_version
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """
@@ -221,6 +257,7 @@ class Node:
                 heard = await self._nodes.beat(self.who.id, {kind.name: self._facts(kind) for kind in self._kinds})
             if heard:
                 self._sent = sent
+                await self._watch.look(self._controls.values())
                 return
             # Others may have acted without it, so it has to ask again whether it fits.
             self._admitted = False
@@ -228,8 +265,14 @@ class Node:
         self._take(await self._joining.attempt())
 
     def _facts(self, kind: Kind[Any]) -> NodeKind:
-        control = self._controls[kind.name]
-        return replace(node_kind(kind, control), acknowledged=self._in_flight.acknowledged(control))
+        control = self._controls.get(kind.name)
+        if control is None:
+            return node_kind(kind, None)
+        return replace(
+            node_kind(kind, control),
+            acknowledged=self._in_flight.acknowledged(control),
+            canary=self._counting.figures(control),
+        )
 
     def _take(self, joined: Joined) -> None:
         for blocker in joined.blockers:
