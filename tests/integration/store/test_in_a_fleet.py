@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from docstore import Delete, Insert, Store, commands
+from docstore import Delete, Insert, Kind, Step, Store, commands
 from docstore.core.fleet_facts import Lifetime, Policy
+from docstore.core.residue import RESIDUE
 from docstore.core.rollout_gates import Overrides
 from docstore.errors import (
     BulkFailedError,
@@ -27,7 +29,7 @@ from docstore.fleet.node import Node
 from docstore.fleet.operating import Rollouts
 from docstore.fleet.status import fleet_status
 from docstore.store.gate import WriteGate
-from tests.kinds import Place, place_kind, stored
+from tests.kinds import Place, add_slug, place_kind, stored
 
 
 def opened(database: Any, *, latest: int = 3, service: str = "api", **options: Any) -> Store:
@@ -207,10 +209,17 @@ async def test_a_node_that_the_fleet_does_not_admit_is_not_opened(database: Any)
             assert sorted(await services(database)) == ["api", "old"]
 
 
-async def test_what_has_to_be_stored_below_latest_is_refused_by_name_and_nothing_is_written(database: Any) -> None:
+async def test_a_step_without_a_way_back_makes_the_kind_read_only_until_the_flip(database: Any) -> None:
     before = [stored(2, 1), stored(2, 2)]
     await database.places.insert_many(before)
-    async with opened(database, latest=3) as store:
+    one_way = Step(upgrade=add_slug, writes=["slug"], to=3)
+    kind = Kind("place", collection="places", model=Place, steps=[place_kind().steps[0], one_way])
+    store = Store(database, kinds=[kind], service="api", heartbeat=0.1, dead_after=30.0, patience=0.0)
+    with capture_logs() as logs:
+        await store.open()
+    told = [entry for entry in logs if entry["event"] == "kind_is_read_only"]
+    assert [(entry["log_level"], entry["kind"], entry["step"]) for entry in told] == [("warning", "place", 3)]
+    async with store:
         places = of(store)
         place = await places.get(1)
         place.name = "new"
@@ -238,20 +247,20 @@ async def test_two_stores_see_the_flip_and_store_at_the_next_version_from_then_o
     await database.places.insert_one(stored(2, 1))
     kind = place_kind(latest=3)
     async with opened(database) as one, opened(database, service="jobs") as other:
-        with pytest.raises(WriteVersionUnwritableError):
-            await of(one).insert(Place(id=2, name="x"))
+        await of(one).insert(Place(id=2, name="x", slug="by hand"))
+        assert (await database.places.find_one({"_id": 2}))["schema_version"] == 2
         await Rollouts(database, by="operator").advance(kind, overrides=Overrides())
 
-        async def both_write() -> bool:
-            try:
-                for number, store in enumerate((one, other)):
-                    await of(store).upsert({"_id": 10 + number}, {"$set": {"name": "x"}})
-            except WriteVersionUnwritableError:
-                return False
-            return True
+        async def both_write_it() -> bool:
+            for number, store in enumerate((one, other)):
+                await of(store).upsert({"_id": 10 + number}, {"$inc": {"visits": 1}, "$set": {"name": "x"}})
+            return {row["schema_version"] async for row in database.places.find({"_id": {"$gte": 10}})} == {3}
 
-        await until(both_write)
-        assert {row["schema_version"] async for row in database.places.find({"_id": {"$gte": 10}})} == {3}
+        await until(both_write_it)
+        assert (await of(other).get(2)).slug == "by hand"
+        await of(other).update({"_id": 2}, {"$inc": {"visits": 1}})
+        row = await database.places.find_one({"_id": 2})
+        assert (row["schema_version"], row["slug"], row["visits"], RESIDUE in row) == (3, "by hand", 1, False)
         await of(one).update({"_id": 1}, {"$inc": {"visits": 1}})
         assert (await database.places.find_one({"_id": 1}))["schema_version"] == 3
 
@@ -310,35 +319,34 @@ async def test_coverage_reports_the_write_version(database: Any) -> None:
     assert after.report.write_version == 2
 
 
-async def test_rows_that_stand_at_latest_stay_there_after_a_rollback_until_they_are_brought_back(database: Any) -> None:
+async def test_after_a_rollback_rows_are_stored_at_the_version_before_with_all_that_they_held(database: Any) -> None:
     await database.places.insert_one(stored(2, 1))
     kind = place_kind(latest=3)
     rollouts = Rollouts(database, by="operator")
+
+    async def version(row_id: int) -> int:
+        return int((await database.places.find_one({"_id": row_id}))["schema_version"])
+
     async with opened(database) as store:
         places = of(store)
         await rollouts.advance(kind, overrides=Overrides())
 
-        async def writes() -> bool:
-            try:
-                await places.upsert({"_id": 5}, {"$set": {"name": "x"}})
-            except WriteVersionUnwritableError:
-                return False
-            return True
+        async def flipped() -> bool:
+            await places.upsert({"_id": 5}, {"$set": {"name": "x", "slug": "by hand"}})
+            return await version(5) == 3
 
-        await until(writes)
+        await until(flipped)
+        await places.insert(Place(id=6, name="y", slug="by hand too"))
         await rollouts.rollback("place", overrides=Overrides())
 
-        async def refused() -> bool:
-            try:
-                await places.insert(Place(name="x"))
-            except WriteVersionUnwritableError:
-                return True
-            return False
+        async def back() -> bool:
+            await places.upsert({"_id": 7}, {"$set": {"name": "x"}})
+            return await version(7) == 2
 
-        await until(refused)
+        await until(back)
         await places.update({"_id": 5}, {"$inc": {"visits": 1}})
-        place = await places.get(5)
-        place.name = "other"
-        with pytest.raises(WriteVersionUnwritableError):
-            await places.replace(place)
-    assert (await database.places.find_one({"_id": 5}))["schema_version"] == 3
+        assert (await version(5), await version(6)) == (2, 3)
+        # Those that nobody writes are the reverse backfill's.
+        await commands.backfill(database, kind, to=2)
+        assert await version(6) == 2
+        assert [(await places.get(each)).slug for each in (5, 6)] == ["by hand", "by hand too"]
