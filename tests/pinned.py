@@ -17,19 +17,19 @@ D = TypeVar("D", bound=Document)
 
 class Pinned(Alone):
     """
-    A node that stores what its `control` says, whoever else there is.
+    A node that stores what its `state` says, whoever else there is.
     """
 
     def __init__(self, kind: Kind[Any], write_version: int) -> None:
         super().__init__([kind])
-        self.control = ControlState(kind.name, write_version, 0)
+        self.state = ControlState(kind.name, write_version, 0)
 
     def writing(self, kind: str) -> AbstractContextManager[ControlState]:
         """
         Return a context that gives the state of the moment.
         """
         del kind
-        return nullcontext(self.control)
+        return nullcontext(self.state)
 
 
 async def at_once(tries: int) -> None:

@@ -4,7 +4,7 @@ Random kinds made of all operations and of functions, rows of every version for 
 
 import random
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bson import Decimal128, Int64, Regex
 from pydantic import ConfigDict
@@ -41,6 +41,12 @@ TYPES: Final = ["int", "string", "array", "object", "null", "double", "bool", "n
 
 class Anything(Document):
     model_config = ConfigDict(extra="allow")
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
 def value(rng: random.Random, depth: int = 0) -> Any:

@@ -22,6 +22,7 @@ from docstore.core.rollout_gates import reader_blocker
 from docstore.core.write_version import ControlState, StoredRows, Unsettled, VersionRange, first_version
 from docstore.errors import FleetSkewError, NodeRefusedError, StoreError
 from docstore.fleet.process_facts import Identity, node_facts, node_kind
+from docstore.fleet.step_exchange import StepExchange
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
@@ -77,6 +78,7 @@ class Joining:
         begins: Whether it settles the write version of the kinds that have none.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1, so that nodes that start together drift apart.
+        steps: What the kinds read beside their own steps.
     """
 
     def __init__(
@@ -90,7 +92,9 @@ class Joining:
         begins: bool = True,
         clock: Callable[[], float],
         chance: Callable[[], float],
+        steps: StepExchange,
     ) -> None:
+        self._steps = steps
         self._database = database
         self._control = ControlRecords(database)
         self._nodes = NodeRecords(database)
@@ -162,6 +166,7 @@ class Joining:
         while self._begins and await self._begin_kinds(view):
             view = await self._control.settled_view()
         controls = {kind.name: view.controls[kind.name] for kind in self._kinds if kind.name in view.controls}
+        await self._steps.load(controls)
         # The nodes before the rows: what a node stored that is gone by now, the rows show.
         fleet = Fleet(await self._nodes.all(), view.readers)
         if before is not None and before.settled and before.controls == controls:

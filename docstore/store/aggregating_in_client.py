@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Pipeline
 from docstore.core.residue import RESIDUE
-from docstore.core.row_faults import upgraded
+from docstore.core.row_faults import brought
 from docstore.core.row_wise import Parted
 from docstore.core.stale_pipelines import documents_pipeline
 from docstore.errors import DocumentError
@@ -96,7 +96,7 @@ def upgraded_rows(rows: Sequence[bytes], kind: Kind[Any], report: Report | None)
     """
     for raw in rows:
         try:
-            row = upgraded(raw, kind)
+            row = brought(raw, kind)
         except DocumentError as error:
             if report is None:
                 raise

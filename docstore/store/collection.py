@@ -11,6 +11,7 @@ from docstore.mongo.row_events import Token
 from docstore.store.bulk import BulkResult, BulkRun, Delete, Operation, SingleWrites
 from docstore.store.changes import WAIT, Changes
 from docstore.store.client_versions import AskedVersions
+from docstore.store.collection_by_id import Learn
 from docstore.store.collection_replacements import CollectionReplacements
 from docstore.store.cursor import OnError
 from docstore.store.gate import WriteGate
@@ -31,7 +32,7 @@ class Collection(CollectionReplacements[D]):
     consistency, opened with the driver.
 
     Every method that writes keeps three promises: it takes effect only on the row that it was meant for, whoever else
-    writes (P1); tag and shape change in one atomic write (P2); a row above latest is never changed (P4). Nothing is
+    writes (P1); tag and shape change in one atomic write (P2); a row above latest is never tagged down (P4). Nothing is
     stored above the write version, and nothing at all by a node that others may take for dead (P6); reads go on then.
 
     Every method raises:
@@ -56,9 +57,11 @@ class Collection(CollectionReplacements[D]):
         kinds: Sequence[Kind[Any]] = (),
         asked: AskedVersions | None = None,
         observer: Observer | None = None,
+        learn: Learn | None = None,
     ) -> None:
         super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, kinds=kinds, observer=observer)
         self._database = database
+        self._learn = learn
         self._inserts = Inserts(
             kind, writer=self._writer, composer=self._composer, form=self._form, writing=self._writing
         )

@@ -5,6 +5,7 @@ Telling how a pipeline would be answered, and why, without running it.
 from contextlib import AsyncExitStack
 from typing import Any
 
+from docstore.core.newer_steps import changing
 from docstore.core.query import shown
 from docstore.core.stale_branch import Way, start
 from docstore.core.stale_query import rows_at
@@ -79,4 +80,4 @@ async def _refused(own: Side, refusal: StaleQueryError) -> Explanation:
 
 def _paths(own: Side) -> tuple[str, ...]:
     kind: Any = own.kind
-    return tuple(shown(own.paths.touched(kind.writes(kind.floor, kind.latest))))
+    return tuple(shown(own.paths.touched(changing(kind))))

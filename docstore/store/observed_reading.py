@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from docstore.core.bson_values import RawDocument
 from docstore.core.document import Document
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import standing
 from docstore.core.row_faults import decoded
 from docstore.errors import DocumentError
 from docstore.store.observer import Observer
@@ -68,7 +69,7 @@ class ObservedOlderReader(OlderReader):
         """Return one row in the older shape; see `OlderReader.read`."""
         try:
             row = decoded(raw, self.kind) if row is None else row
-            stored_at = self.kind.version(row)
+            stored_at = standing(self.kind, row)
             shape = super().read(raw, row)
         except DocumentError as error:
             self._observer.unreadable(error)

@@ -11,13 +11,14 @@ import structlog
 
 from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing, way_to_latest
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
 from docstore.core.query import query_path, untouched_part
 from docstore.core.residue import RESIDUE
 from docstore.core.row_wise import parted
 from docstore.core.stale_branch import Way, start
 from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
-from docstore.core.stale_query import old_versions, rows_at, rows_elsewhere
+from docstore.core.stale_query import other_versions, rows_at, rows_elsewhere
 from docstore.core.stale_residue import HAS_RESIDUE
 from docstore.core.translation import translate
 from docstore.core.upgrading_stages import UpgradingStages
@@ -95,12 +96,12 @@ class Preparation:
     def sides(self, pipeline: Pipeline) -> tuple[Side, dict[_Key, Side]]:
         """Return the kind's own side, and every side on which old rows could matter."""
         kind = self._kind
-        narrowed = untouched_part(leading_filter(pipeline), kind.writes(kind.floor, kind.latest))
+        narrowed = untouched_part(leading_filter(pipeline), changing(kind))
         own = Side(kind, self._sources[kind.collection], needed_paths(pipeline), narrowed)
         sides: dict[_Key, Side] = {
             join: self._joined(join) for join in joins_of(pipeline) if join.collection in self._kinds
         }
-        if own.whole or any(own.matters(version) for version in old_versions(kind)):
+        if own.whole or any(own.matters(version) for version in other_versions(kind)):
             sides[_OWN] = own
         return own, sides
 
@@ -218,7 +219,7 @@ class Preparation:
         """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""
         kind = own.kind
         earlier = {
-            version: translate(filter, kind.chain.between(start(kind, version), kind.latest), simple=way.simple).filter
+            version: translate(filter, way_to_latest(kind, start(kind, version)), simple=way.simple).filter
             for version in way.versions
             if version is not None or kind.detect is None
         }

@@ -9,6 +9,7 @@ from bson.errors import BSONError
 from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.document import ORIGIN, Document
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import at_latest, standing
 from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import DocumentError
@@ -56,10 +57,10 @@ class RowReader(Generic[D]):
             row: The same, decoded; it is used up.
 
         Raises:
-            NewerVersionError: The row is above latest; carries both versions.
+            NewerVersionError: The row is above latest, and no published step leads down from there.
             RetiredVersionError: The row is below the floor; carries both versions.
             UnknownVersionError: The tag is no positive integer; carries the type that was found.
-            UpgradeFailedError: A step failed; carries kind, id, version, step and the field path.
+            UpgradeFailedError, DowngradeFailedError: A step failed; carries kind, id, version, step and the field path.
             InvalidDocumentError: The bytes are no valid BSON, or the model refuses the row; carries pydantic's error
                 types and field paths.
         """
@@ -71,15 +72,11 @@ class RowReader(Generic[D]):
         version = kind.latest
         # `type`, because True equals 1 and a double is still to be normalised by the next rewrite.
         if tag != version or type(tag) is not int:
-            version = kind.version(row)
+            version = standing(kind, row)
         lent = None
         if version != kind.latest:
-            try:
-                row = kind.chain.lift(row, version, kind.latest)
-            except DocumentError as error:
-                self._tell(error)
-                raise
-            lent = None if self._on_old is None else dict(row)
+            row = self._brought(row, version)
+            lent = dict(row) if version < kind.latest and self._on_old is not None else None
         row.pop(field, None)
         if RESIDUE in row:
             del row[RESIDUE]
@@ -87,6 +84,16 @@ class RowReader(Generic[D]):
         if lent is not None and self._on_old is not None:
             self._on_old(raw, lent)
         return document
+
+    def _brought(self, row: RawDocument, version: int) -> RawDocument:
+        """Bring a row of another version to latest."""
+        try:
+            if version > self.kind.latest:
+                return at_latest(self.kind, row)
+            return self.kind.chain.lift(row, version, self.kind.latest)
+        except DocumentError as error:
+            self._tell(error)
+            raise
 
     def rows(self, batch: bytes, on_error: Callable[[DocumentError], None] | None = None) -> Iterator[D]:
         """

@@ -14,7 +14,8 @@ from docstore.core.fleet_facts import DeclaredReader, Lifetime
 from docstore.core.write_version import StoredRows, VersionRange
 from docstore.errors import RecordFormatError, StaleNodeError, StoreUnavailableError
 from docstore.fleet.controls import FleetControls
-from docstore.fleet.status import fleet_status, rollout_statuses
+from docstore.fleet.rollout_status import rollout_statuses
+from docstore.fleet.status import fleet_status
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.node_records import NodeRecords
 from tests.integration.fleet.conftest import Nodes, until

@@ -113,8 +113,8 @@ async def test_a_run_stops_when_the_write_version_falls_below_its_target(databas
     options = RunOptions(rate=30.0)
     running = asyncio.create_task(commands.backfill(database, KIND, options=options, throttled=False))
 
-    async def begun() -> int:
-        return await database.places.count_documents({"schema_version": 3})
+    async def begun() -> bool:
+        return bool(await database.places.count_documents({"schema_version": 3}))
 
     await until(begun)
     await Rollouts(database, by="operator").rollback("place", overrides=Overrides(no_fleet=True))

@@ -272,7 +272,7 @@ async def test_rows_are_written_back_at_the_write_version_and_not_above(database
         assert len(await places.find().to_list()) == 2
 
         async def stands() -> bool:
-            return (await database.places.find_one({"_id": 1}))["schema_version"] == 2
+            return bool((await database.places.find_one({"_id": 1}))["schema_version"] == 2)
 
         await until(stands)
         await places.find().to_list()
@@ -286,13 +286,13 @@ async def test_a_knob_is_its_default_until_somebody_turns_it(database: Any) -> N
     await FleetControls(database, by="operator").turn("new_search", True)
 
     async def turned() -> bool:
-        return await store.knob("new_search", default=False)
+        return bool(await store.knob("new_search", default=False))
 
     assert await until(turned) is True
     await FleetControls(database, by="operator").turn("new_search", "b", percent=0)
 
     async def back() -> bool:
-        return await store.knob("new_search", default="a", key=7) == "a"
+        return bool(await store.knob("new_search", default="a", key=7) == "a")
 
     assert await until(back)
     await store.close()
