@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -459,6 +460,10 @@ def _fields(row: RawDocument) -> dict[str, Any]:
     return {name: held for name, held in sorted(row.items()) if name not in {"schema_version", RESIDUE}}
 
 
+async def _inserted(one: Anything, rows: Collection[Any]) -> Any:
+    return await rows.insert(one.model_copy())
+
+
 async def _outcome(write: Callable[[Any], Awaitable[Any]], rows: Any) -> Any:
     try:
         result = await write(rows)
@@ -503,11 +508,7 @@ async def test_random_writes_below_latest_do_what_they_do_at_latest(
         old = pinned(database, older, version)
         for row_id in range(IDS):
             first = _document(rng, row_id)
-
-            async def insert(rows: Collection[Any], one: Anything = first) -> Any:
-                return await rows.insert(one.model_copy())
-
-            if not isinstance(await _outcome(insert, new), Exception):
+            if not isinstance(await _outcome(partial(_inserted, first), new), Exception):
                 await plain.insert(first)
         for _ in range(WRITES):
             before = await _rows(database, below)
