@@ -81,6 +81,7 @@ class Node:
         self._life = life
         self._patience = patience
         self._streams = streams
+        self._begins = begins
         self._clock = clock
         self._joining = Joining(
             database, self.who, self._kinds, policy=policy, life=life, begins=begins, clock=clock, chance=chance
@@ -237,8 +238,10 @@ class Node:
         return replace(node_kind(kind, control), acknowledged=self._in_flight.acknowledged(control))
 
     def _take(self, joined: Joined) -> None:
+        # Whoever reads rows has to know; whoever only carries out what operators ask for leaves those rows alone.
+        tell = _log.warning if self._begins else _log.info
         for blocker in joined.blockers:
-            _log.warning(
+            tell(
                 "admitted all the same" if joined.admitted else "not admitted",
                 service=self.who.service,
                 cause=blocker.cause.value,
