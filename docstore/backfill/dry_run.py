@@ -19,6 +19,7 @@ from docstore.core.differences import differing_paths
 from docstore.core.direction import Direction
 from docstore.core.id_range import IdRange
 from docstore.core.kind import Kind
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, id_of, refused
 from docstore.core.run_scope import RunScope
 from docstore.errors import (
@@ -164,7 +165,7 @@ class DryRun:
 
     def _checked(self, row: RawDocument, version: Any) -> RawDocument | DocumentError:
         kind = self._kind
-        plain = {name: value for name, value in row.items() if name != kind.version_field}
+        plain = {name: value for name, value in row.items() if name not in {kind.version_field, RESIDUE}}
         try:
             kind.model.__pydantic_validator__.validate_python(plain)
         except Exception as error:  # noqa: BLE001 - whatever a validator raises, the row does not fit

@@ -17,6 +17,7 @@ from docstore.core.chain import CompiledChain
 from docstore.core.differences import differing_paths
 from docstore.core.id_range import IdRange
 from docstore.core.kind import Kind
+from docstore.core.residue import RESIDUE
 from docstore.errors import DocumentError, PathsDifferError, StoreRejectedError
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.server_results import ServerResults
@@ -146,7 +147,7 @@ def fits(kind: Kind[Any], row: RawDocument) -> bool:
     """
     Tell whether the model takes a row at the latest shape; the row is left as it is.
     """
-    plain = {name: value for name, value in row.items() if name != kind.version_field}
+    plain = {name: value for name, value in row.items() if name not in {kind.version_field, RESIDUE}}
     try:
         kind.model.__pydantic_validator__.validate_python(plain)
     except Exception:  # noqa: BLE001 - whatever a validator raises, the row does not fit

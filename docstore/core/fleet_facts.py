@@ -12,6 +12,9 @@ from docstore.core.write_version import ControlState, VersionRange
 
 #: The share of its time after which a node stops writing by itself, before others take it for dead.
 FENCE_SHARE: Final = 0.6
+#: How often a node says that it is alive, and how long it is believed, unless told otherwise; in seconds.
+BEAT: Final = 2.0
+DEAD_AFTER: Final = 10.0
 #: How long a node that died uncleanly is remembered, in seconds.
 REMEMBERED: Final = 3600.0
 
@@ -33,8 +36,8 @@ class Lifetime:
     How often a node says that it is alive, and how long it is believed; in seconds.
     """
 
-    beat: float = 2.0
-    dead_after: float = 10.0
+    beat: float = BEAT
+    dead_after: float = DEAD_AFTER
 
     @property
     def fence_after(self) -> float:

@@ -12,22 +12,27 @@ from typing import Any
 from docstore.core.bson_values import RawDocument, identical
 from docstore.core.kind import Kind
 from docstore.core.merge import merge
+from docstore.core.residue import RESIDUE
 from docstore.core.version import tag_version
 from docstore.errors import UpdateRefusedError
 
 
 def seen_at(kind: Kind[Any], row: Mapping[str, Any], version: int) -> RawDocument:
     """
-    Return a stored row in the shape of *version*, tagged with it.
+    Return a stored row in the shape of *version*, tagged with it, without its residue.
 
     Raises:
         VersionRangeError: *version* is no version of the kind.
         UpgradeFailedError, DowngradeFailedError, NotInvertibleError: The row cannot be brought there.
         NewerVersionError, RetiredVersionError, UnknownVersionError: See `Kind.version`.
     """
-    if kind.version(row) > version:
-        return kind.downgrade(row, to=version)
-    return kind.upgrade(row, to=version)
+    if RESIDUE in row:
+        # At whatever version it is stored, it is seen as the row that it is at latest.
+        row = kind.upgrade(row)
+    down = kind.version(row) > version
+    shape = kind.downgrade(row, to=version) if down else kind.upgrade(row, to=version)
+    shape.pop(RESIDUE, None)
+    return shape
 
 
 def put(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any], version: int) -> RawDocument:

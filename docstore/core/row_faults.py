@@ -28,9 +28,9 @@ def decoded(raw: bytes, kind: Kind[Any]) -> RawDocument:
         ) from error
 
 
-def upgraded(raw: bytes, kind: Kind[Any]) -> RawDocument:
+def upgraded(raw: bytes, kind: Kind[Any], *, to: int | None = None) -> RawDocument:
     """
-    Return one stored row at latest, tagged, as something that can be stored.
+    Return one stored row at a version (latest unless one is named), tagged, as something that can be stored.
 
     Raises:
         UpgradeFailedError: A step failed, or what a function returned has no place in BSON.
@@ -38,15 +38,16 @@ def upgraded(raw: bytes, kind: Kind[Any]) -> RawDocument:
     """
     row = decoded(raw, kind)
     version = kind.version(row)
-    result = kind.upgrade(row)
-    if kind.chain.runs_functions(version, kind.latest):
+    target = kind.latest if to is None else to
+    result = kind.upgrade(row, to=target)
+    if kind.chain.runs_functions(version, target):
         try:
             encode(result)
         except Exception as error:  # noqa: BLE001 - a function may return anything
             # The cause would show the row's values in every traceback.
             reason = f"its result cannot be stored: {type(error).__name__}"
             raise UpgradeFailedError(
-                kind=kind.name, id=row.get("_id"), version=version, step=kind.latest, error=reason
+                kind=kind.name, id=row.get("_id"), version=version, step=target, error=reason
             ) from None
     return result
 

@@ -11,7 +11,9 @@ from docstore.core.kind import Kind
 from docstore.core.operation import Program
 from docstore.core.paths import FieldPath
 from docstore.core.program import MAX_DEPTH, conditions, depth
-from docstore.core.stale_query import StoredVersion, relevant, rows_at, start
+from docstore.core.stale_branch import StoredVersion, relevant, start
+from docstore.core.stale_query import rows_at
+from docstore.core.stale_residue import kept_fields, restoring, untouched_since
 from docstore.core.version import TAG_TYPES
 from docstore.core.view_pipeline import FROM, conditional_stages
 from docstore.errors import NotCompilableError
@@ -24,17 +26,23 @@ class UpgradingStages:
 
     *stages* are `$set` and `$unset` only, so that a server moves a `$match` on other fields before them. *declined*
     finds the rows (among all) that they leave as they are, because only Python can upgrade them; None: there are none.
-    *simple* says that the server compares values as Python does.
+    *simple* says that the server compares values as Python does, *residues* that rows may keep what no filter says.
     """
 
     versions: Sequence[StoredVersion]
     simple: bool
     stages: list[dict[str, Any]]
     declined: Mapping[str, Any] | None
+    residues: bool = False
 
 
 def upgrading_stages(
-    kind: Kind[Any], versions: Sequence[StoredVersion], paths: frozenset[FieldPath], *, python_only: bool = False
+    kind: Kind[Any],
+    versions: Sequence[StoredVersion],
+    paths: frozenset[FieldPath],
+    *,
+    python_only: bool = False,
+    residues: bool = False,
 ) -> UpgradingStages:
     """
     Return the stages for rows of these versions.
@@ -47,17 +55,24 @@ def upgrading_stages(
         versions: At least one.
         paths: What of the rows will be looked at; `EVERYTHING` for whole documents.
         python_only: The server's comparisons are not those of Python (the collection has a collation of its own).
+        residues: Whether rows with a residue may be stored.
 
     Raises:
         NotCompilableError: The values at *paths* depend on Python functions, or on what the server cannot run.
     """
-    programs = {version: relevant(kind.chain.between(start(kind, version), kind.latest), paths) for version in versions}
+    kept = kept_fields(kind, paths) if residues else []
+    needed = paths.union((name,) for name in kept)
+    programs = {
+        version: relevant(kind.chain.between(start(kind, version), kind.latest), needed) for version in versions
+    }
     on_server = [version for version in versions if not python_only and (version is not None or kind.detect is None)]
-    asked = {version: conditions(programs[version]) for version in on_server}
+    restorable = [untouched_since(kind, kept, required=False)] if residues else []
+    asked = {version: conditions([*programs[version], *restorable]) for version in on_server}
     stages = [
         {"$set": {FROM: _origin(kind, asked)}},
         {"$set": {kind.version_field: _tag(kind)}},
         *conditional_stages(_ways(kind, {version: programs[version] for version in on_server})),
+        *(restoring(kind, kept, when={"$ne": [f"${FROM}", None]}) if residues else []),
         {"$unset": [FROM]},
     ]
     if depth(stages) > MAX_DEPTH:
@@ -76,6 +91,7 @@ def upgrading_stages(
         simple=not python_only,
         stages=stages if on_server else [],
         declined={"$or": declined} if declined else None,
+        residues=residues,
     )
 
 

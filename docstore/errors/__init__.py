@@ -49,6 +49,8 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── NodeRefusedError
     │   │   └── FleetSkewError
     │   ├── StaleNodeError
+    │   ├── StoreClosedError
+    │   ├── WriteVersionUnwritableError
     │   ├── RolloutRefusedError
     │   ├── ReaderRefusedError
     │   ├── NotInFleetError
@@ -107,6 +109,8 @@ from docstore.errors.fleet import (
     RecordFormatError,
     RolloutRefusedError,
     StaleNodeError,
+    StoreClosedError,
+    WriteVersionUnwritableError,
 )
 from docstore.errors.other import (
     BackfillRefusedError,
@@ -177,6 +181,7 @@ __all__ = [
     "StaleQueryError",
     "StepContentError",
     "StepFileError",
+    "StoreClosedError",
     "StoreError",
     "StoreRejectedError",
     "StoreTimeoutError",
@@ -191,4 +196,5 @@ __all__ = [
     "VersionGapError",
     "VersionRangeError",
     "ViewRefusedError",
+    "WriteVersionUnwritableError",
 ]

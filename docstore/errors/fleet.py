@@ -47,6 +47,32 @@ class StaleNodeError(FleetError):
         )
 
 
+class StoreClosedError(FleetError):
+    """A store was to write after it was closed: it has left the fleet, and nobody waits for it any more."""
+
+    def __init__(self, *, service: str) -> None:
+        self.service = service
+        super().__init__(f"this store of {service} is closed and does not write", advice="reads go on; open it again")
+
+
+class WriteVersionUnwritableError(FleetError):
+    """
+    A row has to be stored at a version that this code cannot store; nothing was written, and reads go on.
+
+    `write_version` is that version, `latest` the highest that the code knows, and `reason` says what is missing.
+    """
+
+    def __init__(self, *, kind: str, write_version: int, latest: int, reason: str) -> None:
+        self.kind = kind
+        self.write_version = write_version
+        self.latest = latest
+        self.reason = reason
+        super().__init__(
+            f"{kind} is stored at version {write_version}, and this node cannot store it so: {reason}",
+            advice=f"docstore rollout advance {kind} has the next version stored, as soon as every node reads it",
+        )
+
+
 class RolloutRefusedError(FleetError):
     """
     A change of what is stored was asked for that a gate does not let happen; nothing was changed.

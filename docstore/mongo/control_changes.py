@@ -2,12 +2,17 @@
 Hearing of changes of control records as they are made.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Final
 
 from docstore.core.control_view import FLEET
-from docstore.mongo.driver import AnyDatabase, settled
+from docstore.mongo.driver import AnyDatabase, Driver, driver_of, settled
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import CONTROL, open_records
+
+#: How long the server holds back an answer that has nothing new, in milliseconds.
+_WAIT_MS: Final = 500
 
 
 async def control_changes(database: AnyDatabase) -> AsyncIterator[None]:
@@ -22,10 +27,21 @@ async def control_changes(database: AnyDatabase) -> AsyncIterator[None]:
         StoreUnavailableError: The stream broke; changes may have been missed.
     """
     records = open_records(database, CONTROL)
+    others = [{"$match": {"documentKey._id": {"$ne": FLEET}}}]
     with translated():
-        stream = await settled(records.watch([{"$match": {"documentKey._id": {"$ne": FLEET}}}]))
+        stream = await settled(records.watch(others, max_await_time_ms=_WAIT_MS))
         async with stream:
             # Whatever was changed before the stream began.
             yield
-            async for _ in stream:
-                yield
+            while stream.alive:
+                coming = asyncio.ensure_future(stream.try_next())
+                try:
+                    change = await asyncio.shield(coming)
+                except asyncio.CancelledError:
+                    if driver_of(database) is not Driver.MOTOR:
+                        coming.cancel()
+                    # What runs in Motor's thread cannot be cancelled, and the cursor must not be closed under it.
+                    await asyncio.wait({coming})
+                    raise
+                if change is not None:
+                    yield

@@ -9,9 +9,11 @@ from typing import Any
 from docstore.core.kind import Kind
 from docstore.core.paths import FieldPath
 from docstore.core.query import EVERYTHING, QueryPaths
-from docstore.core.stale_query import StoredVersion, old_versions, start
+from docstore.core.stale_branch import StoredVersion, start
+from docstore.core.stale_query import old_versions
 from docstore.core.version import tag_version
 from docstore.mongo.reading import RowSource
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.tag_filters import tagged
 
 
@@ -29,6 +31,11 @@ class Side:
     narrowed: Mapping[str, Any] = field(default_factory=dict)
     graph: bool = False
     by_position: FieldPath | None = None
+
+    @property
+    def residues(self) -> ResidueIndex:
+        """The index that tells whether rows have a residue."""
+        return ResidueIndex(self.source.database, self.kind.collection, self.kind.version_field)
 
     @property
     def whole(self) -> bool:

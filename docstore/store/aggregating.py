@@ -10,9 +10,12 @@ from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
 from docstore.core.query import query_path, shown, untouched_part
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, upgraded
+from docstore.core.stale_branch import start
 from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
-from docstore.core.stale_query import old_versions, rows_at, rows_elsewhere, start
+from docstore.core.stale_query import old_versions, rows_at, rows_elsewhere
+from docstore.core.stale_residue import HAS_RESIDUE
 from docstore.core.translation import translate
 from docstore.core.upgrading_stages import UpgradingStages, upgrading_stages
 from docstore.errors import DocumentError, NotCompilableError, StaleQueryError
@@ -105,12 +108,16 @@ class Aggregations:
 
         moment, tags = await enter_moment(stack, self._sources[self._kind.collection], session, look)
         ways: dict[_Key, UpgradingStages] = {}
+        # Docstore's own field is shown to nobody.
+        hidden: dict[_Key, list[Mapping[str, Any]]] = {}
         first: list[Mapping[str, Any]] = []
         for key, side in sides.items():
             told = report if key is _OWN else None
             unreadable = side.unreadable(tags[key])
             met = unreadable is not None and await self._meets(both_of(unreadable, side.narrowed), side, told, moment)
-            way = await self._way(side, tags[key], moment)
+            residues = await side.residues.holds_rows(moment.session)
+            hidden[key] = [{"$unset": [RESIDUE]}] if residues and side.whole else []
+            way = await self._way(side, tags[key], moment, residues=residues)
             if way is not None and not met:
                 narrowed = self._in_every_shape(side, way, leading_filter(pipeline)) if key is _OWN else {}
                 alike = both_of(side.look_alikes(way.versions), narrowed)
@@ -126,7 +133,7 @@ class Aggregations:
 
         def upgrade(join: Join) -> Sequence[Mapping[str, Any]] | None:
             way = ways.get(join)
-            return None if way is None else way.stages
+            return [*([] if way is None else way.stages), *hidden[join]] or None
 
         def touches(join: Join, path: str) -> bool:
             return sides[join].changes(query_path(path))
@@ -134,7 +141,7 @@ class Aggregations:
         stages = with_upgraded_joins(pipeline, upgrade, touches)
         if _OWN in ways:
             first += await self._first(sides[_OWN], ways[_OWN], pipeline, report, moment)
-        return [*first, *stages], moment.session
+        return [*first, *hidden.get(_OWN, []), *stages], moment.session
 
     async def _first(
         self, own: Side, way: UpgradingStages, pipeline: Pipeline, report: Report | None, moment: Moment
@@ -164,7 +171,10 @@ class Aggregations:
         if len(earlier) < len(way.versions) or all(each == filter for each in earlier.values()):
             return own.narrowed
         elsewhere = both_of(filter, rows_elsewhere(kind, way.versions))
-        return one_of([elsewhere, *(both_of(each, rows_at(kind, [version])) for version, each in earlier.items())])
+        # No filter says what rows keep beside the shape in which they are stored.
+        kept = [both_of(own.narrowed, HAS_RESIDUE)] if way.residues else []
+        old = (both_of(each, rows_at(kind, [version])) for version, each in earlier.items())
+        return one_of([elsewhere, *old, *kept])
 
     async def _tags(self, side: Side, session: AnySession | None) -> list[Any]:
         # A narrower look is quicker where an id is given; elsewhere it would keep the index on the tag from answering.
@@ -186,7 +196,7 @@ class Aggregations:
                         report(error)
         return met
 
-    async def _way(self, side: Side, tags: Sequence[Any], moment: Moment) -> UpgradingStages | None:
+    async def _way(self, side: Side, tags: Sequence[Any], moment: Moment, *, residues: bool) -> UpgradingStages | None:
         """Return how the side's old rows come to latest; None where none matter."""
         kind = side.kind
         there = {comparable_tag(tag) for tag in tags}
@@ -207,7 +217,7 @@ class Aggregations:
         if reason is None:
             try:
                 python_only = await side.source.has_collation()
-                way = upgrading_stages(kind, mattering, side.paths.paths, python_only=python_only)
+                way = upgrading_stages(kind, mattering, side.paths.paths, python_only=python_only, residues=residues)
             except NotCompilableError as error:
                 reason = f"{error.operation}: {error.reason}"
         if reason is not None:

@@ -10,7 +10,8 @@ from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Pipeline, joins_of, needed_paths, written_collections
 from docstore.core.query import EVERYTHING, QueryPaths, shown
 from docstore.core.row_faults import decoded, upgraded
-from docstore.core.stale_query import old_versions, stands_at, start
+from docstore.core.stale_branch import start
+from docstore.core.stale_query import old_versions, stands_at
 from docstore.core.upgrading_stages import upgrading_stages
 from docstore.errors import DocumentError, NotCompilableError, QueryRefusedError, StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession

@@ -19,6 +19,7 @@ from docstore.store.aggregating_in_memory import AggregationsInMemory
 from docstore.store.collection_updates import CollectionUpdates
 from docstore.store.cursor import Cursor, OnError, Report
 from docstore.store.encoding import sendable
+from docstore.store.gate import WriteGate
 from docstore.store.pauses import Pause
 from docstore.store.write_back import WriteBack
 
@@ -36,11 +37,12 @@ class CollectionAggregation(CollectionUpdates[D]):
         database: AnyDatabase,
         kind: Kind[D],
         *,
+        gate: WriteGate,
         pause: Pause,
         write_back: WriteBack | None = None,
         kinds: Sequence[Kind[Any]] = (),
     ) -> None:
-        super().__init__(database, kind, pause=pause, write_back=write_back)
+        super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back)
         self._database_name: str = database.name
         self._kinds: dict[str, Kind[Any]] = {each.collection: each for each in (*kinds, kind)}
         run = AggregationsInMemory if driver_of(database) is Driver.MOCK else Aggregations

@@ -13,6 +13,7 @@ from docstore.core.older_document import OlderDocument
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.store.collection_aggregation import CollectionAggregation
 from docstore.store.collection_by_id import require_version
+from docstore.store.gate import WriteGate
 from docstore.store.older_shapes import ChangeOlder, Older, OlderReplacements
 from docstore.store.pauses import Pause
 from docstore.store.replacing import Replacements
@@ -30,13 +31,18 @@ class CollectionReplacements(CollectionAggregation[D]):
         database: AnyDatabase,
         kind: Kind[D],
         *,
+        gate: WriteGate,
         pause: Pause,
         write_back: WriteBack | None = None,
         kinds: Sequence[Kind[Any]] = (),
     ) -> None:
-        super().__init__(database, kind, pause=pause, write_back=write_back, kinds=kinds)
-        self._replacements = Replacements(kind, writer=self._writer, composer=self._composer, pause=pause)
-        self._older_replacements = OlderReplacements(kind, writer=self._writer, composer=self._composer, pause=pause)
+        super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, kinds=kinds)
+        self._replacements = Replacements(
+            kind, writer=self._writer, composer=self._composer, form=self._form, writing=self._writing, pause=pause
+        )
+        self._older_replacements = OlderReplacements(
+            kind, writer=self._writer, composer=self._composer, form=self._form, writing=self._writing, pause=pause
+        )
 
     @overload
     async def replace(

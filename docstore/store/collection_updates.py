@@ -11,15 +11,18 @@ from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.mongo.driver import AnyDatabase, AnySession, newest
 from docstore.mongo.reading import SortKeys
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.row_writer import UpdateResult
 from docstore.mongo.writing import open_row_writer
 from docstore.store.collection_reads import CollectionReads
 from docstore.store.composing import RowComposer
 from docstore.store.deleting import Deletions
+from docstore.store.gate import WriteGate
 from docstore.store.matching_rows import MatchingRows
 from docstore.store.pauses import Pause
 from docstore.store.projection import ProjectionReader
 from docstore.store.query import Queries
+from docstore.store.stored_form import StoredForm
 from docstore.store.update_request import check_filter, update_request
 from docstore.store.updating import Updates
 from docstore.store.write_back import WriteBack
@@ -39,16 +42,36 @@ class CollectionUpdates(CollectionReads[D]):
     """What changes and deletes rows by a filter; see `Collection`."""
 
     def __init__(
-        self, database: AnyDatabase, kind: Kind[D], *, pause: Pause, write_back: WriteBack | None = None
+        self,
+        database: AnyDatabase,
+        kind: Kind[D],
+        *,
+        gate: WriteGate,
+        pause: Pause,
+        write_back: WriteBack | None = None,
     ) -> None:
+        self._writing = gate.of(kind.name)
+        self._form = StoredForm(kind, ResidueIndex(database, kind.collection, kind.version_field))
         self._writer = open_row_writer(database, kind.collection)
         super().__init__(database, kind, writer=self._writer, write_back=write_back)
         self._composer = RowComposer(kind)
         # What a secondary does not have yet would be taken for a row that is not there.
         queries = Queries(newest(database), kind, self._reader)
-        rows = MatchingRows(kind, writer=self._writer, composer=self._composer, queries=queries, pause=pause)
-        self._updates = Updates(kind, writer=self._writer, rows=rows, pause=pause)
-        self._deletions = Deletions(kind, writer=self._writer, rows=rows, queries=queries, pause=pause)
+        rows = MatchingRows(
+            kind,
+            writer=self._writer,
+            composer=self._composer,
+            form=self._form,
+            writing=self._writing,
+            queries=queries,
+            pause=pause,
+        )
+        self._updates = Updates(
+            kind, writer=self._writer, form=self._form, writing=self._writing, rows=rows, pause=pause
+        )
+        self._deletions = Deletions(
+            kind, writer=self._writer, writing=self._writing, rows=rows, queries=queries, pause=pause
+        )
 
     async def update(
         self,

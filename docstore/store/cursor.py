@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 import structlog
 
-from docstore.core.stale_query import Way
+from docstore.core.stale_branch import Way
 from docstore.errors import CursorBrokenError, DocumentError
 from docstore.store.asked import Course
 

@@ -7,25 +7,15 @@ from typing import Any, Final
 
 from docstore.core.kind import Kind
 from docstore.core.query import shown
+from docstore.core.stale_branch import Branch, Compiled, StoredVersion, Way, compiled_branch, start
 from docstore.core.stale_pipelines import both_of, one_of
-from docstore.core.stale_query import (
-    Branch,
-    Compiled,
-    Decision,
-    StoredVersion,
-    Way,
-    compiled_branch,
-    decide,
-    decision_of,
-    old_versions,
-    rows_at,
-    start,
-)
+from docstore.core.stale_query import Decision, decide, decision_of, old_versions, rows_at
 from docstore.core.translation import NEVER
 from docstore.errors import StaleQueryError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads, enter_moment
 from docstore.mongo.reading import RowSource
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.stored_versions import stored_versions
 from docstore.store.asked import Query
 
@@ -56,6 +46,7 @@ class Decisions:
         self._source = source
         self._kind = kind
         self._old = old_versions(kind)
+        self._residues = ResidueIndex(source.database, kind.collection, kind.version_field)
         self._collated: bool | None = None
         self._compiled: Compiled = {}
 
@@ -79,6 +70,9 @@ class Decisions:
 
         moment, stored = await enter_moment(stack, self._source, session, look)
         decision = await self._decision(query, stored)
+        # No filter says what rows keep beside the shape in which they are stored.
+        if decision.versions and await self._residues.holds_rows(moment.session):
+            decision = await self._decision(query, stored, residues=True)
         if decision.way in {Way.REFUSED, Way.IN_CLIENT}:
             rows = await self._source.count(self._held_up(decision, narrowed), session=moment.session)
             if rows:
@@ -151,7 +145,7 @@ class Decisions:
             return both_of(rows_at(self._kind, decision.versions), narrowed)
         return one_of([both_of(rows_at(self._kind, [branch.version]), branch.narrowed) for branch in branches])
 
-    async def _decision(self, query: Query, stored: list[StoredVersion]) -> Decision:
+    async def _decision(self, query: Query, stored: list[StoredVersion], *, residues: bool = False) -> Decision:
         if stored and self._collated is None:
             self._collated = await self._source.has_collation()
         # To compile the way of a version takes a millisecond or so; a service asks few different questions.
@@ -165,6 +159,7 @@ class Decisions:
             filter=query.filter,
             sort=query.sort,
             in_client=query.in_client,
+            residues=residues,
             compiled=self._compiled,
         )
 

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 from docstore.core.kind import Kind
 from docstore.core.query import shown
+from docstore.core.stale_branch import Way, start
 from docstore.core.stale_pipelines import order_and_limits, union_of
-from docstore.core.stale_query import Decision, Way, decide, rows_at, start
+from docstore.core.stale_query import Decision, decide, rows_at
 from docstore.mongo.driver import Driver
 from docstore.mongo.plans import access_of, plan_of_find, plan_of_pipeline
 from docstore.mongo.reading import RowSource

@@ -2,21 +2,26 @@
 The rows that a write is meant for, of any version, and bringing those up that are old.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Generic, TypeVar
 
+from docstore.core.bson_values import RawDocument
 from docstore.core.document import Document
 from docstore.core.kind import Kind
+from docstore.core.query import read_query
 from docstore.core.row_faults import decoded, id_of
 from docstore.core.stale_query import old_versions, stands_at
+from docstore.core.write_version import ControlState
 from docstore.errors import ConflictError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import SortKeys, rows_of
 from docstore.mongo.row_writer import RowWriter
 from docstore.store.composing import RowComposer
+from docstore.store.gate import OpenWrite
 from docstore.store.pauses import TRIES, Pause
 from docstore.store.query import Queries
+from docstore.store.stored_form import StoredForm
 
 D = TypeVar("D", bound=Document)
 
@@ -37,11 +42,21 @@ class MatchingRows(Generic[D]):
     """
 
     def __init__(
-        self, kind: Kind[D], *, writer: RowWriter, composer: RowComposer[D], queries: Queries[D], pause: Pause
+        self,
+        kind: Kind[D],
+        *,
+        writer: RowWriter,
+        composer: RowComposer[D],
+        form: StoredForm[D],
+        writing: OpenWrite,
+        queries: Queries[D],
+        pause: Pause,
     ) -> None:
         self._kind = kind
         self._writer = writer
         self._composer = composer
+        self._form = form
+        self._writing = writing
         self._queries = queries
         self._pause = pause
         untagged = kind.detect is not None or kind.baseline >= kind.floor
@@ -103,7 +118,8 @@ class MatchingRows(Generic[D]):
         """
         if not self.is_old(raw):
             return True
-        return await self._writer.rewrite(raw, self._composer.upgraded(raw), session=session) is not None
+        async with self._writing() as control:
+            return await self._writer.rewrite(raw, self._upgraded(raw, control), session=session) is not None
 
     async def bring_up_all(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> None:
         """
@@ -132,11 +148,45 @@ class MatchingRows(Generic[D]):
                 return
             # The size of a command is bounded, and the writer's command for many knows no session.
             if session is None and len(rows) > 1 and sum(map(len, rows)) <= _BYTES_AT_ONCE and tries == 1:
-                await self._writer.rewrite_many([(raw, self._composer.upgraded(raw)) for raw in rows])
+                async with self._writing() as control:
+                    await self._writer.rewrite_many([(raw, self._upgraded(raw, control)) for raw in rows])
                 continue
             for raw in rows:
-                await self._writer.rewrite(raw, self._composer.upgraded(raw), session=session)
+                async with self._writing() as control:
+                    await self._writer.rewrite(raw, self._upgraded(raw, control), session=session)
             left = [id_of(raw) for raw in rows]
             if tries > 1:
                 await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=left[0], tries=TRIES)
+
+    async def ids(
+        self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the id of every row that matches, each once, whatever becomes of the rows meanwhile."""
+        touched = read_query(filter).touched(self._kind.writes(self._kind.floor, self._kind.latest))
+        # What is read at one moment stands still. Elsewhere rows move in every index but the one on their ids.
+        rows = self._queries.rows(
+            filter, sort=() if touched else [("_id", 1)], allow_client_filter=in_client, session=session
+        )
+        async with aclosing(rows) as found:
+            if session is not None and session.in_transaction:
+                # A transaction sees its own writes.
+                held = [id_of(raw) async for batch in found for raw in rows_of(batch)]
+                for row_id in held:
+                    yield row_id
+                return
+            async for batch in found:
+                for raw in rows_of(batch):
+                    yield id_of(raw)
+
+    def upgraded(self, raw: bytes) -> RawDocument:
+        """
+        Return a row at latest.
+
+        Raises:
+            DocumentError: It cannot be read, or the model would refuse it.
+        """
+        return self._composer.upgraded(raw)
+
+    def _upgraded(self, raw: bytes, control: ControlState) -> RawDocument:
+        return self._form.changed(self._composer.upgraded(raw), raw, control)

@@ -28,8 +28,10 @@ from docstore.mongo.driver import AnySession
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter
 from docstore.store.composing import RowComposer
 from docstore.store.encoding import dumped, encoded, storable
+from docstore.store.gate import OpenWrite
 from docstore.store.pauses import TRIES, Pause
 from docstore.store.rows import RowReader, decoded_parts
+from docstore.store.stored_form import StoredForm
 from docstore.store.tokens import fits
 
 D = TypeVar("D", bound=Document)
@@ -96,10 +98,21 @@ class OlderReader(RowReader[Any]):
 class OlderReplacements(Generic[D]):
     """What `Collection.replace` and `Collection.modify` do with *as_version*; see there for what they raise."""
 
-    def __init__(self, kind: Kind[D], *, writer: RowWriter, composer: RowComposer[D], pause: Pause) -> None:
+    def __init__(
+        self,
+        kind: Kind[D],
+        *,
+        writer: RowWriter,
+        composer: RowComposer[D],
+        form: StoredForm[D],
+        writing: OpenWrite,
+        pause: Pause,
+    ) -> None:
         self._kind = kind
         self._writer = writer
         self._composer = composer
+        self._form = form
+        self._writing = writing
         self._pause = pause
 
     async def replace(self, document: Older, version: int, session: AnySession | None) -> None:
@@ -162,9 +175,12 @@ class OlderReplacements(Generic[D]):
         return raw
 
     async def _written(self, document: Older, raw: bytes, after: RawDocument, session: AnySession | None) -> bool:
-        """Turn the row *raw* into *after*; tell whether it was still there."""
+        """Turn the row *raw* into *after*, which is at latest; tell whether it was still there."""
         try:
-            stored = await self._writer.rewrite(raw, after, session=session)
+            async with self._writing() as control:
+                form = self._form.changed(after, raw, control)
+                await self._form.ready([form], session)
+                stored = await self._writer.rewrite(raw, form, session=session)
         except DuplicateRowError as error:
             raise DocumentExistsError(kind=self._kind.name, id=after["_id"], index=error.index) from error
         if stored is not None and isinstance(document, Document | OlderDocument):

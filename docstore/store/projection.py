@@ -7,6 +7,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.kind import Kind
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import DocumentError
 from docstore.store.rows import decoded_parts
@@ -76,7 +77,7 @@ class ProjectionReader(Generic[P]):
 
     def _cut(self, row: RawDocument) -> RawDocument:
         if self._names is None:
-            return {name: value for name, value in row.items() if name != self._kind.version_field}
+            return {name: value for name, value in row.items() if name not in {self._kind.version_field, RESIDUE}}
         return {name: row[name] for name in self._names if name in row}
 
     def _fetched(self) -> dict[str, int] | None:

@@ -8,11 +8,10 @@ from pydantic import BaseModel
 from docstore.core.document import Document, misnomers
 from docstore.core.kind import Kind
 from docstore.core.query import read_query
-from docstore.core.stale_query import Way
-from docstore.errors import QueryRefusedError
+from docstore.core.stale_branch import Way
 from docstore.mongo.driver import AnyDatabase, AnySession, Driver
 from docstore.mongo.reading import Batches, RowSource, SortKeys
-from docstore.store.asked import Course, Query
+from docstore.store.asked import Course, Query, check_names
 from docstore.store.cursor import Cursor, OnError, ReadBatch, Report
 from docstore.store.explaining import Explanation, explain
 from docstore.store.projection import ProjectionReader
@@ -281,17 +280,5 @@ class Queries(Generic[D]):
     ) -> Query:
         asked, keys = filter or {}, sort or ()
         query = Query(asked, read_query(asked, keys), keys, skip, limit, in_client, announced)
-        if query.paths.names(self._kind.version_field):
-            raise QueryRefusedError(
-                kind=self._kind.name,
-                reason=f"it names the tag {self._kind.version_field!r}",
-                advice="every row is found at the latest shape; how many are stored at which version is coverage",
-            )
-        for name, stored in self._misnomers.items():
-            if query.paths.names(name):
-                raise QueryRefusedError(
-                    kind=self._kind.name,
-                    reason=f"it names {name!r}, which rows hold as {stored!r}",
-                    advice="filters and sort keys name fields as they are stored",
-                )
+        check_names(self._kind, query.paths, self._misnomers)
         return query

@@ -9,6 +9,7 @@ from bson.errors import BSONError
 from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.document import ORIGIN, Document
 from docstore.core.kind import Kind
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import DocumentError
 from docstore.mongo.reading import parts_of
@@ -68,6 +69,8 @@ class RowReader(Generic[D]):
             row = kind.chain.lift(row, version, kind.latest)
             lent = None if self._on_old is None else dict(row)
         row.pop(field, None)
+        if RESIDUE in row:
+            del row[RESIDUE]
         document = self._modelled(raw, row, version)
         if lent is not None and self._on_old is not None:
             self._on_old(raw, lent)
@@ -89,6 +92,8 @@ class RowReader(Generic[D]):
                     # What `read` does with a row at latest: nearly all of them are.
                     if row is not None and (tag := row.get(field)) == latest and type(tag) is int:
                         del row[field]
+                        if RESIDUE in row:
+                            del row[RESIDUE]
                         document = self._modelled(raw, row, latest)
                     else:
                         document = self.read(raw, row)

@@ -10,6 +10,7 @@ import structlog
 
 from docstore.core.bson_values import CODEC
 from docstore.core.kind import Kind
+from docstore.core.stale_branch import Way
 from docstore.core.stale_pipelines import (
     AS_STORED_AGAIN,
     NO_ROW,
@@ -21,7 +22,7 @@ from docstore.core.stale_pipelines import (
     order_and_limits,
     union_of,
 )
-from docstore.core.stale_query import Decision, Way, old_versions, rows_at, rows_elsewhere
+from docstore.core.stale_query import Decision, old_versions, rows_at, rows_elsewhere
 from docstore.core.translation import NEVER
 from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads

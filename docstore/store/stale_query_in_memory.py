@@ -7,7 +7,8 @@ from typing import Any
 from docstore.core.bson_values import RawDocument, decode
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded, upgraded
-from docstore.core.stale_query import StoredVersion, Way, decide, old_versions, stands_at
+from docstore.core.stale_branch import StoredVersion, Way
+from docstore.core.stale_query import decide, old_versions, stands_at
 from docstore.errors import DocumentError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import Batches, RowSource

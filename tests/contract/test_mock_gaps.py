@@ -139,7 +139,7 @@ GAPS: dict[str, Gap] = {
 @pytest.mark.parametrize("name", GAPS)
 async def test_the_mock_still_lacks_what_the_page_says(mock_database: Any, name: str) -> None:
     kind = place_kind()
-    await GAPS[name](mock_database, Store(mock_database, kinds=[kind], service="tests").collection(kind))
+    await GAPS[name](mock_database, Store(mock_database, kinds=[kind], service="tests", fleet=False).collection(kind))
 
 
 def test_the_page_lists_exactly_these_gaps() -> None:
