@@ -3,8 +3,10 @@ From the bytes of newer rows to rewrites at an older version, and to the errors 
 """
 
 from docstore.backfill.upgrading import Upgrader
+from docstore.core.bson_values import RawDocument
 from docstore.core.lowering import lowered
 from docstore.core.row_faults import decoded
+from docstore.errors import DowngradeFailedError, NotInvertibleError
 from docstore.mongo.batch_writing import Rewrite
 
 
@@ -26,5 +28,26 @@ class Downgrader(Upgrader):
         way = self._ways.get(version) or self._way(version)
         before = self._before(row, way)
         row_id = row.get("_id")
-        lower = lowered(kind.chain, row, version, target)
+        lower = self._lower(row, version)
         return self._prepared(raw, lower, way, before, version=version, row_id=row_id)
+
+    def _lower(self, row: RawDocument, version: int) -> RawDocument:
+        return lowered(self._kind.chain, row, version, self._target)
+
+
+class Trimmer(Downgrader):
+    """
+    As `Downgrader`, but what the older version has no place for is lost. Only for rows whose loss somebody accepted.
+    """
+
+    def _lower(self, row: RawDocument, version: int) -> RawDocument:
+        try:
+            return self._kind.chain.lower(row, version, self._target)
+        except NotInvertibleError as error:
+            raise DowngradeFailedError(
+                kind=self._kind.name,
+                id=row.get("_id"),
+                version=version,
+                step=error.version or version,
+                error="it has no way back",
+            ) from error

@@ -19,6 +19,27 @@ def backfill_started(*, kind: str, target: int, direction: str, rows: int) -> No
     _log.info("backfill_started", kind=kind, target=target, direction=direction, rows=rows)
 
 
+def rollout_ended(*, kind: str, state: str, version: int) -> None:
+    """
+    An exact count has ended a rollout, or a rollback: every row is where it belongs.
+    """
+    _log.info("rollout_ended", kind=kind, state=state, version=version)
+
+
+def loss_accepted(*, kind: str, version: int, trimmed: int, left: int) -> None:
+    """
+    An operator ended a rollback at the cost of what the lower version cannot hold, or with rows left above it.
+    """
+    _log.warning("loss_accepted", kind=kind, version=version, trimmed=trimmed, left=left)
+
+
+def way_back_refused(*, kind: str, reason: str) -> None:
+    """
+    Rows stand above the write version after a rollback, and the run that would bring them back cannot begin.
+    """
+    _log.warning("way_back_refused", kind=kind, reason=reason)
+
+
 def building_index(*, kind: str, collection: str) -> None:
     """
     The (tag, `_id`) index is missing and is built.

@@ -14,6 +14,7 @@ from docstore.backfill.looking import count_aside, counted
 from docstore.backfill.others import tell_of_others
 from docstore.backfill.patience import cancelled, patiently
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
+from docstore.backfill.rollout_following import SETTLING, RolloutFollowing
 from docstore.backfill.run_work import BEAT, RunWork, Who
 from docstore.backfill.selection_status import SelectionStatus
 from docstore.backfill.throttling import Throttling
@@ -66,11 +67,15 @@ async def work_until_ended(
         wait_for_writers=False,
         throttling=throttling,
     )
+    rollouts = RolloutFollowing(database, by=who.name, now=now)
+    await patiently(lambda: rollouts.look([kind]))
     watching = asyncio.create_task(tell_of_others(database, run.id, worker=who.id, meter=meter))
     try:
         await _work(work, run, stop)
     finally:
         await cancelled(watching)
+    if not stop.is_set():
+        await patiently(lambda: rollouts.wait(kind, seconds=SETTLING))
     after = await patiently(lambda: Runs(database).get(run.id)) or run
     made = (await patiently(lambda: Batches(database, owner="", lease=0.0).totals(run.id))).tally
     succeeded = after.state is RunState.SUCCEEDED

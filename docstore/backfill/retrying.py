@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from docstore.backfill import events
 from docstore.backfill.directing import in_python
+from docstore.backfill.downgrading import Trimmer
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter
 from docstore.backfill.putting_aside import PuttingAside
@@ -62,6 +63,7 @@ class Retry:
         kind: Whose rows.
         record_error_text: Keep the texts of errors; they can hold values of rows.
         now: The clock.
+        trims_to: Try only the rows that were to go down to this version, and trim what it has no place for.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Retry:
         *,
         record_error_text: bool,
         now: Callable[[], datetime.datetime],
+        trims_to: int | None = None,
     ) -> None:
         self._database = database
         self._kind = kind
         self._quarantine = Quarantine(database, kind.name)
         self._with_text = record_error_text
         self._now = now
+        self._trims_to = trims_to
         self._started = now()
         self._meter = Meter()
         self._contested = 0
@@ -112,6 +116,8 @@ class Retry:
         async with aclosing(self._quarantine.kept(kind.collection, kind.version_field, ids=ids)) as records:
             async for kept in records:
                 record = kept.record
+                if self._trims_to is not None and (record.direction, record.target) != (Direction.DOWN, self._trims_to):
+                    continue
                 groups.setdefault((record.direction, record.target, record.version), []).append(record.row_id)
                 missing.pop(comparison_key(record.row_id), None)
         for row_id in missing.values():
@@ -121,6 +127,8 @@ class Retry:
     async def _bring(self, ids: Sequence[Any], direction: Direction, target: int, version: int | None) -> None:
         writer = await self._writer()
         upgrader = in_python(direction, self._kind, target, writer)
+        if self._trims_to is not None:
+            upgrader = Trimmer(self._kind, target, writer)
         aside = PuttingAside(
             self._quarantine,
             target=target,

@@ -13,6 +13,7 @@ from docstore.backfill.failing import described
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.patience import cancelled
 from docstore.backfill.progress import Meter
+from docstore.backfill.rollout_following import RolloutFollowing
 from docstore.backfill.run_work import RunWork, Who
 from docstore.backfill.throttling import Throttling
 from docstore.core.kind import Kind
@@ -76,6 +77,7 @@ class Worker:
         self._throttling = throttling or Throttling()
         self._metrics = metrics
         self._runs = Runs(database)
+        self._rollouts = RolloutFollowing(database, by=who.name, now=now)
         self._at_work: dict[str, asyncio.Task[None]] = {}
         #: Runs that are left alone until then (by the event loop's clock).
         self._resting: dict[str, float] = {}
@@ -105,10 +107,11 @@ class Worker:
 
     async def _look(self) -> int:
         """
-        Begin to work on runs that are open; return how many of them there are for this worker.
+        Begin to work on runs that are open; return how many of them, and rollouts to end, there are for this worker.
         """
         self._at_work = {run: task for run, task in self._at_work.items() if not task.done()}
-        able = 0
+        # Before the runs: it may ask for one.
+        able = int(await self._rollouts.look(self._kinds.values()))
         for run in await self._runs.open():
             kind = self._kinds.get(run.kind)
             if kind is None:

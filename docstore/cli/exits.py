@@ -4,6 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 from docstore.errors import (
+    AbortRuleError,
     BackfillRefusedError,
     DefinitionError,
     DocstoreError,
@@ -45,6 +46,7 @@ _CODES: Final[tuple[tuple[type[DocstoreError], ExitCode], ...]] = (
     (InvalidUriError, ExitCode.USAGE),
     (RunNotFoundError, ExitCode.USAGE),
     (NotInFleetError, ExitCode.USAGE),
+    (AbortRuleError, ExitCode.USAGE),
     (FleetError, ExitCode.REFUSED),
     (BackfillRefusedError, ExitCode.REFUSED),
     (IllegalTransitionError, ExitCode.REFUSED),

@@ -1,5 +1,5 @@
 """
-`docstore rollout status|history|freeze|unfreeze|knob`: parse, ask, render.
+`docstore rollout`: status, history, freeze, unfreeze and knob; the moves are registered from their own module.
 """
 
 import json
@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from docstore import commands
+from docstore.cli import rollout_moves
 from docstore.cli.exits import ExitCode
 from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
 from docstore.cli.rollout_table import show_history, show_rollouts
@@ -15,7 +16,11 @@ from docstore.cli.running import opened, run, workplace
 from docstore.cli.runs import operator
 
 # Paragraphs are single lines, which typer wraps to the terminal.
-HELP: Final = "See how the rollouts of all kinds stand, stop them all, and turn knobs."
+HELP: Final = (
+    "Move the version at which nodes store a kind, for some rows, for all, and back; and turn knobs.\n\n"
+    "The way: deploy the release that reads the next version everywhere; [bold]canary[/], [bold]advance[/], then "
+    "docstore backfill start KIND. [bold]rollback[/] leads back from each of them."
+)
 STATUS_HELP: Final = (
     "Show at which version each kind is stored, what rolling back means now, and what is in the way of releasing the "
     "binary before.\n\n"
@@ -46,6 +51,7 @@ KNOB_EXAMPLE: Final = (
 )
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich")
+rollout_moves.register(app)
 
 
 @app.command(name="status", help=STATUS_HELP, epilog=STATUS_EXAMPLE)

@@ -19,14 +19,17 @@ from docstore.commands.process import this_process, utc_now
 from docstore.commands.quarantine_rows import quarantine_list, quarantine_retry, quarantine_show
 from docstore.commands.rollout_control import (
     RolloutEvent,
-    rollout_advance,
-    rollout_canary,
     rollout_freeze,
     rollout_history,
     rollout_knob,
-    rollout_rollback,
     rollout_status,
     rollout_unfreeze,
+)
+from docstore.commands.rollout_moving import (
+    rollout_accept_loss,
+    rollout_advance,
+    rollout_canary,
+    rollout_rollback,
 )
 from docstore.commands.shown_kind import ShownKind, ShownStep, show
 from docstore.commands.view_sync import ViewReport, ViewState, views_drop, views_list, views_sync
@@ -58,6 +61,7 @@ __all__ = [
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
+    "rollout_accept_loss",
     "rollout_advance",
     "rollout_canary",
     "rollout_freeze",

@@ -10,6 +10,7 @@ from typing import Any
 from docstore.backfill.choosing import chosen_by
 from docstore.backfill.operating import LiveOption, Operating
 from docstore.backfill.patience import patiently
+from docstore.backfill.rollout_following import RolloutFollowing
 from docstore.backfill.run_status import RunStatus, run_statuses
 from docstore.commands.process import utc_now
 from docstore.core.direction import Direction
@@ -55,6 +56,8 @@ async def backfill_start(
     await Operating(database, by=by).start(
         kind, target, options or RunOptions(), direction=direction, chosen=chosen_by(ids, sample), now=utc_now
     )
+    # The rollout of the kind, if one is open, is in the state "backfilling" from now on.
+    await RolloutFollowing(database, by=by, now=utc_now).look([kind])
     return await _status(database, kind.name)
 
 

@@ -1,25 +1,19 @@
 """
-Moving the write version of a kind, and what stands beside it.
+How rollouts stand and what became of them, and what stands beside them: the freeze and the knobs.
 """
 
 import datetime
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from docstore.backfill.operating import Operating
 from docstore.core.control_view import Freeze, Knob
 from docstore.core.kind import Kind
-from docstore.core.rollout_gates import Overrides
-from docstore.errors import IllegalTransitionError, RunNotFoundError
 from docstore.fleet.controls import FleetControls
-from docstore.fleet.operating import Rollouts
-from docstore.fleet.status import RolloutStatus, rollout_statuses
+from docstore.fleet.rollout_status import RolloutStatus, rollout_statuses
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
-from docstore.mongo.runs import Runs
 
 
 class RolloutEvent(BaseModel):
@@ -50,55 +44,6 @@ async def rollout_status(database: AnyDatabase, kinds: Iterable[Kind[Any]]) -> l
         StoreUnavailableError, StoreRejectedError: The database.
     """
     return await rollout_statuses(database, kinds)
-
-
-async def rollout_canary(
-    database: AnyDatabase, kind: Kind[Any], percent: float, *, by: str, overrides: Overrides | None = None
-) -> RolloutStatus:
-    """
-    Have the rows whose id falls under a percentage stored at N+1.
-
-    Raises:
-        RolloutRefusedError: Carries everything that is in the way.
-        NotInFleetError: No node has ever worked with the kind.
-    """
-    await Rollouts(database, by=by).canary(kind, percent, overrides=overrides)
-    return await _one(database, kind)
-
-
-async def rollout_advance(
-    database: AnyDatabase, kind: Kind[Any], *, by: str, overrides: Overrides | None = None
-) -> RolloutStatus:
-    """
-    Have all rows stored at N+1.
-
-    Raises:
-        RolloutRefusedError: Carries everything that is in the way.
-        NotInFleetError: No node has ever worked with the kind.
-    """
-    await Rollouts(database, by=by).advance(kind, overrides=overrides)
-    return await _one(database, kind)
-
-
-async def rollout_rollback(
-    database: AnyDatabase, kind: Kind[Any], *, by: str, why: str = "", overrides: Overrides | None = None
-) -> RolloutStatus:
-    """
-    Have all rows stored at N again, at once, and cancel an open run that takes rows above it.
-
-    A freeze does not prevent it. Batches in flight are finished, so rows may come to stand at N+1 for a moment more.
-
-    Raises:
-        RolloutRefusedError: Carries everything that is in the way.
-        NotInFleetError: No node has ever worked with the kind.
-    """
-    control = await Rollouts(database, by=by).rollback(kind.name, why=why, overrides=overrides)
-    for run in await Runs(database).open(kind.name):
-        if run.target > control.write_version:
-            # It may end by itself at the same moment.
-            with suppress(IllegalTransitionError, RunNotFoundError):
-                await Operating(database, by=by).cancel(kind.name)
-    return await _one(database, kind)
 
 
 async def rollout_freeze(database: AnyDatabase, *, why: str, by: str) -> Freeze | None:
@@ -144,7 +89,3 @@ async def rollout_knob(database: AnyDatabase, name: str, value: Any, *, percent:
         RolloutRefusedError: Everything is frozen.
     """
     return await FleetControls(database, by=by).turn(name, value, percent=percent)
-
-
-async def _one(database: AnyDatabase, kind: Kind[Any]) -> RolloutStatus:
-    return (await rollout_statuses(database, [kind]))[0]

@@ -29,9 +29,11 @@ class Cause(StrEnum):
     UNCLEAN_DEATH = "unclean_death"
     UNKNOWN_STEP = "unknown_step"
     IRREVERSIBLE = "irreversible"
+    BELOW_FLOOR = "below_floor"
     MISSING_INDEX = "missing_index"
     NOT_ACKNOWLEDGED = "not_acknowledged"
     ROWS_LEFT = "rows_left"
+    RUN_OPEN = "run_open"
     OTHER_OPERATOR = "other_operator"
 
 

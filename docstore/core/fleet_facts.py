@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from docstore.core.abort_rule import CanaryFigures
 from docstore.core.write_version import ControlState, VersionRange
 
 #: The share of its time after which a node stops writing by itself, before others take it for dead.
@@ -65,6 +66,8 @@ class NodeKind:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     #: The epoch of the control state that it works with; None before it knows one.
     acknowledged: int | None = None
+    #: What it counted of the canary that it knows of; None without one.
+    canary: CanaryFigures | None = None
 
     @property
     def reads(self) -> VersionRange:

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 from docstore.core.bson_values import RawDocument, copied
 from docstore.core.chain import Chain, CompiledChain
 from docstore.core.document import Document
+from docstore.core.index_spec import Declared, IndexSpec, indexes_of
 from docstore.core.kind_faults import ordered, settings_faults, step_faults
 from docstore.core.lowering import lowered
 from docstore.core.paths import FieldPath
@@ -41,6 +42,8 @@ class Kind(Generic[D]):
         baseline: The version of rows without a tag.
         floor: The lowest version that the code still reads; *baseline* unless said otherwise.
         detect: Tells the version of a row without a tag from its shape, instead of *baseline*.
+        indexes: The indexes that each version's shape needs, as PyMongo takes them: a field, a list of (field,
+            direction), a mapping, an `IndexModel`. Nothing builds them by itself; a rollout begins when they are there.
 
     Raises:
         KindDefinitionError: A group of every fault in the steps: gaps, duplicates, wrong file names, files that
@@ -59,6 +62,7 @@ class Kind(Generic[D]):
         baseline: int = 1,
         floor: int | None = None,
         detect: Detect | None = None,
+        indexes: Mapping[int, Sequence[Declared]] | None = None,
     ) -> None:
         self.name = name
         self.collection = collection
@@ -68,6 +72,12 @@ class Kind(Generic[D]):
         self.detect = detect
         self.floor = baseline if floor is None else floor
         faults = settings_faults(self)
+        #: What was declared of indexes, by the version whose shape needs them.
+        self.indexes: dict[int, tuple[IndexSpec, ...]] = {}
+        try:
+            self.indexes = indexes_of(indexes or {})
+        except (TypeError, ValueError) as error:
+            faults.append(StepContentError(reason=f"cannot use its indexes: they {error}", kind=name))
         located: list[tuple[Step, str]] = []
         for place, step in enumerate(steps, start=1):
             if isinstance(step, Step):

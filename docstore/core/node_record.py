@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from docstore.core.abort_rule import CanaryFigures
 from docstore.core.fleet_facts import NodeFacts, NodeKind, Policy
 from docstore.core.write_version import Stored
 from docstore.errors import RecordFormatError
@@ -27,6 +28,7 @@ def kinds_record(kinds: Mapping[str, NodeKind]) -> list[Stored]:
             "writes": kind.writes,
             "fingerprints": dict(kind.fingerprints),
             "acknowledged": kind.acknowledged,
+            "canary": None if kind.canary is None else kind.canary.stored(),
         }
         for name, kind in sorted(kinds.items())
     ]
@@ -87,6 +89,7 @@ def _kinds_of(stored: Iterable[Mapping[str, Any]]) -> dict[str, NodeKind]:
             writes=kind["writes"],
             fingerprints=kind["fingerprints"],
             acknowledged=kind["acknowledged"],
+            canary=CanaryFigures.of(kind["canary"]),
         )
         for kind in stored
     }

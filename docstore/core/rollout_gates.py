@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.fleet_facts import DeclaredReader, Fleet
+from docstore.core.index_spec import MissingIndex
 from docstore.core.rollout_state import OPEN, TRANSITIONS, RolloutState
 from docstore.core.write_version import ControlState, StoredRows, VersionRange
 
@@ -40,7 +41,7 @@ class StepFacts:
     fingerprint: str | None
     invertible: bool
     #: Indexes that the kind declares for N+1 and that are not there.
-    missing_indexes: tuple[str, ...] = ()
+    missing_indexes: tuple[MissingIndex, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,20 @@ def forward_blockers(now: Situation, after: RolloutState, step: StepFacts, overr
         words = f"the step to version {target} of {kind} has no way back"
         found.append(Blocker(Cause.IRREVERSIBLE, kind, words, {"version": target}))
     for index in step.missing_indexes:
-        words = f"{kind} declares the index {index} for version {target}, and it is not there"
-        found.append(Blocker(Cause.MISSING_INDEX, kind, words, {"index": index}))
+        words = f"{kind} declares the index {index.name} for version {target}, and it is not there: {index.command}"
+        facts = {"version": target, "index": index.name, "command": index.command}
+        found.append(Blocker(Cause.MISSING_INDEX, kind, words, facts))
     return found
 
 
-def rollback_blockers(now: Situation, overrides: Overrides) -> list[Blocker]:
+def rollback_blockers(now: Situation, overrides: Overrides, *, floor: int | None = None) -> list[Blocker]:
     """
     Return what keeps the write version from returning to N; nothing if it may. A freeze does not.
+
+    Args:
+        now: What the verdict rests on.
+        overrides: What the operator takes upon himself.
+        floor: The lowest version that the code at hand still has; None where nobody asks.
     """
     control = now.control
     target = control.write_version if control.previous is None else control.previous
@@ -86,13 +93,24 @@ def rollback_blockers(now: Situation, overrides: Overrides) -> list[Blocker]:
     if control.irreversible:
         words = f"the rollout of {control.kind} was begun in the knowledge that it has no way back"
         found.append(Blocker(Cause.IRREVERSIBLE, control.kind, words))
+    if floor is not None and target < floor:
+        words = f"version {target} of {control.kind} lies below the floor {floor}: its steps are gone"
+        found.append(Blocker(Cause.BELOW_FLOOR, control.kind, words, {"version": target, "floor": floor}))
     # In an incident nodes die: only those count here that could not read what is stored then.
     return [*found, *_fleet(now, target, overrides), *_vanished(now, target, overrides, only_blind=True)]
 
 
-def completion_blockers(now: Situation, rows: StoredRows, *, quarantined: int = 0) -> list[Blocker]:
+def completion_blockers(
+    now: Situation, rows: StoredRows, *, quarantined: int = 0, accept_loss: bool = False
+) -> list[Blocker]:
     """
     Return what keeps a rollout from its end: complete, or stable after a rollback; nothing if it is reached.
+
+    Args:
+        now: What the verdict rests on.
+        rows: Where rows stand.
+        quarantined: How many of them are put aside.
+        accept_loss: Do not wait, after a rollback, for rows that cannot be brought down.
     """
     control = now.control
     kind, version = control.kind, control.write_version
@@ -101,6 +119,8 @@ def completion_blockers(now: Situation, rows: StoredRows, *, quarantined: int = 
     for node in now.fleet.late(control):
         words = f"{node.name} has not acknowledged that {kind} is stored at version {version}"
         found.append(Blocker(Cause.NOT_ACKNOWLEDGED, kind, words, {"node": node.id, "service": node.service}))
+    if back and accept_loss:
+        return found
     if back and rows.highest is not None and rows.highest > version:
         words = f"rows of {kind} stand at version {rows.highest}, above the write version {version}"
         found.append(Blocker(Cause.ROWS_LEFT, kind, words, {"version": rows.highest}))

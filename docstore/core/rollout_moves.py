@@ -8,12 +8,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from docstore.core.abort_rule import AbortRule
 from docstore.core.rollout_state import RolloutState, reason_for
 from docstore.core.write_version import Canary, ControlState, Unsettled
 
 
 def canaried(
-    control: ControlState, *, percent: float, epoch: int, settled: bool, step: str | None, irreversible: bool = False
+    control: ControlState,
+    *,
+    percent: float,
+    epoch: int,
+    settled: bool,
+    step: str | None,
+    irreversible: bool = False,
+    abort_on: AbortRule | None = None,
 ) -> ControlState:
     """
     Return the state in which a share of the rows is stored at N+1.
@@ -25,16 +33,20 @@ def canaried(
         settled: Whether every live node has acknowledged what was unsettled before.
         step: The fingerprint of the step to N+1, where it is known.
         irreversible: Whether there is no way back.
+        abort_on: When it goes back by itself; another percentage keeps the rule that was given, unless there is a new
+            one.
 
     Raises:
         IllegalTransitionError: The state does not allow it.
     """
+    same = control.canary
+    rule = abort_on or (None if same is None else same.abort_on)
     return _moved(
         control,
         RolloutState.CANARY,
         epoch=epoch,
         settled=settled,
-        canary=Canary(control.next, percent),
+        canary=Canary(control.next, percent, rule, epoch if same is None else same.began),
         previous=None,
         irreversible=irreversible or (control.state is RolloutState.CANARY and control.irreversible),
         steps=_with_step(control, step),

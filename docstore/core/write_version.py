@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, TypeAlias
 
+from docstore.core.abort_rule import AbortRule
 from docstore.core.canonical_id import bucket
 from docstore.core.rollout_state import RolloutState
 
@@ -24,6 +25,26 @@ class Canary:
     version: int
     #: 0 to 100.
     percent: float
+    #: When it goes back by itself; None where only operators decide.
+    abort_on: AbortRule | None = None
+    #: The epoch at which it began; another percentage is the same canary.
+    began: int = 0
+
+    def stored(self) -> Stored:
+        """
+        Return the canary as a document.
+        """
+        rule = None if self.abort_on is None else self.abort_on.stored()
+        return {"version": self.version, "percent": self.percent, "abort_on": rule, "began": self.began}
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any] | None) -> "Canary | None":
+        """
+        Return what a document says; None if there is none.
+        """
+        if stored is None:
+            return None
+        return cls(stored["version"], stored["percent"], AbortRule.of(stored["abort_on"]), stored["began"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +150,7 @@ class ControlState:
             "write_version": self.write_version,
             "epoch": self.epoch,
             "state": self.state.value,
-            "canary": None if self.canary is None else asdict(self.canary),
+            "canary": None if self.canary is None else self.canary.stored(),
             "previous": self.previous,
             "irreversible": self.irreversible,
             "unsettled": unsettled,
@@ -141,13 +162,13 @@ class ControlState:
         """
         Return what a document of this format says.
         """
-        canary, unsettled = stored["canary"], stored["unsettled"]
+        unsettled = stored["unsettled"]
         return cls(
             kind=stored["kind"],
             write_version=stored["write_version"],
             epoch=stored["epoch"],
             state=RolloutState(stored["state"]),
-            canary=None if canary is None else Canary(canary["version"], canary["percent"]),
+            canary=Canary.of(stored["canary"]),
             previous=stored["previous"],
             irreversible=stored["irreversible"],
             unsettled=None

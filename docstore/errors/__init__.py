@@ -54,6 +54,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── RolloutRefusedError
     │   ├── ReaderRefusedError
     │   ├── NotInFleetError
+    │   ├── AbortRuleError
     │   └── RecordFormatError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
@@ -101,6 +102,7 @@ from docstore.errors.document import (
     UpgradeFailedError,
 )
 from docstore.errors.fleet import (
+    AbortRuleError,
     FleetError,
     FleetSkewError,
     NodeRefusedError,
@@ -139,6 +141,7 @@ from docstore.errors.store import (
 )
 
 __all__ = [
+    "AbortRuleError",
     "BackfillRefusedError",
     "BulkFailedError",
     "CollectionSharedError",

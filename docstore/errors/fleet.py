@@ -111,6 +111,15 @@ class NotInFleetError(FleetError):
         super().__init__(f"there is no {what} {name}", advice="docstore fleet shows what is known")
 
 
+class AbortRuleError(FleetError, ValueError):
+    """The rule by which a canary is to roll itself back cannot be understood."""
+
+    def __init__(self, *, text: str, reason: str) -> None:
+        self.text = text
+        self.reason = reason
+        super().__init__(f"{text!r} is no rule for a canary: {reason}")
+
+
 class RecordFormatError(FleetError):
     """A record of docstore's own has a format that this release does not know; it is neither read nor written."""
 

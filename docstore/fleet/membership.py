@@ -56,6 +56,11 @@ class Membership(Protocol):
         """
         ...
 
+    def observed(self, kind: str, version: int, *, failed: bool) -> None:
+        """
+        Count an operation on a row that stands, or is to be stored, at a version (`core.abort_rule.counts_as_error`).
+        """
+
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """
         Return a knob's value, or *default*.
@@ -109,6 +114,11 @@ class Alone:
         Return the latest version.
         """
         return self._controls[kind].version_for(id, standing=standing)
+
+    def observed(self, kind: str, version: int, *, failed: bool) -> None:
+        """
+        Do nothing: there is no canary.
+        """
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """

@@ -17,6 +17,8 @@ from docstore.core.fleet_facts import Lifetime, NodeKind, Policy
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import FleetError, StaleNodeError, StoreError, StoreRejectedError
+from docstore.fleet.canary_counting import CanaryCounting
+from docstore.fleet.canary_watch import CanaryWatch
 from docstore.fleet.clock import steady_seconds
 from docstore.fleet.in_flight import InFlight
 from docstore.fleet.joining import PATIENCE, Joined, Joining
@@ -83,6 +85,8 @@ class Node:
         self._view = ControlView()
         self._controls: dict[str, ControlState] = {}
         self._in_flight = InFlight()
+        self._counting = CanaryCounting()
+        self._watch = CanaryWatch(database, by=f"{self.who.service}/{self.who.instance}", patience=life.beat)
         self._admitted = False
         self._sent = 0.0
         self._wake = asyncio.Event()
@@ -157,6 +161,14 @@ class Node:
         """
         return self._controls[kind]
 
+    def observed(self, kind: str, version: int, *, failed: bool) -> None:
+        """
+        Count an operation on a row that stands, or is to be stored, at a version. Makes no call.
+
+        Only what is at a canary's version counts; `core.abort_rule.counts_as_error` says what failed.
+        """
+        self._counting.observed(self._controls[kind], version, failed=failed)
+
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """
         Return a knob's value, or *default* where nobody has turned it. Makes no call.
@@ -208,6 +220,7 @@ class Node:
                 heard = await self._nodes.beat(self.who.id, {kind.name: self._facts(kind) for kind in self._kinds})
             if heard:
                 self._sent = sent
+                await self._watch.look(self._controls.values())
                 return
             # Others may have acted without it, so it has to ask again whether it fits.
             self._admitted = False
@@ -216,7 +229,11 @@ class Node:
 
     def _facts(self, kind: Kind[Any]) -> NodeKind:
         control = self._controls[kind.name]
-        return replace(node_kind(kind, control), acknowledged=self._in_flight.acknowledged(control))
+        return replace(
+            node_kind(kind, control),
+            acknowledged=self._in_flight.acknowledged(control),
+            canary=self._counting.figures(control),
+        )
 
     def _take(self, joined: Joined) -> None:
         for blocker in joined.blockers:

@@ -11,11 +11,12 @@ from typing import Any, Final
 import pytest
 
 from docstore.core.fleet_facts import Fleet, Lifetime
-from docstore.core.write_version import ControlState
+from docstore.core.write_version import ControlState, StoredRows
 from docstore.fleet.node import Node
 from docstore.fleet.operating import Rollouts
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.node_records import NodeRecords
+from docstore.mongo.row_ends import row_ends
 from tests.kinds import place_kind
 
 #: A busy machine does not make such a node seem dead.
@@ -57,6 +58,12 @@ class Nodes:
         Return what the kind is stored at.
         """
         return (await ControlRecords(self.database).settled_view()).controls["place"]
+
+    async def ends(self) -> StoredRows:
+        """
+        Return where rows stand.
+        """
+        return await row_ends(self.database, collection="places", field="schema_version", baseline=1)
 
     def rollouts(self) -> Rollouts:
         """

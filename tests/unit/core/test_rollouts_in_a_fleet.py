@@ -8,6 +8,7 @@ import pytest
 
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.fleet_facts import Policy
+from docstore.core.index_spec import MissingIndex
 from docstore.core.rollout_gates import Overrides, StepFacts, forward_blockers
 from docstore.core.rollout_state import RolloutState
 from tests.fleet_world import KIND, LIFE, World, mark, reader
@@ -258,7 +259,7 @@ def test_everything_that_is_in_the_way_is_told_at_once() -> None:
     world = running(2, 2)
     world.frozen = True
     world.declare(reader("nightly", 1, 2))
-    step = StepFacts(mark(3), invertible=False, missing_indexes=("slug_1",))
+    step = StepFacts(mark(3), invertible=False, missing_indexes=(MissingIndex("slug_1", "db.places..."),))
     now = replace(world.situation(), open_rollouts=("city",))
 
     blockers = forward_blockers(now, OPEN, step, Overrides())
