@@ -48,6 +48,8 @@ class Process:
     floor: int
     latest: int
     policy: Policy = Policy.ENFORCE
+    #: Whether it reads newer rows through published steps.
+    borrows: bool = False
     started: float = 0.0
     paused: bool = False
     admitted: bool = False
@@ -71,6 +73,8 @@ class World:
     records: dict[str, NodeFacts] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
     readers: tuple[DeclaredReader, ...] = ()
+    #: The versions whose steps are published.
+    published: set[int] = field(default_factory=set)
     processes: dict[str, Process] = field(default_factory=dict)
     born: int = 0
 
@@ -106,10 +110,11 @@ class World:
         instance: str | None = None,
         floor: int = 1,
         policy: Policy = Policy.ENFORCE,
+        borrows: bool = False,
     ) -> Process:
         self.born += 1
         process = Process(
-            f"n{self.born}", service, instance or f"i{self.born}", floor, latest, policy, started=self.now
+            f"n{self.born}", service, instance or f"i{self.born}", floor, latest, policy, borrows, started=self.now
         )
         self.processes[process.id] = process
         return process
@@ -151,7 +156,17 @@ class World:
             self.records.pop(process.id, None)
             return refused
         process.admitted, process.sent, process.held = True, sent, self.control
+        self.published |= set(range(process.floor + 1, process.latest + 1))
         return []
+
+    def readable(self, process: Process) -> int:
+        """
+        Return the highest version that a node reads, with the steps that are published.
+        """
+        version = process.latest
+        while process.borrows and version + 1 in self.published:
+            version += 1
+        return version
 
     def _verdict(self, process: Process) -> list[Blocker]:
         assert self.control is not None
@@ -186,11 +201,12 @@ class World:
         if not self.may_write(process) or process.held is None:
             return None
         standing = self.rows.get(id)
+        readable = self.readable(process)
         if standing is not None and standing > process.latest:
-            # The change is lifted to the row's own version.
-            return standing
+            # The change is lifted to the row's own version, or refused.
+            return standing if standing <= readable else None
         version = process.held.version_for(id, standing=standing)
-        if not process.floor <= version <= process.latest:
+        if not process.floor <= version <= readable:
             return None
         self.rows[id] = version
         return version
@@ -291,10 +307,11 @@ class World:
         kind = NodeKind(
             floor=process.floor,
             latest=process.latest,
-            readable=process.latest,
+            readable=self.readable(process),
             writes=control.written.high,
             fingerprints={str(to): mark(to) for to in range(process.floor + 1, process.latest + 1)},
             acknowledged=control.epoch,
+            borrowed={str(to): mark(to) for to in range(process.latest + 1, self.readable(process) + 1)},
         )
         return NodeFacts(
             id=process.id,

@@ -68,6 +68,8 @@ class NodeKind:
     acknowledged: int | None = None
     #: What it counted of the canary that it knows of; None without one.
     canary: CanaryFigures | None = None
+    #: The published steps above its latest through which it reads, by the version that each produces.
+    borrowed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reads(self) -> VersionRange:
@@ -75,6 +77,13 @@ class NodeKind:
         The versions that it reads.
         """
         return VersionRange(self.floor, self.readable)
+
+    @property
+    def steps(self) -> Mapping[str, str]:
+        """
+        All steps by which it reads, its own and published ones, by the version that each produces.
+        """
+        return {**self.borrowed, **self.fingerprints}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A kind: a family of documents with one version line, in one collection."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from copy import copy
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from docstore.core.bson_values import RawDocument, copied
 from docstore.core.chain import Chain, CompiledChain
@@ -21,6 +22,9 @@ from docstore.errors import (
     StepContentError,
     VersionRangeError,
 )
+
+if TYPE_CHECKING:
+    from docstore.core.newer_steps import NewerSteps
 
 D = TypeVar("D", bound=Document)
 
@@ -96,6 +100,8 @@ class Kind(Generic[D]):
         if faults:
             raise KindDefinitionError(f"kind {name!r} cannot be used", faults, kind=name)
         self.chain = Chain(kind=name, field=version_field, floor=self.floor, steps=in_order)
+        #: Steps above latest that others have published; see `core.newer_steps`.
+        self.newer: NewerSteps | None = None
 
     @property
     def latest(self) -> int:
@@ -195,6 +201,10 @@ class Kind(Generic[D]):
     def writes(self, low: int, high: int) -> frozenset[FieldPath] | None:
         """Return every path that the steps between two versions may change; None stands for any path."""
         return self.chain.writes(low, high)
+
+    def copy(self) -> Self:
+        """Return a kind of the same definition."""
+        return copy(self)
 
     def _owned(self, raw: Mapping[str, Any], low: int, high: int) -> RawDocument:
         # Operations replace nested values, functions may change them in place.

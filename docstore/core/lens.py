@@ -12,6 +12,7 @@ from typing import Any
 from docstore.core.bson_values import RawDocument, identical
 from docstore.core.kind import Kind
 from docstore.core.merge import merge
+from docstore.core.newer_steps import kind_at, standing
 from docstore.core.residue import RESIDUE
 from docstore.core.version import tag_version
 from docstore.errors import UpdateRefusedError
@@ -24,13 +25,16 @@ def seen_at(kind: Kind[Any], row: Mapping[str, Any], version: int) -> RawDocumen
     Raises:
         VersionRangeError: *version* is no version of the kind.
         UpgradeFailedError, DowngradeFailedError, NotInvertibleError: The row cannot be brought there.
-        NewerVersionError, RetiredVersionError, UnknownVersionError: See `Kind.version`.
+        NewerVersionError, RetiredVersionError, UnknownVersionError: See `standing`.
     """
-    if RESIDUE in row:
+    if RESIDUE in row and standing(kind, row) <= kind.latest:
         # At whatever version it is stored, it is seen as the row that it is at latest.
         row = kind.upgrade(row)
-    down = kind.version(row) > version
-    shape = kind.downgrade(row, to=version) if down else kind.upgrade(row, to=version)
+    stands_at = standing(kind, row)
+    if stands_at > version:
+        shape = kind_at(kind, stands_at).downgrade(row, to=version)
+    else:
+        shape = kind.upgrade(row, to=version)
     shape.pop(RESIDUE, None)
     return shape
 

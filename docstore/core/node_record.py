@@ -29,6 +29,7 @@ def kinds_record(kinds: Mapping[str, NodeKind]) -> list[Stored]:
             "fingerprints": dict(kind.fingerprints),
             "acknowledged": kind.acknowledged,
             "canary": None if kind.canary is None else kind.canary.stored(),
+            "borrowed": dict(kind.borrowed),
         }
         for name, kind in sorted(kinds.items())
     ]
@@ -90,6 +91,8 @@ def _kinds_of(stored: Iterable[Mapping[str, Any]]) -> dict[str, NodeKind]:
             fingerprints=kind["fingerprints"],
             acknowledged=kind["acknowledged"],
             canary=CanaryFigures.of(kind["canary"]),
+            # The release before this one borrows nothing, and does not say so.
+            borrowed=kind.get("borrowed", {}),
         )
         for kind in stored
     }

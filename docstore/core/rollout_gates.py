@@ -190,7 +190,7 @@ def _vanished(now: Situation, target: int, overrides: Overrides, *, only_blind: 
 def _other_steps(now: Situation, target: int, fingerprint: str) -> Iterator[Blocker]:
     kind = now.control.kind
     for node in now.fleet.live(kind):
-        if node.kinds[kind].fingerprints.get(str(target), fingerprint) != fingerprint:
+        if node.kinds[kind].steps.get(str(target), fingerprint) != fingerprint:
             words = f"{node.name} has another step to version {target} of {kind}"
             yield Blocker(Cause.OTHER_STEP, kind, words, {"node": node.id, "service": node.service, "version": target})
     if now.control.steps.get(str(target), fingerprint) != fingerprint:

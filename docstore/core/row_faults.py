@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from docstore.core.bson_values import CODEC, RawDocument, decode, encode
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import at_latest, kind_at, standing
 from docstore.errors import InvalidDocumentError, UpgradeFailedError
 
 _LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
@@ -50,6 +51,30 @@ def upgraded(raw: bytes, kind: Kind[Any], *, to: int | None = None) -> RawDocume
                 kind=kind.name, id=row.get("_id"), version=version, step=target, error=reason
             ) from None
     return result
+
+
+def brought(raw: bytes, kind: Kind[Any]) -> RawDocument:
+    """
+    Return one stored row at latest, tagged, to be looked at: like `upgraded`, but one above latest is brought down.
+
+    Raises:
+        UpgradeFailedError, DowngradeFailedError: A step failed, or what a function returned has no place in BSON.
+        DocumentError: The row cannot be read; see `standing`.
+    """
+    row = decoded(raw, kind)
+    return upgraded(raw, kind) if standing(kind, row) <= kind.latest else at_latest(kind, row)
+
+
+def side_by_side(first: bytes, second: bytes, kind: Kind[Any]) -> tuple[RawDocument, RawDocument]:
+    """
+    Return two stored rows at one version, to which both can be upgraded: latest, or where a row stands above it.
+
+    Raises:
+        DocumentError: One cannot be read, or upgraded.
+    """
+    highest = max(standing(kind, decoded(raw, kind)) for raw in (first, second))
+    whole = kind_at(kind, highest)
+    return upgraded(first, whole), upgraded(second, whole)
 
 
 def refused(error: Exception, *, kind: Kind[Any], row: RawDocument, version: int) -> InvalidDocumentError:

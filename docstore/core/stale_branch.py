@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from docstore.core.expressions import Ref, both, is_type, references, render
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import way_to_latest
 from docstore.core.operation import Assign, Program
 from docstore.core.paths import FieldPath, overlap_any
 from docstore.core.program import MAX_DEPTH, conditions, depth, pipeline
@@ -90,7 +91,7 @@ def compiled_branch(
 
 
 def start(kind: Kind[Any], version: StoredVersion) -> int:
-    """Return the version from which rows of a stored version go up; the lowest possible where `detect` decides."""
+    """Return the version from which rows of a stored version come; the lowest possible where `detect` decides."""
     if version is not None:
         return version
     return kind.baseline if kind.detect is None else kind.floor
@@ -131,7 +132,7 @@ def _branch(
     kept = kept_fields(kind, paths) if residues else []
     try:
         needed = paths.union((name,) for name in kept)
-        programs = relevant(kind.chain.between(start(kind, version), kind.latest), needed)
+        programs = relevant(way_to_latest(kind, start(kind, version)), needed)
         # An expression that reads the document as a whole, or its tag, would see what the query adds to it.
         sees_too_much = any(path[:1] in {EVERYTHING, (kind.version_field,)} for path in _named(programs))
         if python_only or sees_too_much or (version is None and kind.detect is not None):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing, newer_versions, way_to_latest, writes_on_way
 from docstore.core.paths import FieldPath
 from docstore.core.query import EVERYTHING, QueryPaths, read_query, untouched_part
 from docstore.core.stale_branch import Branch, Compiled, StoredVersion, Way, compiled_branch, standing_at, start
@@ -62,8 +63,8 @@ def decide(
         residues: Whether rows with a residue may be stored: they are no rows of a shape that a filter can be asked in.
         compiled: Keeps what was compiled from call to call, for one kind and one *python_only*.
     """
-    touched = query.touched(kind.writes(kind.floor, kind.latest))
-    mattering = [version for version in stored if query.touched(kind.writes(start(kind, version), kind.latest))]
+    touched = query.touched(changing(kind))
+    mattering = [version for version in stored if query.touched(writes_on_way(kind, start(kind, version)))]
     if not mattering:
         return Decision(Way.AS_STORED, "no step changes these paths for any row that is stored", touched)
     versions = tuple(sorted(mattering, key=lambda version: version or 0))
@@ -75,7 +76,7 @@ def decide(
     branches: list[Branch] = []
     for version in versions:
         earlier = _earlier(kind, version, filter, simple=not python_only)
-        sorted_by = keys.touched(kind.writes(start(kind, version), kind.latest))
+        sorted_by = keys.touched(writes_on_way(kind, start(kind, version)))
         if earlier.exact and not sorted_by:
             branch = Branch(version, None, [], None, Way.TRANSLATED, earlier.filter)
         else:
@@ -84,7 +85,8 @@ def decide(
                 what = "the sort keys are" if earlier.exact else "the filter, or a part of it, is"
                 branch = replace(branch, reason=f"{what} not in the stored shape")
             branch = replace(branch, narrowed=earlier.filter)
-        if residues and version is not None:
+        # What a row above latest keeps belongs to shapes above its own.
+        if residues and version is not None and version <= kind.latest:
             other = compiled_branch(kind, version, query.paths, python_only=python_only, compiled=kept, residues=True)
             branches += _apart(branch, other, untouched_part(filter or {}, kind.writes(version, kind.latest)))
         else:
@@ -130,7 +132,7 @@ def _earlier(kind: Kind[Any], version: StoredVersion, filter: Mapping[str, Any] 
     if version is None and kind.detect is not None:
         # The row may stand anywhere from the lowest version on.
         return Translation(untouched_part(filter, kind.writes(low, kind.latest)), exact=False)
-    return translate(filter, kind.chain.between(low, kind.latest), simple=simple)
+    return translate(filter, way_to_latest(kind, low), simple=simple)
 
 
 def old_versions(kind: Kind[Any]) -> list[StoredVersion]:
@@ -142,6 +144,11 @@ def old_versions(kind: Kind[Any]) -> list[StoredVersion]:
     tagged: list[StoredVersion] = list(range(kind.floor, kind.latest))
     untagged_can_be_read = kind.detect is not None or kind.floor <= kind.baseline
     return [None, *tagged] if untagged_can_be_read else tagged
+
+
+def other_versions(kind: Kind[Any]) -> list[StoredVersion]:
+    """Return those versions, and the ones above latest from which published steps lead down."""
+    return [*old_versions(kind), *newer_versions(kind)]
 
 
 def rows_at(kind: Kind[Any], versions: Sequence[StoredVersion]) -> dict[str, Any]:

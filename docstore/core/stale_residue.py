@@ -23,7 +23,7 @@ def kept_fields(kind: Kind[Any], paths: frozenset[FieldPath]) -> list[str]:
     """
     Return the top-level fields on which the values at *paths* depend and of which the last step may have kept some.
     """
-    writes = kind.steps[-1].writes or frozenset()
+    writes = (kind.steps[-1].writes or frozenset()) if kind.steps else frozenset()
     return sorted({path[0] for path in writes if overlap_any(path[:1], [each[:1] for each in paths])})
 
 

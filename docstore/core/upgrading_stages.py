@@ -8,6 +8,7 @@ from typing import Any
 
 from docstore.core.expressions import Literal, Ref, both, is_type, render
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import way_to_latest
 from docstore.core.operation import Program
 from docstore.core.paths import FieldPath
 from docstore.core.program import MAX_DEPTH, conditions, depth
@@ -62,12 +63,14 @@ def upgrading_stages(
     """
     kept = kept_fields(kind, paths) if residues else []
     needed = paths.union((name,) for name in kept)
-    programs = {
-        version: relevant(kind.chain.between(start(kind, version), kind.latest), needed) for version in versions
-    }
+    programs = {version: relevant(way_to_latest(kind, start(kind, version)), needed) for version in versions}
     on_server = [version for version in versions if not python_only and (version is not None or kind.detect is None)]
     restorable = [untouched_since(kind, kept, required=False)] if residues else []
-    asked = {version: conditions([*programs[version], *restorable]) for version in on_server}
+    # What a row above latest keeps belongs to shapes above its own.
+    asked = {
+        version: conditions([*programs[version], *(restorable if start(kind, version) <= kind.latest else [])])
+        for version in on_server
+    }
     stages = [
         {"$set": {FROM: _origin(kind, asked)}},
         {"$set": {kind.version_field: _tag(kind)}},
@@ -96,13 +99,18 @@ def upgrading_stages(
 
 
 def _ways(kind: Kind[Any], programs: Mapping[StoredVersion, Sequence[Program]]) -> list[tuple[Program, list[int]]]:
-    """Return each program with the versions from which rows take it; from further below, they take more at first."""
+    """Return each program with the versions from which rows take it."""
+    starts = {start(kind, version): own for version, own in programs.items()}
+    below = {version: own for version, own in starts.items() if version <= kind.latest}
+    above = {version: own for version, own in starts.items() if version > kind.latest}
+    return [*_one_way(below), *_one_way(above)]
+
+
+def _one_way(programs: Mapping[int, Sequence[Program]]) -> list[tuple[Program, list[int]]]:
+    """Return the same for rows that all come from one side; from further away, they take more at first."""
     longest = max(programs.values(), key=len, default=())
     return [
-        (
-            program,
-            sorted({start(kind, version) for version, own in programs.items() if len(own) >= len(longest) - place}),
-        )
+        (program, sorted(version for version, own in programs.items() if len(own) >= len(longest) - place))
         for place, program in enumerate(longest)
     ]
 

@@ -14,6 +14,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── InvalidOperationError
     │   ├── NotInvertibleError
     │   ├── NotCompilableError
+    │   ├── NotPublishableError
     │   ├── PathsDifferError            the one that shows only when rows are compared
     │   ├── CollectionSharedError
     │   ├── ModelFieldError
@@ -82,6 +83,7 @@ from docstore.errors.definition import (
     ModelFieldError,
     NotCompilableError,
     NotInvertibleError,
+    NotPublishableError,
     PathsDifferError,
     StepContentError,
     StepFileError,
@@ -171,6 +173,7 @@ __all__ = [
     "NotExpressibleError",
     "NotInFleetError",
     "NotInvertibleError",
+    "NotPublishableError",
     "NotQuarantinedError",
     "OperationRefusedError",
     "PathsDifferError",

@@ -21,6 +21,7 @@ from docstore.core.rollout_gates import reader_blocker
 from docstore.core.write_version import ControlState, StoredRows, first_version
 from docstore.errors import FleetSkewError, NodeRefusedError, StoreError
 from docstore.fleet.process_facts import Identity, node_facts, node_kind
+from docstore.fleet.step_exchange import StepExchange
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
@@ -74,6 +75,7 @@ class Joining:
         life: How long it is believed to be alive.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1, so that nodes that start together drift apart.
+        steps: What the kinds read beside their own steps.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class Joining:
         life: Lifetime,
         clock: Callable[[], float],
         chance: Callable[[], float],
+        steps: StepExchange,
     ) -> None:
+        self._steps = steps
         self._database = database
         self._control = ControlRecords(database)
         self._nodes = NodeRecords(database)
@@ -157,6 +161,7 @@ class Joining:
         while await self._begin_kinds(view):
             view = await self._control.settled_view()
         controls = {kind.name: view.controls[kind.name] for kind in self._kinds}
+        await self._steps.load(controls)
         # The nodes before the rows: what a node stored that is gone by now, the rows show.
         fleet = Fleet(await self._nodes.all(), view.readers)
         if before is not None and before.settled and before.controls == controls:

@@ -23,6 +23,7 @@ from docstore.fleet.clock import steady_seconds
 from docstore.fleet.in_flight import InFlight
 from docstore.fleet.joining import PATIENCE, Joined, Joining
 from docstore.fleet.process_facts import Identity, node_kind
+from docstore.fleet.step_exchange import StepExchange
 from docstore.mongo.control_changes import control_changes
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
@@ -56,6 +57,7 @@ class Node:
         streams: Hear of changes by a change stream, too.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1.
+        steps: Gives and takes published steps, of the same kinds; one of its own by default.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Node:
         streams: bool = True,
         clock: Callable[[], float] = steady_seconds,
         chance: Callable[[], float] = random.random,
+        steps: StepExchange | None = None,
     ) -> None:
         self.who = Identity.of_this_process(service, instance)
         self._database = database
@@ -79,7 +82,10 @@ class Node:
         self._patience = patience
         self._streams = streams
         self._clock = clock
-        self._joining = Joining(database, self.who, self._kinds, policy=policy, life=life, clock=clock, chance=chance)
+        self.steps = StepExchange(database, self._kinds, clock=clock) if steps is None else steps
+        self._joining = Joining(
+            database, self.who, self._kinds, policy=policy, life=life, clock=clock, chance=chance, steps=self.steps
+        )
         self._control = ControlRecords(database)
         self._nodes = NodeRecords(database)
         self._view = ControlView()
@@ -105,6 +111,13 @@ class Node:
         self._tasks.append(asyncio.create_task(self._live()))
         if self._streams:
             self._tasks.append(asyncio.create_task(self._listen()))
+        try:
+            # Not before: what a node knows that is not admitted is nothing that others read by.
+            if await self.steps.publish():
+                await self._control.count_join()
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """
@@ -214,7 +227,7 @@ class Node:
         if self._admitted:
             sent = self._clock()
             async with asyncio.timeout(self._life.fence_after):
-                changed = self._adopt(await self._control.view())
+                changed = await self._adopt_with_steps(await self._control.view())
                 if not changed and sent - self._sent < self._life.beat * _DUE:
                     return
                 heard = await self._nodes.beat(self.who.id, {kind.name: self._facts(kind) for kind in self._kinds})
@@ -261,6 +274,14 @@ class Node:
             if control is not None and (held is None or control.epoch > held.epoch):
                 self._controls[kind.name] = control
         return self._controls != before
+
+    async def _adopt_with_steps(self, view: ControlView) -> bool:
+        """
+        Do the same; where anybody has joined, or anything was changed, others may have published steps, too.
+        """
+        moved = (view.epoch, view.joins) != (self._view.epoch, self._view.joins)
+        learnt = moved and await self.steps.load(view.controls)
+        return self._adopt(view) or learnt
 
     async def _listen(self) -> None:
         while True:

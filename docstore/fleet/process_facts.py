@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from docstore.core.fingerprint import OF_KIND, fingerprints
+from docstore.core.fingerprint import OF_KIND, fingerprints, step_fingerprint
 from docstore.core.fleet_facts import Lifetime, NodeFacts, NodeKind, Policy
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import readable
 from docstore.core.write_version import ControlState
 
 
@@ -80,15 +81,18 @@ def node_kind(kind: Kind[Any], control: ControlState | None) -> NodeKind:
     return NodeKind(
         floor=kind.floor,
         latest=kind.latest,
-        readable=kind.latest,
+        readable=readable(kind),
         writes=None if control is None else _writes(kind, control),
         fingerprints={to: mark for to, mark in marks.items() if to != OF_KIND},
         acknowledged=None if control is None else control.epoch,
+        borrowed={} if kind.newer is None else {str(step.to): step_fingerprint(step) for step in kind.newer.steps},
     )
 
 
 def _writes(kind: Kind[Any], control: ControlState) -> int | None:
     written = control.written
-    if not (kind.floor <= written.low and written.high <= kind.latest) or kind.chain.one_way(written.low, kind.latest):
+    if not (kind.floor <= written.low and written.high <= readable(kind)):
+        return None
+    if kind.chain.one_way(min(written.low, kind.latest), kind.latest):
         return None
     return written.high

@@ -15,6 +15,7 @@ HISTORY: Final = "docstore_history"
 SELECTIONS: Final = "docstore_selections"
 CONTROL: Final = "docstore_control"
 NODES: Final = "docstore_nodes"
+STEPS: Final = "docstore_steps"
 
 #: How long a record waits for a majority of the members, in milliseconds.
 _MAJORITY_TIMEOUT: Final = 10_000

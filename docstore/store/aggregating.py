@@ -8,13 +8,14 @@ from typing import Any, Final, TypeAlias
 
 from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing, standing, way_to_latest
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
 from docstore.core.query import query_path, shown, untouched_part
 from docstore.core.residue import RESIDUE
-from docstore.core.row_faults import decoded, upgraded
+from docstore.core.row_faults import brought, decoded
 from docstore.core.stale_branch import start
 from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
-from docstore.core.stale_query import old_versions, rows_at, rows_elsewhere
+from docstore.core.stale_query import other_versions, rows_at, rows_elsewhere
 from docstore.core.stale_residue import HAS_RESIDUE
 from docstore.core.translation import translate
 from docstore.core.upgrading_stages import UpgradingStages, upgrading_stages
@@ -74,12 +75,12 @@ class Aggregations:
     def _sides(self, pipeline: Pipeline) -> tuple[Side, dict[_Key, Side]]:
         """Return the kind's own side, and every side on which old rows could matter."""
         kind = self._kind
-        narrowed = untouched_part(leading_filter(pipeline), kind.writes(kind.floor, kind.latest))
+        narrowed = untouched_part(leading_filter(pipeline), changing(kind))
         own = Side(kind, self._sources[kind.collection], needed_paths(pipeline), narrowed)
         sides: dict[_Key, Side] = {
             join: self._joined(join) for join in joins_of(pipeline) if join.collection in self._kinds
         }
-        if own.whole or any(own.matters(version) for version in old_versions(kind)):
+        if own.whole or any(own.matters(version) for version in other_versions(kind)):
             sides[_OWN] = own
         return own, sides
 
@@ -160,19 +161,19 @@ class Aggregations:
         given = {"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(documents, {})}}
         return [*found, others, *way.stages, *([given] if documents else [])]
 
-    def _in_every_shape(self, own: Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _in_every_shape(self, own: Side, ways: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""
         kind = own.kind
         earlier = {
-            version: translate(filter, kind.chain.between(start(kind, version), kind.latest), simple=way.simple).filter
-            for version in way.versions
+            version: translate(filter, way_to_latest(kind, start(kind, version)), simple=ways.simple).filter
+            for version in ways.versions
             if version is not None or kind.detect is None
         }
-        if len(earlier) < len(way.versions) or all(each == filter for each in earlier.values()):
+        if len(earlier) < len(ways.versions) or all(each == filter for each in earlier.values()):
             return own.narrowed
-        elsewhere = both_of(filter, rows_elsewhere(kind, way.versions))
+        elsewhere = both_of(filter, rows_elsewhere(kind, ways.versions))
         # No filter says what rows keep beside the shape in which they are stored.
-        kept = [both_of(own.narrowed, HAS_RESIDUE)] if way.residues else []
+        kept = [both_of(own.narrowed, HAS_RESIDUE)] if ways.residues else []
         old = (both_of(each, rows_at(kind, [version])) for version, each in earlier.items())
         return one_of([elsewhere, *old, *kept])
 
@@ -189,7 +190,7 @@ class Aggregations:
                 for raw in rows_of(batch):
                     met = True
                     try:
-                        side.kind.version(decoded(raw, side.kind))
+                        standing(side.kind, decoded(raw, side.kind))
                     except DocumentError as error:
                         if report is None:
                             raise
@@ -200,7 +201,7 @@ class Aggregations:
         """Return how the side's old rows come to latest; None where none matter."""
         kind = side.kind
         there = {comparable_tag(tag) for tag in tags}
-        mattering = [version for version in old_versions(kind) if version in there and side.matters(version)]
+        mattering = [version for version in other_versions(kind) if version in there and side.matters(version)]
         if not mattering:
             return None
         old = rows_at(kind, mattering)
@@ -244,15 +245,15 @@ class Aggregations:
     async def _stale(self, side: Side, filter: Mapping[str, Any], reason: str, moment: Moment) -> StaleQueryError:
         kind = side.kind
         rows = await side.source.count({"$and": [filter, side.narrowed]}, session=moment.session)
-        touched = side.paths.touched(kind.writes(kind.floor, kind.latest))
-        versions = sorted({start(kind, version) for version in old_versions(kind) if side.matters(version)})
+        touched = side.paths.touched(changing(kind))
+        versions = sorted({start(kind, version) for version in other_versions(kind) if side.matters(version)})
         return StaleQueryError(kind=kind.name, paths=shown(touched), versions=versions, rows=rows, reason=reason)
 
 
 def _upgraded_rows(rows: Sequence[bytes], kind: Kind[Any], report: Report | None) -> Iterator[dict[str, Any]]:
     for raw in rows:
         try:
-            yield upgraded(raw, kind)
+            yield brought(raw, kind)
         except DocumentError as error:
             if report is None:
                 raise

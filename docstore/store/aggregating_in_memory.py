@@ -7,11 +7,12 @@ from typing import Any
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing, standing, writes_on_way
 from docstore.core.pipeline_paths import Pipeline, joins_of, needed_paths, written_collections
 from docstore.core.query import EVERYTHING, QueryPaths, shown
-from docstore.core.row_faults import decoded, upgraded
+from docstore.core.row_faults import brought, decoded
 from docstore.core.stale_branch import start
-from docstore.core.stale_query import old_versions, stands_at
+from docstore.core.stale_query import other_versions, stands_at
 from docstore.core.upgrading_stages import upgrading_stages
 from docstore.errors import DocumentError, NotCompilableError, QueryRefusedError, StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession
@@ -61,8 +62,8 @@ def _latest(
     everything = any(EVERYTHING in paths.paths or paths.names(kind.version_field) for paths in asked)
     mattering = [
         version
-        for version in old_versions(kind)
-        if everything or any(paths.touched(kind.writes(start(kind, version), kind.latest)) for paths in asked)
+        for version in other_versions(kind)
+        if everything or any(paths.touched(writes_on_way(kind, start(kind, version))) for paths in asked)
     ]
     old = sum(stands_at(kind, decoded(raw, kind), mattering) for raw in rows)
     for paths in asked if old else ():
@@ -70,15 +71,15 @@ def _latest(
             upgrading_stages(kind, mattering, paths.paths)
         except NotCompilableError as error:
             versions = sorted({start(kind, version) for version in mattering})
-            touched = shown(paths.touched(kind.writes(kind.floor, kind.latest)))
+            touched = shown(paths.touched(changing(kind)))
             reason = f"{error.operation}: {error.reason}"
             raise StaleQueryError(kind=kind.name, paths=touched, versions=versions, rows=old, reason=reason) from error
     for raw in rows:
         row = decoded(raw, kind)
         try:
             if mattering:
-                kind.version(row)
-            yield upgraded(raw, kind) if stands_at(kind, row, mattering) else row
+                standing(kind, row)
+            yield brought(raw, kind) if stands_at(kind, row, mattering) else row
         except DocumentError as error:
             if report is None:
                 raise

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing
 from docstore.core.query import QueryPaths, untouched_part
 from docstore.core.residue import RESIDUE
 from docstore.core.stale_branch import Way
@@ -31,11 +32,11 @@ class Query:
 
     def is_touched(self, kind: Kind[Any]) -> bool:
         """Tell whether a step changes anything that the query looks at."""
-        return bool(self.paths.touched(kind.writes(kind.floor, kind.latest)))
+        return bool(self.paths.touched(changing(kind)))
 
     def untouched_part(self, kind: Kind[Any]) -> dict[str, Any]:
         """Return the part of the filter that says the same of every row before and after its upgrade."""
-        return untouched_part(self.filter, kind.writes(kind.floor, kind.latest))
+        return untouched_part(self.filter, changing(kind))
 
 
 def check_names(kind: Kind[Any], paths: QueryPaths, elsewhere: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from docstore.errors import (
     DocstoreError,
     DocumentError,
     StoreUnavailableError,
+    UpdateRefusedError,
     WriteVersionUnwritableError,
 )
 from docstore.mongo.driver import AnySession
@@ -179,7 +180,7 @@ class BulkRun(Generic[D]):
         for place, operation in inserts:
             try:
                 rows.append(self._writes.inserts.row(operation.document, control))
-            except (DocumentError, WriteVersionUnwritableError) as error:
+            except (DocumentError, UpdateRefusedError, WriteVersionUnwritableError) as error:
                 if ordered:
                     fault = place, error
                     break

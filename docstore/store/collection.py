@@ -11,6 +11,7 @@ from docstore.mongo.row_events import Token
 from docstore.store.bulk import BulkResult, BulkRun, Delete, Operation, SingleWrites
 from docstore.store.changes import WAIT, Changes
 from docstore.store.client_versions import AskedVersions
+from docstore.store.collection_by_id import Learn
 from docstore.store.collection_replacements import CollectionReplacements
 from docstore.store.cursor import OnError
 from docstore.store.gate import WriteGate
@@ -54,9 +55,11 @@ class Collection(CollectionReplacements[D]):
         write_back: WriteBack | None = None,
         kinds: Sequence[Kind[Any]] = (),
         asked: AskedVersions | None = None,
+        learn: Learn | None = None,
     ) -> None:
         super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, kinds=kinds)
         self._database = database
+        self._learn = learn
         self._inserts = Inserts(
             kind, writer=self._writer, composer=self._composer, form=self._form, writing=self._writing
         )

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.older_document import OlderDocument
+from docstore.errors import NewerVersionError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.store.collection_aggregation import CollectionAggregation
 from docstore.store.collection_by_id import require_version
@@ -197,7 +198,17 @@ class CollectionReplacements(CollectionAggregation[D]):
             UpdateRefusedError, DocumentExistsError, DocumentError: See `replace`.
         """
         require_version(as_version, model)
-        if as_version is not None:
-            reader = self._older.reader(as_version, model)
-            return await self._older_replacements.modify(self._value(id), change, reader, session)
-        return await self._replacements.modify(self._value(id), change, session)
+        row_id = self._value(id)
+
+        async def modify() -> Any:
+            if as_version is not None:
+                reader = self._older.reader(as_version, model)
+                return await self._older_replacements.modify(row_id, change, reader, session)
+            return await self._replacements.modify(row_id, change, session)
+
+        try:
+            return await modify()
+        except NewerVersionError:
+            if not await self._learnt():
+                raise
+            return await modify()

@@ -9,7 +9,7 @@ from docstore.core.kind import Kind
 from docstore.core.query import shown
 from docstore.core.stale_branch import Branch, Compiled, StoredVersion, Way, compiled_branch, start
 from docstore.core.stale_pipelines import both_of, one_of
-from docstore.core.stale_query import Decision, decide, decision_of, old_versions, rows_at
+from docstore.core.stale_query import Decision, decide, decision_of, other_versions, rows_at
 from docstore.core.translation import NEVER
 from docstore.errors import StaleQueryError
 from docstore.mongo.driver import AnySession
@@ -40,12 +40,12 @@ class Decided:
 
 
 class Decisions:
-    """Looks which old versions are stored, and decides how queries of one kind are answered."""
+    """Looks which other versions than latest are stored, and decides how queries of one kind are answered."""
 
     def __init__(self, source: RowSource, kind: Kind[Any]) -> None:
         self._source = source
         self._kind = kind
-        self._old = old_versions(kind)
+        self._newer = kind.newer and kind.newer.steps
         self._residues = ResidueIndex(source.database, kind.collection, kind.version_field)
         self._collated: bool | None = None
         self._compiled: Compiled = {}
@@ -65,7 +65,11 @@ class Decisions:
 
         async def look(session: AnySession | None) -> list[StoredVersion]:
             return await stored_versions(
-                self._source, self._kind.version_field, self._old, narrowed=looked_among, session=session
+                self._source,
+                self._kind.version_field,
+                other_versions(self._kind),
+                narrowed=looked_among,
+                session=session,
             )
 
         moment, stored = await enter_moment(stack, self._source, session, look)
@@ -149,7 +153,9 @@ class Decisions:
         if stored and self._collated is None:
             self._collated = await self._source.has_collation()
         # To compile the way of a version takes a millisecond or so; a service asks few different questions.
-        if len(self._compiled) >= MAX_COMPILED:
+        newer = self._kind.newer and self._kind.newer.steps
+        if len(self._compiled) >= MAX_COMPILED or newer is not self._newer:
+            self._newer = newer
             self._compiled.clear()
         return decide(
             self._kind,

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from docstore.core.document import Document
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing
 from docstore.core.query import read_query
 from docstore.core.row_faults import decoded
 from docstore.errors import ConflictError
@@ -67,7 +68,7 @@ class Deletions(Generic[D]):
 
     async def many(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> int:
         """Delete every row that matches; return how many were deleted."""
-        await self._rows.refuse_unreadable(filter, session)
+        await self._rows.refuse_unreadable(filter, session, in_client=in_client)
         if not self._is_touched(filter):
             return await self._delete(filter, many=True, session=session)
         deleted = missed = 0
@@ -143,4 +144,4 @@ class Deletions(Generic[D]):
             return await self._writer.delete_exactly(rows, session=session)
 
     def _is_touched(self, filter: Mapping[str, Any]) -> bool:
-        return bool(read_query(filter).touched(self._kind.writes(self._kind.floor, self._kind.latest)))
+        return bool(read_query(filter).touched(changing(self._kind)))

@@ -12,6 +12,7 @@ from docstore.core.document import Document, get_origin_row, set_origin_row
 from docstore.core.kind import Kind
 from docstore.core.lens import put, seen_at
 from docstore.core.merge import merge
+from docstore.core.newer_steps import kind_at, standing
 from docstore.core.older_document import OlderDocument
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import (
@@ -188,18 +189,22 @@ class OlderReplacements(Generic[D]):
         return stored is not None
 
     def _changed(self, document: Older, version: int, raw: bytes) -> RawDocument:
-        """Return the row *raw* at latest, with everything in which *document* differs from it at *version*."""
+        """
+        Return the row *raw* at latest, with everything in which *document* differs from it at *version*.
+
+        One above latest is returned where it stands.
+        """
         kind = self._kind
         row = decoded(raw, kind)
         shape = self._shape(document, version, raw)
         try:
-            after = put(kind, row, shape, version)
+            after = put(kind_at(kind, standing(kind, row)), row, shape, version)
         except (BSONError, OverflowError) as error:
             # The cause would show the row's values in every traceback.
             reason = f"a step made something of it that cannot be stored: {type(error).__name__}"
             raise UpdateRefusedError(kind=kind.name, reason=reason) from None
         try:
-            self._composer.upgraded(encoded(after, kind=kind.name))
+            RowReader(kind).read(encoded(after, kind=kind.name))
         except InvalidDocumentError as error:
             error.add_note("nothing was written: the model of the latest version would refuse the row")
             raise

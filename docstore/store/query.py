@@ -1,14 +1,16 @@
 """Queries of one kind: what is found, sorted and counted is the latest shape, whatever shape is stored."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel
 
 from docstore.core.document import Document, misnomers
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import newer_versions
 from docstore.core.query import read_query
-from docstore.core.stale_branch import Way
+from docstore.core.stale_branch import StoredVersion, Way
+from docstore.core.stale_query import old_versions
 from docstore.mongo.driver import AnyDatabase, AnySession, Driver
 from docstore.mongo.reading import Batches, RowSource, SortKeys
 from docstore.store.asked import Course, Query, check_names
@@ -32,10 +34,10 @@ class Queries(Generic[D]):
     Filters and sort keys are MongoDB's, on stored names at the latest shape (`_id`, `country.code`). A query on paths
     that no step changes is an ordinary find or count. One that a step changes gives the answer that it would give if
     every row had been rewritten to latest: while older rows are stored, the filter is asked in their shape too, or they
-    are upgraded inside the query.
+    are upgraded inside the query. Rows above latest are brought down in the same ways, through published steps.
 
-    Three kinds of rows are matched in the shape in which they are stored, because nobody knows another one: rows
-    above latest, rows below the floor, and rows whose tag is no version. Reading one that matches raises its error.
+    Three kinds of rows are matched in the shape in which they are stored, because nobody knows another one: above all
+    known steps, below the floor, and with a tag that is no version. Reading one that matches raises its error.
 
     Every method raises:
         QueryRefusedError: The filter or a sort key names the tag, which is docstore's, or a field by a name that it
@@ -239,17 +241,20 @@ class Queries(Generic[D]):
         *,
         limit: int = 0,
         allow_client_filter: bool = False,
+        newer: bool = False,
         session: AnySession | None = None,
     ) -> AsyncGenerator[Any, None]:
         """
-        Yield the ids of the rows stored below latest that match at the latest shape, in no particular order.
+        Yield the ids of the rows stored below latest (with *newer*, above it) that match at the latest shape.
 
-        One that cannot be upgraded may be among them by chance.
+        They are in no particular order. One that cannot be brought to latest may be among them by chance.
 
         Raises:
             DocumentError: An old row would have to be upgraded for this, and cannot be.
         """
-        return self._stale.old_ids(self._query(filter, limit=limit, in_client=allow_client_filter), session=session)
+        versions: Sequence[StoredVersion] = newer_versions(self._kind) if newer else old_versions(self._kind)
+        query = self._query(filter, limit=limit, in_client=allow_client_filter)
+        return self._stale.ids(query, versions, session=session)
 
     async def explain(
         self,

@@ -9,6 +9,7 @@ from bson.errors import BSONError
 from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.document import ORIGIN, Document
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import at_latest, standing
 from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import DocumentError
@@ -48,10 +49,10 @@ class RowReader(Generic[D]):
             row: The same, decoded; it is used up.
 
         Raises:
-            NewerVersionError: The row is above latest; carries both versions.
+            NewerVersionError: The row is above latest, and no published step leads down from there.
             RetiredVersionError: The row is below the floor; carries both versions.
             UnknownVersionError: The tag is no positive integer; carries the type that was found.
-            UpgradeFailedError: A step failed; carries kind, id, version, step and the field path.
+            UpgradeFailedError, DowngradeFailedError: A step failed; carries kind, id, version, step and the field path.
             InvalidDocumentError: The bytes are no valid BSON, or the model refuses the row; carries pydantic's error
                 types and field paths.
         """
@@ -63,9 +64,11 @@ class RowReader(Generic[D]):
         version = kind.latest
         # `type`, because True equals 1 and a double is still to be normalised by the next rewrite.
         if tag != version or type(tag) is not int:
-            version = kind.version(row)
+            version = standing(kind, row)
         lent = None
-        if version != kind.latest:
+        if version > kind.latest:
+            row = at_latest(kind, row)
+        elif version < kind.latest:
             row = kind.chain.lift(row, version, kind.latest)
             lent = None if self._on_old is None else dict(row)
         row.pop(field, None)

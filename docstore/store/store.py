@@ -8,10 +8,12 @@ from typing import Any, Final, Literal, Self, TypeVar
 from docstore.core.document import Document
 from docstore.core.fleet_facts import BEAT, DEAD_AFTER, Lifetime, Policy
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import NewerSteps, reading
 from docstore.errors import CollectionSharedError, StepContentError, UnknownKindError
 from docstore.fleet.joining import PATIENCE
 from docstore.fleet.membership import Alone, Membership
 from docstore.fleet.node import Node
+from docstore.fleet.step_exchange import StepExchange
 from docstore.mongo.client_versions import ClientVersions
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.store.client_versions import AskedVersions
@@ -56,6 +58,10 @@ class Store:
         dead_after: How long after a heartbeat others take it for dead, in seconds. It stops writing by itself at 60 %
             of that.
         patience: How long to wait for admission, in seconds; those that were killed are only dead after their time.
+        read_newer: What to do with a row above the latest version that the code knows. "published": it is read through
+            the steps that newer releases have published in the database, and `modify` and `replace` change it where it
+            stands, with everything that only the newer shape has. "refuse": reading it raises `NewerVersionError`.
+            Always so on mongomock-motor.
         fleet: Whether to join. A store that does not stores the latest version whatever others read: P6 and P7 do not
             hold for it.
 
@@ -63,7 +69,7 @@ class Store:
         CollectionSharedError: Two kinds name the same collection.
         StepContentError: Two kinds have the same name.
         TypeError: *database* is none of the three (one of synchronous PyMongo, for example).
-        ValueError: The policy is none of the two.
+        ValueError: *policy* or *read_newer* is none of its two.
     """
 
     def __init__(
@@ -79,11 +85,19 @@ class Store:
         heartbeat: float = BEAT,
         dead_after: float = DEAD_AFTER,
         patience: float = PATIENCE,
+        read_newer: Literal["published", "refuse"] = "published",
         fleet: bool = True,
     ) -> None:
         driver = driver_of(database)
         self.service = service
         self._kinds = _by_name(kinds)
+        if read_newer not in {"published", "refuse"}:
+            msg = f"read_newer takes 'published' or 'refuse', not {read_newer!r}"
+            raise ValueError(msg)
+        steps = None
+        if read_newer == "published" and driver is not Driver.MOCK:
+            kinds = [reading(kind, NewerSteps()) for kind in kinds]
+            steps = StepExchange(database, kinds)
         self._member: Membership = Alone(kinds)
         rules = Policy(policy)
         if fleet and driver is not Driver.MOCK:
@@ -97,6 +111,7 @@ class Store:
                 patience=patience,
                 # A stream takes one of the few threads in which Motor makes its calls, for as long as it is open.
                 streams=driver is not Driver.MOTOR,
+                steps=steps,
             )
         self._gate = WriteGate(self._member, service)
         self._write_back = WriteBack(self._gate) if write_back else None
@@ -111,6 +126,7 @@ class Store:
                 write_back=self._write_back,
                 kinds=kinds,
                 asked=self._asked,
+                learn=None if steps is None else steps.learn,
             )
             for kind in kinds
         }

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 from docstore.core.bson_values import RawDocument
 from docstore.core.document import Document
 from docstore.core.kind import Kind
+from docstore.core.lifting import raised
+from docstore.core.newer_steps import readable
 from docstore.core.residue import RESIDUE, above
 from docstore.core.row_faults import decoded
 from docstore.core.write_version import ControlState
@@ -25,13 +27,15 @@ class StoredForm(Generic[D]):
 
     A row that is stored below latest is brought down by the steps' way back; what the lower version cannot express is
     kept in its residue. Read again, it is what was to be stored: the same fields with the same BSON (P11). A row that
-    cannot be stored so is refused by name, and nothing is written.
+    is to be stored above latest is raised through published steps, and one that stands there stays there (P4). A row
+    that cannot be stored so is refused by name, and nothing is written.
 
     Raises:
         WriteVersionUnwritableError: Rows have to be stored at a version that this code does not store: it does not
             know it, or a step above has no way back.
         NotExpressibleError: That version can have no such row; carries step and path.
         DowngradeFailedError: A step's way back failed; carries the step.
+        UpdateRefusedError: A row is to be stored above latest, and cannot be exactly.
     """
 
     def __init__(self, kind: Kind[D], residues: ResidueIndex) -> None:
@@ -57,10 +61,12 @@ class StoredForm(Generic[D]):
         Return what is stored over an existing row.
 
         Args:
-            row: The row at latest, tagged, as it is to be.
+            row: The row as it is to be: at latest, tagged, or where it stands above latest.
             raw: The row as it is stored.
             control: What is to be stored.
         """
+        if row[self._kind.version_field] > self._kind.latest:
+            return row
         if self.is_latest(control):
             return row
         standing = self._kind.version(decoded(raw, self._kind))
@@ -107,14 +113,17 @@ class StoredForm(Generic[D]):
 
     async def prepare(self, session: AnySession | None) -> None:
         """
-        Have the index built that rows with a residue need, before a transaction that may store some.
+        Have the index built that rows with a residue need, before a transaction of docstore's own that may store some.
         """
-        await self.ready([{RESIDUE: {}}], session)
+        if session is None or not session.in_transaction:
+            await self._residues.require()
 
     def _at(self, row: RawDocument, version: int) -> RawDocument:
         kind = self._kind
         if version == kind.latest:
             return row
+        if kind.latest < version <= readable(kind):
+            return raised(kind, row, version)
         reason = None
         if version > kind.latest:
             reason = f"this release knows versions up to {kind.latest}"

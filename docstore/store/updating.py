@@ -72,7 +72,7 @@ class Updates(Generic[D]):
 
         async def change() -> UpdateResult | None:
             if many:
-                await self._rows.refuse_unreadable(request.filter, session)
+                await self._rows.refuse_unreadable(request.filter, session, in_client=request.in_client)
                 await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session)
             async with self._writing():
                 result = await write(insert=False, within=session)
@@ -112,7 +112,7 @@ class Updates(Generic[D]):
 
         async def change() -> bytes | None:
             # Without an order any row will do; with one, the first may be an old one.
-            if sort and not await self._rows.holds_old(request.filter, in_client=request.in_client, session=session):
+            if sort and not await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
                 await self._rows.refuse_unreadable_first(request.filter, sort, session)
             elif sort:
                 raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)

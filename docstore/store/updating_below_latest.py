@@ -243,6 +243,7 @@ class UpdatesBelowLatest(Generic[D]):
             return None
         try:
             after = form(decoded(raw, self._kind))
+            await self._form.ready([after], within)
         except DocstoreError:
             # The transaction may be the user's, who may go on with it.
             if before is None:

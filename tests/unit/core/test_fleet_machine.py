@@ -50,11 +50,13 @@ class FleetMachine(RuleBasedStateMachine):
         retired=st.integers(0, 2),
         service=SERVICES,
         policy=st.sampled_from([Policy.ENFORCE] * 9 + [Policy.WARN]),
+        borrows=st.booleans(),
     )
-    def start(self, latest: int, retired: int, service: str, policy: Policy) -> None:
+    def start(self, *, latest: int, retired: int, service: str, policy: Policy, borrows: bool) -> None:
         world = self._counted()
         if len(world.processes) < 6:
-            world.join(world.start(latest, service=service, floor=max(1, latest - 2 + retired - 1), policy=policy))
+            floor = max(1, latest - 2 + retired - 1)
+            world.join(world.start(latest, service=service, floor=floor, policy=policy, borrows=borrows))
 
     @rule(latest=st.integers(1, 4))
     def start_while_an_operator_advances(self, latest: int) -> None:
@@ -113,7 +115,7 @@ class FleetMachine(RuleBasedStateMachine):
                 continue
             # A node that others take for dead has stopped writing by itself.
             assert world.now - world.seen[process.id] < LIFE.dead_after
-            assert version in {before, *range(process.floor, process.latest + 1)}
+            assert version in {before, *range(process.floor, world.readable(process) + 1)}
             if before is not None and version < before:
                 # Only by who knows the newer shape, and only in a rollback (P4).
                 assert before <= process.latest
@@ -214,6 +216,27 @@ class FleetMachine(RuleBasedStateMachine):
     def promises_hold(self) -> None:
         if hasattr(self, "world"):
             assert list(self.world.broken()) == []
+
+    @rule(killed=st.booleans(), rows=st.lists(st.sampled_from(IDS), min_size=1, max_size=4))
+    def release_the_old_binary_after_the_flip(self, *, killed: bool, rows: list[int]) -> None:
+        """
+        Replace every node by one that ends below the write version and reads through published steps.
+        """
+        world = self._counted()
+        if world.control is None or world.control.write_version < 2:
+            return
+        latest = world.control.write_version - 1
+        for process in list(world.processes.values()):
+            (world.kill if killed else world.stop)(process)
+        if killed:
+            world.wait(LIFE.dead_after)
+        old = world.start(latest, borrows=True)
+        world.join(old)
+        for row in rows:
+            before = world.rows.get(row)
+            version = world.write(old, row)
+            # Never tagged down: a row that stands above is changed there.
+            assert version is None or before is None or version >= before or before <= latest
 
     def _moved(self, blockers: list[Any]) -> None:
         FleetMachine.moves += not blockers

@@ -318,3 +318,47 @@ def test_a_rollout_is_not_complete_while_rows_are_left_or_nodes_have_not_heard_o
     world.rewrite()
     assert world.complete() == []
     assert causes(world.complete()) == [Cause.WRONG_STATE]
+
+
+def test_the_old_binary_is_released_again_after_the_flip() -> None:
+    world = World(rows=dict.fromkeys(range(4), 2))
+    nodes = [world.opened(3, instance=f"i{number}") for number in range(3)]
+    assert world.forward(RolloutState.OPEN) == []
+    world.wait(LIFE.beat)
+    for row in range(4):
+        assert world.write(nodes[0], row) == 3
+
+    for number, node in enumerate(nodes):
+        world.stop(node)
+        old = world.opened(2, instance=f"i{number}", borrows=True)
+        assert world.write(old, number) == 3
+        assert world.write(old, 10 + number) == 3
+        world.wait(LIFE.beat)
+
+    assert set(world.rows.values()) == {3}
+    assert list(world.broken()) == []
+
+
+def test_the_old_binary_that_refuses_newer_rows_is_not_admitted_after_the_flip() -> None:
+    world = World(rows=dict.fromkeys(range(4), 2))
+    node = world.opened(3)
+    assert world.forward(RolloutState.OPEN) == []
+    world.wait(LIFE.beat)
+    world.write(node, 0)
+
+    assert causes(world.join(world.start(2))) == [Cause.CANNOT_READ_WRITES, Cause.CANNOT_READ_ROWS]
+
+
+def test_a_node_does_not_read_by_another_step_than_the_one_that_is_to_be_stored_by() -> None:
+    world = World(rows={1: 2})
+    old = world.opened(2, borrows=True)
+    new = world.opened(3)
+    world.wait(LIFE.beat)
+    facts = world.records[old.id]
+    kind = replace(facts.kinds[KIND], borrowed={"3": "an earlier draft of the step"})
+    world.records[old.id] = replace(facts, kinds={KIND: kind})
+
+    assert causes(world.forward(RolloutState.OPEN)) == [Cause.OTHER_STEP]
+    world.wait(LIFE.beat)
+    assert world.forward(RolloutState.OPEN) == []
+    assert new.admitted
