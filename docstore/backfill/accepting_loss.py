@@ -24,6 +24,7 @@ from docstore.core.run_state import ENDED
 from docstore.core.write_version import ControlState
 from docstore.errors import NotInFleetError, RolloutRefusedError
 from docstore.fleet.joining import facts_of
+from docstore.fleet.membership import Membership
 from docstore.fleet.operating import Rollouts
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
@@ -50,7 +51,13 @@ class AcceptedLoss(BaseModel):
 
 
 async def accept_loss(
-    database: AnyDatabase, kind: Kind[Any], *, by: str, why: str, now: Callable[[], datetime.datetime]
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    by: str,
+    why: str,
+    now: Callable[[], datetime.datetime],
+    member: Membership,
 ) -> AcceptedLoss:
     """
     Bring down what a reverse run has put aside, without what the lower version has no place for, and end the rollback.
@@ -75,7 +82,7 @@ async def accept_loss(
     found = list(_blockers(control, fleet, runs, untried=untried, newer=coverage.newer))
     if found:
         raise RolloutRefusedError(kind=kind.name, asked=_ASKED, blockers=[facts_of(blocker) for blocker in found])
-    retry = Retry(database, kind, record_error_text=False, now=now, trims_to=control.write_version)
+    retry = Retry(database, kind, record_error_text=False, now=now, member=member, trims_to=control.write_version)
     trimmed = (await retry.retry(None)).succeeded
     coverage = await counted(database, kind, now)
     left = scope.rows(coverage)

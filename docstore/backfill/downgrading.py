@@ -4,9 +4,8 @@ From the bytes of newer rows to rewrites at an older version, and to the errors 
 
 from docstore.backfill.upgrading import Upgrader
 from docstore.core.bson_values import RawDocument
-from docstore.core.lowering import lowered
+from docstore.core.lowering import lowered, trimmed
 from docstore.core.row_faults import decoded
-from docstore.errors import DowngradeFailedError, NotInvertibleError
 from docstore.mongo.batch_writing import Rewrite
 
 
@@ -14,9 +13,9 @@ class Downgrader(Upgrader):
     """
     Brings newer rows of a kind down to a version and prepares their guarded rewrites.
 
-    A row goes down only if coming up again gives back all that it holds (P11); one for which the older version has no
-    place is at fault, by name, and nothing of it is trimmed. Rows above latest are left alone (P4). Nothing is
-    written, and one row's fault is only its own.
+    Coming up again gives back all that a row holds: what the older version has no place for is kept in its residue
+    (P11). A row that the older version cannot have at all is at fault, by name, and nothing of it is trimmed. Rows
+    above latest are left alone (P4). Nothing is written, and one row's fault is only its own.
     """
 
     def _rewrite(self, raw: bytes) -> Rewrite | None:
@@ -37,17 +36,8 @@ class Downgrader(Upgrader):
 
 class Trimmer(Downgrader):
     """
-    As `Downgrader`, but what the older version has no place for is lost. Only for rows whose loss somebody accepted.
+    As `Downgrader`, but what can be kept nowhere is lost. Only for rows whose loss somebody has accepted.
     """
 
     def _lower(self, row: RawDocument, version: int) -> RawDocument:
-        try:
-            return self._kind.chain.lower(row, version, self._target)
-        except NotInvertibleError as error:
-            raise DowngradeFailedError(
-                kind=self._kind.name,
-                id=row.get("_id"),
-                version=version,
-                step=error.version or version,
-                error="it has no way back",
-            ) from error
+        return trimmed(self._kind.chain, row, version, self._target)

@@ -23,6 +23,7 @@ from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_scope import RunScope
 from docstore.core.run_state import CLAIMABLE, ENDED, RunState
+from docstore.fleet.membership import Membership
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.runs import Runs
@@ -41,12 +42,14 @@ async def work_until_ended(
     stop: asyncio.Event,
     now: Callable[[], datetime.datetime],
     lease: float = LEASE,
+    member: Membership | None = None,
     throttling: Throttling | None = None,
 ) -> BackfillResult:
     """
     Work on a run until it has ended, was paused, waits for writers of old rows to go, or *stop* is set.
 
-    Others may work on it at the same time.
+    It also returns when the run may not go on because its target lies above the write version by now. Others may work
+    on it at the same time.
 
     Raises:
         StoreUnavailableError: The database stayed away for a minute.
@@ -66,6 +69,7 @@ async def work_until_ended(
         concurrency=LANES,
         wait_for_writers=False,
         throttling=throttling,
+        member=member,
     )
     rollouts = RolloutFollowing(database, by=who.name, now=now)
     await patiently(lambda: rollouts.look([kind]))
@@ -93,7 +97,7 @@ async def work_until_ended(
         target=run.target,
         direction=run.direction,
         state=after.state,
-        reason=after.held.detail if after.held is not None else after.state_reason,
+        reason=_reason(work, after),
         server=meter.now.server,
         client=meter.now.client,
         conflicts=meter.now.conflicts,
@@ -111,6 +115,12 @@ async def work_until_ended(
     return result
 
 
+def _reason(work: RunWork, run: RunRecord) -> str:
+    if run.held is not None:
+        return run.held.detail
+    return (work.obstacle(run) if run.state in CLAIMABLE else "") or run.state_reason
+
+
 async def _work(work: RunWork, run: RunRecord, stop: asyncio.Event) -> None:
     after: RunRecord | None = run
     while after is not None and after.state not in ENDED and not stop.is_set():
@@ -118,6 +128,8 @@ async def _work(work: RunWork, run: RunRecord, stop: asyncio.Event) -> None:
         if after is None or after.state not in CLAIMABLE or stop.is_set():
             return
         if after.held is not None and after.held.reason in WAITS_FOR_WRITERS:
+            return
+        if work.obstacle(after):
             return
         # Others work on it, and there is no place for one more.
         await asyncio.sleep(BEAT)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from docstore.backfill import events
+from docstore.backfill.ceiling import above
 from docstore.backfill.failing import described
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.patience import cancelled
@@ -20,6 +21,7 @@ from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE
 from docstore.errors import StoreError, StoreRejectedError, StoreUnavailableError
+from docstore.fleet.membership import Alone, Membership
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.runs import Runs
@@ -52,6 +54,7 @@ class Worker:
         concurrency: How many batches of each run to work on at the same time.
         throttling: Says when a batch may begin; without one only the batches' own time holds back.
         metrics: Counts what batches come to, if anybody wants it.
+        member: This process as a part of its fleet; without one it works alone.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class Worker:
         concurrency: int = 1,
         throttling: Throttling | None = None,
         metrics: WorkerMetrics | None = None,
+        member: Membership | None = None,
     ) -> None:
+        self._member = member or Alone(tuple(kinds.values()))
         self._database = database
         self._kinds = kinds
         self._who = who
@@ -133,6 +138,9 @@ class Worker:
         """
         Return why this worker cannot work on a run, and log it the first time.
         """
+        if reason := above(self._member, run.kind, run.target, run.direction):
+            # That may change from one moment to the next.
+            return reason
         if run.id not in self._obstacles:
             self._obstacles[run.id] = note = self._work_on(kind).obstacle(run)
             if note:
@@ -162,6 +170,7 @@ class Worker:
             concurrency=self._concurrency,
             throttling=self._throttling,
             metrics=self._metrics,
+            member=self._member,
         )
 
     async def _unless_stopped(self, call: Coroutine[Any, Any, T]) -> T | None:

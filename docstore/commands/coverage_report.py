@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.ceiling import ceiling_of
 from docstore.commands.process import utc_now
 from docstore.core.coverage import ClientVersion, Coverage, coverage_of, rows_below
 from docstore.core.kind import Kind
@@ -81,6 +82,7 @@ async def coverage(
             quarantined=counts.quarantined,
             counted_at=counted_at,
             exact=counts.one_moment,
+            write_version=await ceiling_of(database, kind.name),
             client_versions=await _client_versions(database, kind, counted_at),
         )
         below = None if require is None else rows_below(kind, report, require)

@@ -8,6 +8,7 @@ from typing import Any
 from docstore.backfill.accepting_loss import AcceptedLoss, accept_loss
 from docstore.backfill.operating import Operating
 from docstore.backfill.rollout_following import SETTLING, RolloutFollowing
+from docstore.commands.as_node import as_node
 from docstore.commands.process import utc_now
 from docstore.core.abort_rule import AbortRule
 from docstore.core.direction import Direction
@@ -140,7 +141,8 @@ async def rollout_accept_loss(database: AnyDatabase, kind: Kind[Any], *, by: str
             stand above that no run has tried.
         NotInFleetError: No node has ever worked with the kind.
     """
-    return await accept_loss(database, kind, by=by, why=why, now=utc_now)
+    async with as_node(database, kind, service="docstore rollout") as member:
+        return await accept_loss(database, kind, by=by, why=why, now=utc_now, member=member)
 
 
 async def _create_indexes(database: AnyDatabase, kind: Kind[Any]) -> None:

@@ -24,16 +24,17 @@ def admission(
     Args:
         candidate: The node.
         fleet: Everybody else.
-        controls: The control state of each of its kinds.
+        controls: The control state of each of its kinds that has one.
         rows: Where the rows of each of its kinds stand.
     """
     found: list[Blocker] = []
     for kind, facts in sorted(candidate.kinds.items()):
-        control = controls[kind]
-        written = fleet.may_be_written(control, but=candidate.id)
+        control = controls.get(kind)
+        written = None if control is None else fleet.may_be_written(control, but=candidate.id)
         found += _unreadable(kind, facts.reads, written, rows[kind])
         found += _beside(kind, facts, fleet, but=candidate.id)
-        found += _other_steps_than_stored(kind, facts, control)
+        if control is not None:
+            found += _other_steps_than_stored(kind, facts, control)
     return found
 
 

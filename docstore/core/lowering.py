@@ -64,6 +64,27 @@ def lowered(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocumen
     return lower
 
 
+def trimmed(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
+    """
+    As `lowered`, but what an older version has no place for, and what cannot be kept beside it either, is lost.
+
+    The row can be brought up again; it is not what it was then.
+
+    Raises:
+        DowngradeFailedError: A step has no way back, raised, or broke its contract; carries the step.
+        UpgradeFailedError: What it would leave could not be brought up again; carries the step.
+    """
+    try:
+        return lowered(chain, row, version, to)
+    except NotExpressibleError:
+        try:
+            lower = _kept(chain, row, version, to)
+        except UnkeepableError:
+            lower = chain.lower(_owned(chain, row, to, version), version, to, trimming=True)
+    chain.lift(_owned(chain, lower, to, version), to, version)
+    return lower
+
+
 def _kept(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
     """
     Return the row at *to*, with an entry in its residue for every step that needs one.

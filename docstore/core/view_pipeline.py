@@ -15,6 +15,7 @@ from docstore.core.kind import Kind
 from docstore.core.operation import Action, Program, Remove
 from docstore.core.paths import FieldPath, dotted
 from docstore.core.program import MAX_DEPTH, depth, transformed
+from docstore.core.residue import RESIDUE
 from docstore.errors import NotCompilableError, NotInvertibleError, ViewRefusedError
 
 #: Where a row within the pipeline keeps the version that it comes from; null: it is shown as it is stored. docstore's
@@ -49,7 +50,7 @@ def view_pipeline(kind: Kind[Any], version: int) -> list[dict[str, Any]]:
     Return the pipeline that shows the rows of a kind at *version*, as `Kind.upgrade` and `Kind.downgrade` give them.
 
     A row that the server cannot bring there is shown exactly as it is stored, under its own tag (or none): where a
-    step's precondition does not hold, below a step that cannot run there (`lowest_shown`), where the tag is no
+    step's precondition does not hold, where it has a residue, below a step that cannot run there (`lowest_shown`), where the tag is no
     version, above latest, below the floor, and without a tag where `detect` would decide. So the tag of what a view
     shows always tells its shape (P2).
 
@@ -66,7 +67,7 @@ def view_pipeline(kind: Kind[Any], version: int) -> list[dict[str, Any]]:
         {"$set": {FROM: _origin(kind, version, sources)}},
         {"$set": {kind.version_field: _tag(kind, version)}},
         *conditional_stages(steps),
-        {"$unset": [FROM]},
+        {"$unset": [FROM, RESIDUE]},
     ]
     if depth(stages) > MAX_DEPTH:
         raise _refused(kind, version, "its steps nest deeper than servers take")

@@ -191,7 +191,9 @@ class StoredRows:
     untagged: bool = False
 
 
-def first_version(rows: StoredRows, *, baseline: int, latest: int, readable_by_all: int | None = None) -> int:
+def first_version(
+    rows: StoredRows, *, baseline: int, latest: int, readable_by_all: int | None = None, ordered: int | None = None
+) -> int:
     """
     Return the write version of a kind that has none yet.
 
@@ -203,7 +205,10 @@ def first_version(rows: StoredRows, *, baseline: int, latest: int, readable_by_a
         baseline: The version of rows without a tag.
         latest: The latest version of the node that comes first.
         readable_by_all: The highest version that every declared reader reads; None where there is no such reader.
+        ordered: The version to which an open backfill brings the rows: an operator has ordered that it be stored.
     """
+    if ordered is not None:
+        return max(ordered, rows.highest or 0)
     if rows.untagged:
         return baseline
     if rows.highest is not None:

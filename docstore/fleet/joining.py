@@ -15,10 +15,11 @@ from typing import Any, Final
 from docstore.core.admission import admission
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.control_view import KIND_PREFIX, ControlView
+from docstore.core.direction import Direction
 from docstore.core.fleet_facts import Fleet, Lifetime, NodeFacts, Policy
 from docstore.core.kind import Kind
 from docstore.core.rollout_gates import reader_blocker
-from docstore.core.write_version import ControlState, StoredRows, first_version
+from docstore.core.write_version import ControlState, StoredRows, Unsettled, VersionRange, first_version
 from docstore.errors import FleetSkewError, NodeRefusedError, StoreError
 from docstore.fleet.process_facts import Identity, node_facts, node_kind
 from docstore.fleet.step_exchange import StepExchange
@@ -26,6 +27,7 @@ from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
 from docstore.mongo.row_ends import row_ends
+from docstore.mongo.runs import Runs
 
 #: How long a node waits before it is refused, in seconds: those that were killed are only dead after their time.
 PATIENCE: Final = 15.0
@@ -73,6 +75,7 @@ class Joining:
         kinds: What it works with.
         policy: What it does when it is refused.
         life: How long it is believed to be alive.
+        begins: Whether it settles the write version of the kinds that have none.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1, so that nodes that start together drift apart.
         steps: What the kinds read beside their own steps.
@@ -86,6 +89,7 @@ class Joining:
         *,
         policy: Policy,
         life: Lifetime,
+        begins: bool = True,
         clock: Callable[[], float],
         chance: Callable[[], float],
         steps: StepExchange,
@@ -98,6 +102,7 @@ class Joining:
         self._kinds = kinds
         self._policy = policy
         self._life = life
+        self._begins = begins
         self._clock = clock
         self._chance = chance
 
@@ -158,9 +163,9 @@ class Joining:
 
     async def _look(self, *, before: "_Look | None" = None) -> "_Look":
         view = await self._control.settled_view()
-        while await self._begin_kinds(view):
+        while self._begins and await self._begin_kinds(view):
             view = await self._control.settled_view()
-        controls = {kind.name: view.controls[kind.name] for kind in self._kinds}
+        controls = {kind.name: view.controls[kind.name] for kind in self._kinds if kind.name in view.controls}
         await self._steps.load(controls)
         # The nodes before the rows: what a node stored that is gone by now, the rows show.
         fleet = Fleet(await self._nodes.all(), view.readers)
@@ -204,13 +209,24 @@ class Joining:
             rows = await self._row_ends(kind)
             readers = [each for each in view.readers if each.kind == kind.name]
             highest = min((each.reads.high for each in readers), default=None)
-            first = first_version(rows, baseline=kind.baseline, latest=kind.latest, readable_by_all=highest)
+            ordered = [
+                run.target for run in await Runs(self._database).open(kind.name) if run.direction is Direction.UP
+            ]
+            first = first_version(
+                rows,
+                baseline=kind.baseline,
+                latest=kind.latest,
+                readable_by_all=highest,
+                ordered=max(ordered, default=None),
+            )
             blind = tuple(reader_blocker(each, first) for each in readers if not each.reads.holds(first))
             if blind and self._policy is Policy.ENFORCE:
                 raise refusal(self._who.service, blind, waited=0.0)
             marks = node_kind(kind, None).fingerprints
             steps = {to: mark for to, mark in marks.items() if int(to) <= first}
-            state = ControlState(kind.name, first, view.epoch + 1, steps=steps)
+            epoch = view.epoch + 1
+            unsettled = await self._unsettled(kind, first, epoch)
+            state = ControlState(kind.name, first, epoch, unsettled=unsettled, steps=steps)
             entry = {
                 "about": kind.name,
                 "kind": kind.name,
@@ -223,6 +239,14 @@ class Joining:
             await self._control.change(view, entry=entry, record=(KIND_PREFIX + kind.name, state.stored()))
             return True
         return False
+
+    async def _unsettled(self, kind: Kind[Any], first: int, epoch: int) -> Unsettled | None:
+        """
+        Return what workers may store that rewrote rows of the kind before anybody had settled its write version.
+        """
+        fleet = Fleet(await self._nodes.all())
+        highest = [node.kinds[kind.name].latest for node in fleet.live(kind.name, but=self._who.id)]
+        return Unsettled(VersionRange(first, max(first, *highest)), epoch) if highest else None
 
 
 def refusal(service: str, blockers: Sequence[Blocker], *, waited: float) -> NodeRefusedError:

@@ -61,6 +61,12 @@ class Membership(Protocol):
         Count an operation on a row that stands, or is to be stored, at a version (`core.abort_rule.counts_as_error`).
         """
 
+    def ceiling(self, kind: str) -> int | None:
+        """
+        Return the version above which no row is rewritten: the write version, or None where there is none yet.
+        """
+        ...
+
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """
         Return a knob's value, or *default*.
@@ -119,6 +125,13 @@ class Alone:
         """
         Do nothing: there is no canary.
         """
+
+    def ceiling(self, kind: str) -> int | None:
+        """
+        Return None: there is no bound.
+        """
+        del kind
+        return None
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """

@@ -37,6 +37,8 @@ _DUE: Final = 0.8
 _RETRY: Final = 0.5
 #: How long closing may take, in seconds.
 _CLOSING: Final = 2.0
+#: The epoch of what is written while a kind has no control state.
+_BEFORE_ALL: Final = -1
 
 
 class Node:
@@ -55,6 +57,8 @@ class Node:
         life: How often it says that it is alive, and how long it is believed.
         patience: How long to wait for admission, in seconds.
         streams: Hear of changes by a change stream, too.
+        begins: Settle the write version of the kinds that have none. Whoever only carries out what operators ask for
+            leaves that to services.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1.
         steps: Gives and takes published steps, of the same kinds; one of its own by default.
@@ -71,6 +75,7 @@ class Node:
         life: Lifetime = Lifetime(),  # noqa: B008 - a value
         patience: float = PATIENCE,
         streams: bool = True,
+        begins: bool = True,
         clock: Callable[[], float] = steady_seconds,
         chance: Callable[[], float] = random.random,
         steps: StepExchange | None = None,
@@ -84,12 +89,22 @@ class Node:
         self._clock = clock
         self.steps = StepExchange(database, self._kinds, clock=clock) if steps is None else steps
         self._joining = Joining(
-            database, self.who, self._kinds, policy=policy, life=life, clock=clock, chance=chance, steps=self.steps
+            database,
+            self.who,
+            self._kinds,
+            policy=policy,
+            life=life,
+            begins=begins,
+            clock=clock,
+            chance=chance,
+            steps=self.steps,
         )
         self._control = ControlRecords(database)
         self._nodes = NodeRecords(database)
         self._view = ControlView()
         self._controls: dict[str, ControlState] = {}
+        # A write before anybody has settled what is stored is older than every control state.
+        self._unsettled = {kind.name: ControlState(kind.name, kind.latest, _BEFORE_ALL) for kind in self._kinds}
         self._in_flight = InFlight()
         self._counting = CanaryCounting()
         self._watch = CanaryWatch(database, by=f"{self.who.service}/{self.who.instance}", patience=life.beat)
@@ -144,7 +159,7 @@ class Node:
             StaleNodeError: The node was not heard of in time; reads go on.
         """
         self.may_write()
-        return self._in_flight.one(self._controls[kind])
+        return self._in_flight.one(self._controls.get(kind) or self._unsettled[kind])
 
     def may_write(self) -> None:
         """
@@ -180,7 +195,16 @@ class Node:
 
         Only what is at a canary's version counts; `core.abort_rule.counts_as_error` says what failed.
         """
-        self._counting.observed(self._controls[kind], version, failed=failed)
+        control = self._controls.get(kind)
+        if control is not None:
+            self._counting.observed(control, version, failed=failed)
+
+    def ceiling(self, kind: str) -> int | None:
+        """
+        Return the version above which no row is rewritten: the write version, or None where there is none yet.
+        """
+        control = self._controls.get(kind)
+        return None if control is None else control.write_version
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """
@@ -241,7 +265,9 @@ class Node:
         self._take(await self._joining.attempt())
 
     def _facts(self, kind: Kind[Any]) -> NodeKind:
-        control = self._controls[kind.name]
+        control = self._controls.get(kind.name)
+        if control is None:
+            return node_kind(kind, None)
         return replace(
             node_kind(kind, control),
             acknowledged=self._in_flight.acknowledged(control),

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.older_document import OlderDocument
-from docstore.errors import DocumentNotFoundError, NewerVersionError
+from docstore.errors import DocumentError, DocumentNotFoundError, NewerVersionError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.row_writer import RowWriter
 from docstore.store.encoding import sendable
@@ -39,16 +39,17 @@ class CollectionById(Generic[D]):
         *,
         writer: RowWriter,
         write_back: WriteBack | None,
+        on_failed: Callable[[DocumentError], None],
     ) -> None:
         self.kind = kind
         self._older = OlderReads(database, kind)
-        self._reader = RowReader(kind)
+        self._reader = RowReader(kind, on_failed=on_failed)
         self._queries = Queries(database, kind, self._reader)
         self._offering_reader = self._reader
         self._offering_queries = self._queries
         if write_back is not None:
             queue = write_back
-            self._offering_reader = RowReader(kind, lambda raw, _: queue.offer(kind, writer, raw))
+            self._offering_reader = RowReader(kind, lambda raw, _: queue.offer(kind, writer, raw), on_failed=on_failed)
             self._offering_queries = Queries(database, kind, self._offering_reader)
 
     @overload

@@ -53,7 +53,9 @@ class CollectionUpdates(CollectionReads[D]):
         self._writing = gate.of(kind.name)
         self._form = StoredForm(kind, ResidueIndex(database, kind.collection, kind.version_field))
         self._writer = open_row_writer(database, kind.collection)
-        super().__init__(database, kind, writer=self._writer, write_back=write_back)
+        super().__init__(
+            database, kind, writer=self._writer, write_back=write_back, on_failed=gate.failed_reads_of(kind.name)
+        )
         self._composer = RowComposer(kind)
         # What a secondary does not have yet would be taken for a row that is not there.
         queries = Queries(newest(database), kind, self._reader)

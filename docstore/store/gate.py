@@ -3,19 +3,20 @@ The gate that every write of a store passes: only a node writes, and only while 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
+from docstore.core.abort_rule import counts_as_error
 from docstore.core.write_version import ControlState
-from docstore.errors import StoreClosedError, StoreUnavailableError
+from docstore.errors import DocumentError, StoreClosedError
 from docstore.fleet.membership import Membership
+from docstore.fleet.write_bound import WriteBound, bounded_write
+from docstore.store.observed_control import ObservedControl
 
 #: Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
 OpenWrite: TypeAlias = Callable[[], AbstractAsyncContextManager[ControlState]]
-
-_OPEN_FOR_EVER: Final = float("inf")
 
 
 class WriteGate:
@@ -36,7 +37,7 @@ class WriteGate:
         self._joined = False
         self._closed = False
         self._joining = asyncio.Lock()
-        self._under_way: set[_Bound] = set()
+        self._under_way: set[WriteBound] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -97,48 +98,47 @@ class WriteGate:
             if self._closed:
                 raise StoreClosedError(service=self._service)
             await self.open()
-        with self._member.writing(kind) as control:
-            bound = _Bound(self._member)
-            self._under_way.add(bound)
-            self._idle.clear()
-            try:
-                async with bound.timeout:
-                    bound.look()
+        bound = WriteBound(self._member)
+        self._under_way.add(bound)
+        self._idle.clear()
+        try:
+            async with bounded_write(self._member, kind, bound) as control:
+                if control.canary is None:
                     yield control
-            except TimeoutError:
-                if not bound.timeout.expired():
-                    raise
-                reason = "it did not answer before others may take this node for dead"
-                raise StoreUnavailableError(reason=reason) from None
-            finally:
-                bound.end()
-                self._under_way.discard(bound)
-                if not self._under_way:
-                    self._idle.set()
+                else:
+                    with self._counted(control) as observed:
+                        yield observed
+        finally:
+            self._under_way.discard(bound)
+            if not self._under_way:
+                self._idle.set()
 
+    def failed_reads_of(self, kind: str) -> Callable[[DocumentError], None]:
+        """
+        Return what counts, for the rule of a canary, that a row of a kind could not be read.
+        """
 
-class _Bound:
-    """
-    Breaks a write off when others may take the node for dead. Heartbeats move that moment on while the write lasts.
-    """
+        def failed(error: DocumentError) -> None:
+            version = getattr(error, "version", None)
+            if version is not None and counts_as_error(error):
+                self._member.observed(kind, version, failed=True)
 
-    __slots__ = ("_look_again", "_member", "timeout")
+        return failed
 
-    def __init__(self, member: Membership) -> None:
-        self._member = member
-        self._look_again: asyncio.TimerHandle | None = None
-        self.timeout = asyncio.timeout(None)
+    @contextmanager
+    def _counted(self, control: ControlState) -> Iterator[ControlState]:
+        """
+        Give a control state to store by, and count the rows that it decides about once their write has ended.
+        """
+        observed = ObservedControl.of_one_write(control)
+        try:
+            yield observed
+        except BaseException as error:
+            if counts_as_error(error):
+                self._count(observed, failed=True)
+            raise
+        self._count(observed, failed=False)
 
-    def look(self) -> None:
-        left = self._member.seconds_to_write
-        if left <= 0:
-            self.break_off()
-        elif left != _OPEN_FOR_EVER:
-            self._look_again = asyncio.get_running_loop().call_later(left, self.look)
-
-    def break_off(self) -> None:
-        self.timeout.reschedule(asyncio.get_running_loop().time())
-
-    def end(self) -> None:
-        if self._look_again is not None:
-            self._look_again.cancel()
+    def _count(self, observed: ObservedControl, *, failed: bool) -> None:
+        for version in observed.decided.values():
+            self._member.observed(observed.kind, version, failed=failed)

@@ -34,11 +34,19 @@ class RowReader(Generic[D]):
         kind: Whose rows these are.
         on_old: Called with the stored bytes and the upgraded, tagged row of every row below latest that the model
             took. The row is only lent: its values belong to the document that was read.
+        on_failed: Called with the error of every row that a step or the model refuses, before it is raised.
     """
 
-    def __init__(self, kind: Kind[D], on_old: Callable[[bytes, RawDocument], None] | None = None) -> None:
+    def __init__(
+        self,
+        kind: Kind[D],
+        on_old: Callable[[bytes, RawDocument], None] | None = None,
+        *,
+        on_failed: Callable[[DocumentError], None] | None = None,
+    ) -> None:
         self.kind = kind
         self._on_old = on_old
+        self._on_failed = on_failed
 
     def read(self, raw: bytes, row: RawDocument | None = None) -> D:
         """
@@ -66,11 +74,14 @@ class RowReader(Generic[D]):
         if tag != version or type(tag) is not int:
             version = standing(kind, row)
         lent = None
-        if version > kind.latest:
-            row = at_latest(kind, row)
-        elif version < kind.latest:
-            row = kind.chain.lift(row, version, kind.latest)
-            lent = None if self._on_old is None else dict(row)
+        if version != kind.latest:
+            try:
+                row = at_latest(kind, row) if version > kind.latest else kind.chain.lift(row, version, kind.latest)
+            except DocumentError as error:
+                self._tell(error)
+                raise
+            # Never one that is newer: only what is old is written back.
+            lent = None if self._on_old is None or version > kind.latest else dict(row)
         row.pop(field, None)
         if RESIDUE in row:
             del row[RESIDUE]
@@ -112,9 +123,15 @@ class RowReader(Generic[D]):
             document: D = self.kind.model.__pydantic_validator__.validate_python(row)
         except Exception as error:  # noqa: BLE001 - whatever a validator raises, it is this row that is at fault
             # The cause would show the row's values in every traceback.
-            raise refused(error, kind=self.kind, row=row, version=version) from None
+            fault = refused(error, kind=self.kind, row=row, version=version)
+            self._tell(fault)
+            raise fault from None
         _set_origin(document, raw)
         return document
+
+    def _tell(self, error: DocumentError) -> None:
+        if self._on_failed is not None:
+            self._on_failed(error)
 
 
 def decoded_parts(batch: bytes) -> Iterator[tuple[list[bytes], list[RawDocument] | list[None]]]:
