@@ -12,6 +12,7 @@ from docstore.core.bson_values import RawDocument, identical
 from docstore.core.kind import Kind
 from docstore.core.merge import merged_value
 from docstore.core.paths import MISSING
+from docstore.core.residue import RESIDUE
 from docstore.drill.journal import COUNT, REVISION, Act, Entry
 
 
@@ -126,15 +127,17 @@ class Model:
 
     def _at(self, fields: RawDocument, version: int, to: int) -> RawDocument:
         row = {"_id": None, self._kind.version_field: version, **fields}
-        moved = self._kind.upgrade(row, to=to) if to > version else self._kind.downgrade(row, to=to)
+        # What the older release sees of a row; what it does not see is in the residue, which is not looked at.
+        moved = self._kind.upgrade(row, to=to) if to > version else self._kind.lower(row, to=to)
         return bare(moved, self._kind)
 
 
 def bare(row: Mapping[str, Any], kind: Kind[Any]) -> RawDocument:
     """
-    Return a row's fields without its id, its tag, and what the drill itself counts in it.
+    Return a row's fields without its id, its tag, its residue, and what the drill itself counts in it.
     """
-    return {name: value for name, value in row.items() if name not in {"_id", kind.version_field, REVISION, COUNT}}
+    own = {"_id", kind.version_field, RESIDUE, REVISION, COUNT}
+    return {name: value for name, value in row.items() if name not in own}
 
 
 def changed(fields: RawDocument, entry: Entry) -> RawDocument:

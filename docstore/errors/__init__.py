@@ -60,6 +60,8 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
     ├── ViewRefusedError
+    ├── DrillRefusedError
+    ├── DrillBrokenError                a drill that did not get to its end has shown nothing
     ├── IllegalTransitionError          a run or a rollout cannot do that in its state
     ├── RunNotFoundError
     └── EmbeddedServerError
@@ -118,6 +120,8 @@ from docstore.errors.fleet import (
 )
 from docstore.errors.other import (
     BackfillRefusedError,
+    DrillBrokenError,
+    DrillRefusedError,
     EmbeddedServerError,
     IllegalTransitionError,
     RunNotFoundError,
@@ -155,6 +159,8 @@ __all__ = [
     "DocumentExistsError",
     "DocumentNotFoundError",
     "DowngradeFailedError",
+    "DrillBrokenError",
+    "DrillRefusedError",
     "DuplicateStepError",
     "EmbeddedServerError",
     "FleetError",
