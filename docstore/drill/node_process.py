@@ -1,8 +1,8 @@
 """
 A node of a drill as a process of its own: `python -m docstore.drill.node_process`.
 
-It is told what it is on one line, then "resume", "pause" and "resume" again; it ends when its standard input does, and so
-with whoever started it. What it says, a `NodeReport` a line, goes to standard output.
+It is told what it is on one line, then "resume", "pause" and "resume" again; it ends when its standard input does, and
+so with whoever started it. What it says, a `NodeReport` a line, goes to standard output.
 """
 
 import asyncio
@@ -88,28 +88,31 @@ async def run(order: NodeOrder) -> None:
     kind, accepts = released(order)
     orders = _lines(asyncio.get_running_loop())
     chance = Random(order.seed)  # noqa: S311 - a drill that can be repeated
-    async with connected(order.uri, order.database) as database:
-        async with Store(database, [kind], service=order.service, instance=order.instance) as store:
-            with Journal(order.journal) as journal:
-                given = read_rows(order.rows)
-                work = NodeWork(
-                    store.collection(kind),
-                    node=order.instance,
-                    ids=[row["_id"] for row in given],
-                    changing=Changing(
-                        kind.model,
-                        kind=kind.name,
-                        rows=[_as_stored(kind, row) for row in given],
-                        copied=None if order.copied is None else frozenset(order.copied),
-                        chance=chance,
-                        accepts=accepts,
-                    ),
-                    journal=journal,
-                    chance=chance,
-                    number=FIRST_NUMBER + order.seed * _ROOM,
-                )
-                await _work(work, kind, orders, writers=order.writers)
-                _say(_report(work, kind, "ended"))
+    given = read_rows(order.rows)
+    changing = Changing(
+        kind.model,
+        kind=kind.name,
+        rows=[_as_stored(kind, row) for row in given],
+        copied=None if order.copied is None else frozenset(order.copied),
+        chance=chance,
+        accepts=accepts,
+    )
+    async with (
+        connected(order.uri, order.database) as database,
+        Store(database, [kind], service=order.service, instance=order.instance) as store,
+    ):
+        with Journal(order.journal) as journal:
+            work = NodeWork(
+                store.collection(kind),
+                node=order.instance,
+                ids=[row["_id"] for row in given],
+                changing=changing,
+                journal=journal,
+                chance=chance,
+                number=FIRST_NUMBER + order.seed * _ROOM,
+            )
+            await _work(work, kind, orders, writers=order.writers)
+    _say(_report(work, kind, "ended"))
 
 
 async def _work(work: NodeWork, kind: Kind[Any], orders: "asyncio.Queue[str]", *, writers: int) -> None:

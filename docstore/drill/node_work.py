@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from docstore.core.bson_values import RawDocument, comparison_key, identical
 from docstore.core.document import Document, get_origin_row, set_origin_row
-from docstore.core.kind import Kind
 from docstore.drill.changing import Changing
 from docstore.drill.journal import COUNT, REVISION, WENT_BACK, Act, Entry, Journal
 from docstore.drill.sample_rows import new_id
@@ -61,7 +60,7 @@ class NodeWork:
         number: int,
     ) -> None:
         self._rows = rows
-        self._kind: Kind[Any] = rows.kind
+        self._kind = rows.kind
         self._node = node
         self._ids = list(ids)
         self._changing = changing
@@ -154,7 +153,8 @@ class NodeWork:
             before = dumped(document, kind=self._kind.name)
             after = self._next(before)
             tried.append((before, after))
-            return self._kind.model.model_validate(after)
+            changed: Document = self._kind.model.model_validate(after)
+            return changed
 
         try:
             await self._rows.modify(row_id, change)

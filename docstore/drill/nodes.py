@@ -141,7 +141,4 @@ class NodeProcess:
         return f"it has ended: {said[-1].partition(':')[0]}" if said else "it has ended"
 
     def _broken(self, reason: str) -> DrillBrokenError:
-        return DrillBrokenError(
-            kind=self.order.kind, phase=self._phase(), reason=f"{self.order.instance}: {reason}"
-        )
-
+        return DrillBrokenError(kind=self.order.kind, phase=self._phase(), reason=f"{self.order.instance}: {reason}")

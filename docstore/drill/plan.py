@@ -1,5 +1,5 @@
 """
-What a drill does, in order: the moves of a rollout and how long everybody writes after each.
+What a drill does, in order: the moves of a rollout and how long everybody writes after each; and what users choose.
 """
 
 from dataclasses import dataclass
@@ -61,3 +61,28 @@ PHASES: Final = (
     Phase("advance again", Move.ADVANCE, 0.2),
     Phase("backfill", Move.BACKFILL, 0.1, compares=True),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """
+    What the user asked for.
+    """
+
+    rows: int = 500
+    #: How long nodes write, in seconds; moving rows comes on top of it.
+    seconds: float = 20.0
+    #: Nodes of each release.
+    nodes: int = 1
+    #: The share of the ids that the canary stores at the new version.
+    percent: float = 25.0
+    #: A staging deployment to take rows from and to play beside, and its database; a private mongod without it.
+    uri: str | None = None
+    database: str | None = None
+    #: A git revision that the old release is taken from.
+    old: str | None = None
+    #: The old release's model, as "package.module:Class".
+    old_model: str | None = None
+    #: Leave the database (beside a staging database) and the journals behind.
+    keep: bool = False
+    seed: int = 1

@@ -21,7 +21,7 @@ from docstore.drill.comparing import Comparison, Demands, compare
 from docstore.drill.crew import Crew, Release
 from docstore.drill.journal import write_rows
 from docstore.drill.node_order import NodeOrder
-from docstore.drill.plan import PHASES, Move, Phase
+from docstore.drill.plan import PHASES, Move, Options, Phase
 from docstore.drill.releases import counting, last_step, meeting_fields
 from docstore.drill.report import (
     MOST_FAULTS,
@@ -42,31 +42,6 @@ from docstore.store.rows import RowReader
 _HEARING: Final = 6.0
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """
-    What the user asked for.
-    """
-
-    rows: int = 500
-    #: How long nodes write, in seconds; moving rows comes on top of it.
-    seconds: float = 20.0
-    #: Nodes of each release.
-    nodes: int = 1
-    #: The share of the ids that the canary stores at the new version.
-    percent: float = 25.0
-    #: A staging deployment to take rows from and to play beside, and its database; a private mongod without it.
-    uri: str | None = None
-    database: str | None = None
-    #: A git revision that the old release is taken from.
-    old: str | None = None
-    #: The old release's model, as "package.module:Class".
-    old_model: str | None = None
-    #: Leave the database (beside a staging database) and the journals behind.
-    keep: bool = False
-    seed: int = 1
-
-
 @dataclass(slots=True)
 class Told:
     """
@@ -74,9 +49,9 @@ class Told:
     """
 
     #: A phase begins: its name, and what it does.
-    phase: Callable[[str, str], None] = lambda name, text: None
+    phase: Callable[[str, str], None] = lambda *_: None
     #: How many writes were acknowledged so far, to the old and to the new release.
-    writes: Callable[[int, int], None] = lambda old, new: None
+    writes: Callable[[int, int], None] = lambda *_: None
 
 
 @dataclass(slots=True)
@@ -118,7 +93,9 @@ async def play(kind: Kind[Any], package: str, options: Options | None = None, to
         scene = await stack.enter_async_context(stage(options.uri, options.database))
         scene.keep = options.keep
         rows, source = await _rows(counting(kind), scene, options)
-        drill = _Drill(kind, package, options, told, scene, folder, root, rows.rows)
+        drill = _Drill(
+            kind, package, options=options, told=told, scene=scene, folder=folder, old_root=root, rows=rows.rows
+        )
         results = await drill.run()
         faults = faults_of(results.checks)
         return DrillReport(
@@ -160,6 +137,7 @@ class _Drill:
         self,
         kind: Kind[Any],
         package: str,
+        *,
         options: Options,
         told: Told,
         scene: Stage,
@@ -173,9 +151,7 @@ class _Drill:
         self._scene = scene
         self._rows = rows
         self._phase = "start the nodes"
-        self._rollout = DrillRollout(
-            scene.database, self._kind, percent=options.percent, phase=lambda: self._phase
-        )
+        self._rollout = DrillRollout(scene.database, self._kind, percent=options.percent, phase=lambda: self._phase)
         self._samples = folder / "rows.jsonl"
         pinned = NodeOrder(
             uri=scene.uri,
@@ -220,7 +196,9 @@ class _Drill:
             # In the order of a rolling deploy.
             await self.old.start()
             if self.old.latest != self._kind.latest - 1:
-                reason = f"the old release ends with version {self.old.latest}, and the new one with {self._kind.latest}"
+                reason = (
+                    f"the old release ends with version {self.old.latest}, and the new one with {self._kind.latest}"
+                )
                 raise DrillRefusedError(kind=self._kind.name, reason=f"{reason}: there is no one step between them")
             await self.new.start()
             self.together = await self._rollout.all_read(self._kind.latest, within=_HEARING)
@@ -286,9 +264,7 @@ class _Drill:
         """Bring rows to where the rollout wants them, as `docstore worker` does."""
         stop = asyncio.Event()
         working = asyncio.create_task(
-            commands.work(
-                self._scene.database, [self._kind], stop=stop, throttled=self._options.uri is not None
-            )
+            commands.work(self._scene.database, [self._kind], stop=stop, throttled=self._options.uri is not None)
         )
         try:
             yield

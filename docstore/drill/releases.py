@@ -8,7 +8,6 @@ from pydantic import ConfigDict, create_model
 
 from docstore.core.document import Document
 from docstore.core.kind import Kind
-from docstore.core.paths import FieldPath
 from docstore.core.step import Step
 from docstore.drill.journal import COUNT, REVISION
 from docstore.errors import DrillRefusedError
@@ -59,7 +58,9 @@ def last_step(kind: Kind[Any]) -> Step:
         DrillRefusedError: There is none, or it has no way back.
     """
     if not kind.steps:
-        raise DrillRefusedError(kind=kind.name, reason=f"it has one version only, {kind.latest}: nothing can be flipped")
+        raise DrillRefusedError(
+            kind=kind.name, reason=f"it has one version only, {kind.latest}: nothing can be flipped"
+        )
     step = kind.steps[-1]
     if kind.chain.one_way(kind.latest - 1, kind.latest):
         raise DrillRefusedError(
@@ -78,7 +79,7 @@ def meeting_fields(kind: Kind[Any]) -> frozenset[str] | None:
     step = last_step(kind)
     if step.writes is None or not step.operations:
         return None
-    paths: set[FieldPath] = set(step.writes)
+    paths = set(step.writes)
     for operation in step.operations:
         paths |= operation.reads
     return frozenset(path[0] for path in paths)

@@ -30,7 +30,7 @@ async def revision(kind: str, package: str, name: str, folder: Path) -> AsyncIte
     commit = await _git(kind, root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     await _git(kind, root, "worktree", "add", "--detach", str(folder), commit)
     try:
-        yield folder / root.resolve().relative_to(top.resolve())
+        yield folder / root.relative_to(top)
     finally:
         # Also while the drill is being cancelled: nothing of it may stay in the repository.
         await asyncio.shield(_git(kind, root, "worktree", "remove", "--force", str(folder)))
@@ -41,7 +41,8 @@ def _root(kind: str, package: str) -> Path:
     places = [] if spec is None else [*(spec.submodule_search_locations or ())]
     if not places:
         raise DrillRefusedError(kind=kind, reason=f"nobody knows in which folder the package {package!r} lies")
-    return Path(places[0]).parent
+    # As git names folders.
+    return Path(places[0]).resolve().parent
 
 
 async def _git(kind: str, folder: Path, *arguments: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bson.int64 import Int64
+from pydantic import Field
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
@@ -23,7 +24,7 @@ class Shop(Document):
     name: str
     rating: int = 0
     stock: int = 0
-    at: dict[str, Any] = {}
+    at: dict[str, Any] = Field(default_factory=dict)
 
 
 shop = Kind(
@@ -36,6 +37,7 @@ START = [
     {"_id": 1, "schema_version": 2, "name": "Oslo", "stock": 5, "at": {"x": 1, "y": 2}},
     {"_id": 2, "schema_version": 1, "title": "Rome", "stock": 1, "at": {}},
 ]
+ALL = VersionRange(1, 3)
 #: What two nodes did to row 1: the old one changes what the older shape has, the new one what only the newer one has.
 WRITES = [
     Entry("new", Act.CHANGE, 1, 3, 1, {"rating": 0}, {"rating": 4}),
@@ -54,8 +56,14 @@ def stored() -> dict[int, dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = [
         {
-            **{"_id": 1, "schema_version": 3, "name": "Bergen", "stock": 7, "at": {"x": 1, "y": 2}, "rating": 4},
-            **{REVISION: 3, COUNT: 7},
+            "_id": 1,
+            "schema_version": 3,
+            "name": "Bergen",
+            "stock": 7,
+            "at": {"x": 1, "y": 2},
+            "rating": 4,
+            REVISION: 3,
+            COUNT: 7,
         },
         {"_id": 2, "schema_version": 3, "name": "Rome", "stock": 1, "at": {}, "rating": 0},
         {"_id": 3, "schema_version": 3, "name": "Turku", "stock": 0, "at": {}, "rating": 0, REVISION: 1},
@@ -67,8 +75,8 @@ def compared(
     rows: dict[int, dict[str, Any]],
     entries: Iterable[Entry] = WRITES,
     *,
-    readable: VersionRange = VersionRange(1, 3),
-    settled: VersionRange = VersionRange(1, 3),
+    readable: VersionRange = ALL,
+    settled: VersionRange = ALL,
 ) -> Comparison:
     reader: RowReader[Shop] = RowReader(shop)
     return compare(
@@ -184,7 +192,7 @@ def test_a_row_that_a_finished_backfill_left_behind_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize("happened", [True, False])
-def test_a_write_of_unknown_outcome_is_a_fault_in_neither_case(happened: bool) -> None:
+def test_a_write_of_unknown_outcome_is_a_fault_in_neither_case(*, happened: bool) -> None:
     doubtful = [*WRITES, Entry("new", Act.SET, 1, 3, after={"name": "Ulm"}, doubtful=True)]
     rows = stored()
     if happened:
@@ -202,7 +210,7 @@ def test_a_lost_write_is_found_beside_one_of_unknown_outcome() -> None:
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_deletion_and_an_insert_of_unknown_outcome_are_faults_in_neither_case(there: bool) -> None:
+def test_a_deletion_and_an_insert_of_unknown_outcome_are_faults_in_neither_case(*, there: bool) -> None:
     entries = [
         *WRITES,
         Entry("new", Act.DELETE, 3, 3, doubtful=True),
@@ -230,9 +238,7 @@ def test_what_a_node_could_not_read_is_a_fault() -> None:
 
 
 def test_a_change_of_the_old_shape_keeps_what_only_the_newer_shape_has_within_a_document() -> None:
-    nested = Kind(
-        "shop", collection="shops", model=Shop, steps=[Step(ops.AddField("at.z", 0), to=2)]
-    )
+    nested = Kind("shop", collection="shops", model=Shop, steps=[Step(ops.AddField("at.z", 0), to=2)])
     start = [{"_id": 1, "schema_version": 1, "name": "Oslo", "at": {"x": 1}}]
     entries = [
         Entry("new", Act.SET, 1, 2, 1, after={"at": {"x": 1, "z": 9}}),

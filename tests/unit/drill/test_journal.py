@@ -21,7 +21,7 @@ VALUES = {
     "decimal": Decimal128("1.00"),
     "text": "Ærø",
     "bytes": b"\x00",
-    "date": datetime.datetime(2026, 1, 2, 3, 4, 5, 6000),
+    "date": datetime.datetime(2026, 1, 2, 3, 4, 5, 6000),  # noqa: DTZ001 - naive is UTC in BSON
     "id": ObjectId(),
     "null": None,
     "nested": {"list": [1, {"x": 1.5}], "flag": False},
