@@ -27,6 +27,7 @@ from docstore.fleet.operating import Rollouts
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
+from docstore.mongo.row_ends import row_ends
 from docstore.mongo.runs import Runs
 
 #: How long a rollout that could not be ended is left alone, in seconds: at first, and at most.
@@ -112,22 +113,26 @@ class RolloutFollowing:
         return back and last is not None and last.state is RunState.CANCELLING
 
     async def _conclude(self, kind: Kind[Any], control: ControlState, mark: tuple[str, int, str], *, ask: bool) -> bool:
-        settled = await self._settled(control)
+        back = control.state is RolloutState.ROLLING_BACK
+        # Cheap, and nearly always enough to know that it is too early.
+        if _are_left(await self._row_ends(kind), control):
+            if back and ask:
+                await self._ask_for_the_way_back(kind, control, mark)
+            else:
+                self._rest(mark)
+            return False
+        if not await self._settled(control):
+            return True
         # Counted when nobody stores what an earlier state said any more, so that nothing comes after the count.
         coverage = await counted(self._database, kind, self._now)
-        back = control.state is RolloutState.ROLLING_BACK
         scope = RunScope(kind, control.write_version, Direction.DOWN if back else Direction.UP)
         aside = await count_aside(self._database, scope)
-        ends = ends_of(kind, coverage)
-        above = ends.highest is not None and ends.highest > control.write_version
-        if back and ask and above:
-            await self._ask_for_the_way_back(kind, control, mark)
-            return False
-        if not settled:
-            return True
         try:
             ended = await self._rollouts.complete(
-                kind.name, ends, quarantined=max(aside, scope.unreadable(coverage)), only_epoch=control.epoch
+                kind.name,
+                ends_of(kind, coverage),
+                quarantined=max(aside, scope.unreadable(coverage)),
+                only_epoch=control.epoch,
             )
         except RolloutRefusedError as error:
             causes = {blocker["cause"] for blocker in error.blockers}
@@ -153,6 +158,12 @@ class RolloutFollowing:
         except BackfillRefusedError as error:
             self._rest(mark)
             events.way_back_refused(kind=kind.name, reason=error.reason)
+            return
+        now = (await self._control.view()).controls[kind.name]
+        if now.state is not RolloutState.ROLLING_BACK:
+            # An operator advanced again, and looked for this run before it was there.
+            with suppress(IllegalTransitionError, RunNotFoundError):
+                await Operating(self._database, by=self._by).cancel(kind.name)
 
     async def _cancel_against(self, kind: str, control: ControlState) -> None:
         for run in await self._runs.open(kind):
@@ -160,6 +171,11 @@ class RolloutFollowing:
                 # It may end by itself at the same moment.
                 with suppress(IllegalTransitionError, RunNotFoundError):
                     await Operating(self._database, by=self._by).cancel(kind)
+
+    async def _row_ends(self, kind: Kind[Any]) -> StoredRows:
+        return await row_ends(
+            self._database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline
+        )
 
     async def _settled(self, control: ControlState) -> bool:
         return Fleet(await self._nodes.all()).settled(control)
@@ -173,6 +189,12 @@ class RolloutFollowing:
 
     def _of_others(self, mark: tuple[str, int, str]) -> dict[tuple[str, int, str], tuple[float, float]]:
         return {other: rest for other, rest in self._resting.items() if other[0] != mark[0]}
+
+
+def _are_left(rows: StoredRows, control: ControlState) -> bool:
+    if control.state is RolloutState.ROLLING_BACK:
+        return rows.highest is not None and rows.highest > control.write_version
+    return rows.lowest is not None and rows.lowest < control.write_version
 
 
 def ends_of(kind: Kind[Any], coverage: Coverage) -> StoredRows:

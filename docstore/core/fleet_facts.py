@@ -66,10 +66,10 @@ class NodeKind:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     #: The epoch of the control state that it works with; None before it knows one.
     acknowledged: int | None = None
-    #: What it counted of the canary that it knows of; None without one.
-    canary: CanaryFigures | None = None
     #: The published steps above its latest through which it reads, by the version that each produces.
     borrowed: Mapping[str, str] = field(default_factory=dict)
+    #: What it counted of the canary that it knows of; None without one.
+    canary: CanaryFigures | None = None
 
     @property
     def reads(self) -> VersionRange:

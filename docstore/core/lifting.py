@@ -54,12 +54,16 @@ def lifted(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any]) ->
     """
     version = standing(kind, row)
     try:
-        return put(kind_at(kind, version), row, shape, kind.latest)
+        changed = put(kind_at(kind, version), row, shape, kind.latest)
     except (UpgradeFailedError, DowngradeFailedError) as error:
         raise _untaken(kind, version, error) from None
     except (BSONError, OverflowError) as error:
         reason = f"a step made something of it that cannot be stored: {type(error).__name__}"
         raise UpdateRefusedError(kind=kind.name, reason=reason) from None
+    if row.get(kind.version_field) is not None:
+        # A tag of another number type says the same; to write it anew is for code that knows the version.
+        changed[kind.version_field] = row[kind.version_field]
+    return changed
 
 
 def _untaken(kind: Kind[Any], version: int, error: UpgradeFailedError) -> UpdateRefusedError:

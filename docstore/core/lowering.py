@@ -7,9 +7,9 @@ from typing import Any
 
 from bson.errors import BSONError
 
-from docstore.core.bson_values import RawDocument, copied, identical
+from docstore.core.bson_values import RawDocument, copied, identical, same_values
 from docstore.core.chain import Chain
-from docstore.core.residue import RESIDUE, MalformedResidueError, UnkeepableError, above, entry_of, taken
+from docstore.core.residue import RESIDUE, MalformedResidueError, Same, UnkeepableError, above, entry_of, taken
 from docstore.core.step import Step
 from docstore.errors import (
     DowngradeFailedError,
@@ -20,7 +20,7 @@ from docstore.errors import (
 )
 
 
-def lowered(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
+def lowered(chain: Chain, row: RawDocument, version: int, to: int, *, ordered: bool = True) -> RawDocument:
     """
     Bring a row from *version* down to *to* and tag it; returns it, possibly as another dict.
 
@@ -32,6 +32,7 @@ def lowered(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocumen
         row: The row; it is used up.
         version: Where it stands.
         to: Where it is to stand.
+        ordered: Keep the order of the fields within documents too. A server that brings rows down does not see it.
 
     Raises:
         NotExpressibleError: An older version can have no such row, whatever is kept beside it; carries step and path.
@@ -39,11 +40,15 @@ def lowered(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocumen
     """
     if to == version:
         return chain.lower(row, version, to)
+    same = identical if ordered else same_values
     row_id = row.get("_id")
     fault = partial(DowngradeFailedError, kind=chain.kind, id=row_id, version=version)
     lost = partial(NotExpressibleError, kind=chain.kind, id=row_id, version=version)
     try:
-        lower = _kept(chain, row, version, to)
+        lower = _at_once(chain, row, version, to, same) if version - to > 1 else None
+        if lower is not None:
+            return lower
+        lower = _kept(chain, row, version, to, same)
         again = chain.lift(_owned(chain, lower, to, version), to, version)
     except MalformedResidueError as error:
         raise fault(step=version, path=RESIDUE, error="it does not hold what docstore writes there") from error
@@ -58,7 +63,7 @@ def lowered(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocumen
     except UpgradeFailedError as error:
         reason = f"what it gives cannot come up again: {error.error}"
         raise fault(step=error.step, path=error.path, error=reason) from error
-    different = _different(row, again, chain.field)
+    different = _different(row, again, chain.field, same)
     if different is not None:
         raise lost(step=to + 1, path=different)
     return lower
@@ -78,14 +83,26 @@ def trimmed(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocumen
         return lowered(chain, row, version, to)
     except NotExpressibleError:
         try:
-            lower = _kept(chain, row, version, to)
+            lower = _kept(chain, row, version, to, identical)
         except UnkeepableError:
             lower = chain.lower(_owned(chain, row, to, version), version, to, trimming=True)
     chain.lift(_owned(chain, lower, to, version), to, version)
     return lower
 
 
-def _kept(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
+def _at_once(chain: Chain, row: RawDocument, version: int, to: int, same: Same) -> RawDocument | None:
+    """
+    Return the row at *to* if all steps together give back what one of them alone would not.
+    """
+    try:
+        lower = chain.lower(_owned(chain, row, to, version), version, to)
+        again = chain.lift(_owned(chain, lower, to, version), to, version)
+    except (UpgradeFailedError, NotInvertibleError):
+        return None
+    return lower if _different(row, again, chain.field, same) is None else None
+
+
+def _kept(chain: Chain, row: RawDocument, version: int, to: int, same: Same) -> RawDocument:
     """
     Return the row at *to*, with an entry in its residue for every step that needs one.
     """
@@ -95,7 +112,7 @@ def _kept(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
         at = step.to or 0
         upper, lower = lower, chain.lower(_owned(chain, lower, at - 1, at), at, at - 1, trimming=True)
         again = chain.lift(_owned(chain, lower, at - 1, at), at - 1, at)
-        entry = entry_of(upper, again, _names(chain, step, upper, again), step=at)
+        entry = entry_of(upper, again, _names(chain, step, upper, again), step=at, same=same)
         if entry is not None:
             residue[str(at)] = entry
     if residue:
@@ -112,23 +129,23 @@ def _names(chain: Chain, step: Step, upper: RawDocument, again: RawDocument) -> 
     return [name for name in {**upper, **again} if name not in {chain.field, "_id", RESIDUE}]
 
 
-def _different(before: RawDocument, again: RawDocument, tag: str) -> str | None:
+def _different(before: RawDocument, again: RawDocument, tag: str, same: Same) -> str | None:
     """
     Return the first field that is not what it was.
     """
     for name in {**before, **again}:
         # The tag may have been of another number type.
-        if name != tag and not (name in before and name in again and _same(before[name], again[name])):
+        if name != tag and not (name in before and name in again and _is_same(before[name], again[name], same)):
             return name
     return None
 
 
-def _same(before: Any, again: Any) -> bool:
+def _is_same(before: Any, again: Any, same: Same) -> bool:
     """
     Tell whether two values are the same BSON; what a function made may be nothing that BSON can hold.
     """
     try:
-        return identical(before, again)
+        return same(before, again)
     except (BSONError, OverflowError, TypeError, ValueError):
         return False
 

@@ -28,8 +28,8 @@ def kinds_record(kinds: Mapping[str, NodeKind]) -> list[Stored]:
             "writes": kind.writes,
             "fingerprints": dict(kind.fingerprints),
             "acknowledged": kind.acknowledged,
-            "canary": None if kind.canary is None else kind.canary.stored(),
             "borrowed": dict(kind.borrowed),
+            "canary": None if kind.canary is None else kind.canary.stored(),
         }
         for name, kind in sorted(kinds.items())
     ]
@@ -90,9 +90,9 @@ def _kinds_of(stored: Iterable[Mapping[str, Any]]) -> dict[str, NodeKind]:
             writes=kind["writes"],
             fingerprints=kind["fingerprints"],
             acknowledged=kind["acknowledged"],
-            canary=CanaryFigures.of(kind["canary"]),
             # The release before this one borrows nothing, and does not say so.
             borrowed=kind.get("borrowed", {}),
+            canary=CanaryFigures.of(kind["canary"]),
         )
         for kind in stored
     }

@@ -10,8 +10,8 @@ meanwhile: that change wins, and of documents and lists the parts that it left a
 field still is what it was is asked as the server's `$eq` asks: 1 equals 1.0, and a missing field equals only that.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 from bson.errors import BSONError
 
@@ -21,6 +21,9 @@ from docstore.core.paths import MISSING
 
 #: The field of a row that holds its residue. docstore's own: no model, query or step sees it.
 RESIDUE: Final = "__docstore_residue"
+
+#: Tells whether two values are one and the same.
+Same: TypeAlias = Callable[[Any, Any], bool]
 
 #: The names within an entry, and within what it says of a field.
 FIELDS: Final = "fields"
@@ -66,7 +69,7 @@ def above(residue: Mapping[str, Any], version: int) -> dict[str, Any]:
 
 
 def entry_of(
-    upper: Mapping[str, Any], again: Mapping[str, Any], names: Iterable[str], *, step: int
+    upper: Mapping[str, Any], again: Mapping[str, Any], names: Iterable[str], *, step: int, same: Same = identical
 ) -> RawDocument | None:
     """
     Return what has to be kept so that *again* becomes *upper*; None where nothing differs.
@@ -76,6 +79,7 @@ def entry_of(
         again: What the step makes of it after it was brought down through that step.
         names: The fields in which they may differ.
         step: The step's version.
+        same: What counts as no difference.
 
     Raises:
         UnkeepableError: What the step makes of a field has no place in BSON; carries field and step.
@@ -83,7 +87,7 @@ def entry_of(
     kept: RawDocument = {}
     for name in names:
         is_, was = upper.get(name, MISSING), again.get(name, MISSING)
-        if not _same(is_, was, name, step):
+        if not _same(is_, was, name, step, same):
             said = ((WAS, was), (IS, is_))
             kept[name] = {word: value for word, value in said if value is not MISSING}
     return {FIELDS: kept} if kept else None
@@ -126,11 +130,11 @@ def _restored(is_: Any, was: Any, now: Any) -> Any:
     return now if is_ is MISSING else merged_value(is_, was, now)
 
 
-def _same(is_: Any, was: Any, name: str, step: int) -> bool:
+def _same(is_: Any, was: Any, name: str, step: int, same: Same) -> bool:
     if is_ is MISSING or was is MISSING:
         return is_ is was
     try:
-        if not identical(is_, was):
+        if not same(is_, was):
             # Whatever differs is going to be stored.
             encode({"": was})
             return False

@@ -115,17 +115,18 @@ def backfill_stopped(control: ControlState, *, epoch: int) -> ControlState:
     return _moved(control, RolloutState.OPEN, epoch=epoch)
 
 
-def completed(control: ControlState, *, epoch: int) -> ControlState:
+def completed(control: ControlState, *, epoch: int, left_above: bool = False) -> ControlState:
     """
     Return the state after a rollout has reached its end: complete, or stable after a rollback.
 
-    After a rollback the step to N+1 may be written anew: nothing is stored by it.
+    After a rollback the step to N+1 may be written anew: nothing is stored by it, unless rows were *left_above*.
 
     Raises:
         IllegalTransitionError: The state does not allow it.
     """
     if control.state is RolloutState.ROLLING_BACK:
-        steps = {to: mark for to, mark in control.steps.items() if int(to) <= control.write_version}
+        kept = {to: mark for to, mark in control.steps.items() if int(to) <= control.write_version}
+        steps = control.steps if left_above else kept
         return _moved(control, RolloutState.STABLE, epoch=epoch, steps=steps, unsettled=None)
     return _moved(control, RolloutState.COMPLETE, epoch=epoch, unsettled=None)
 

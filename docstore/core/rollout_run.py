@@ -59,7 +59,8 @@ def works_against(control: ControlState, run: RunRecord) -> bool:
     """
     Tell whether a run takes rows above what is stored.
     """
-    return run.target > control.write_version
+    # Tagging rows changes the version of none.
+    return run.target > control.write_version and run.direction is not Direction.ADOPT
 
 
 def _on_the_way_back(control: ControlState, run: RunRecord | None, since: datetime.datetime | None) -> Following:

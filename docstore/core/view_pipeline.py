@@ -49,10 +49,10 @@ def view_pipeline(kind: Kind[Any], version: int) -> list[dict[str, Any]]:
     """
     Return the pipeline that shows the rows of a kind at *version*, as `Kind.upgrade` and `Kind.downgrade` give them.
 
-    A row that the server cannot bring there is shown exactly as it is stored, under its own tag (or none): where a
-    step's precondition does not hold, where it has a residue, below a step that cannot run there (`lowest_shown`), where the tag is no
-    version, above latest, below the floor, and without a tag where `detect` would decide. So the tag of what a view
-    shows always tells its shape (P2).
+    A row that the server cannot bring there is shown as it is stored, under its own tag (or none): where a step's
+    precondition does not hold, where a row that has to come up has a residue, below a step that cannot run there
+    (`lowest_shown`), where the tag is no version, above latest, below the floor, and without a tag where `detect` would
+    decide. So the tag of what a view shows always tells its shape (P2). A residue itself is not shown.
 
     The values of fields are the same as in Python. Their order is, but for a top-level field that comes back after
     an earlier step removed it.

@@ -67,6 +67,12 @@ class Membership(Protocol):
         """
         ...
 
+    def control(self, kind: str) -> ControlState:
+        """
+        Return what this process stores of a kind.
+        """
+        ...
+
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """
         Return a knob's value, or *default*.
@@ -132,6 +138,12 @@ class Alone:
         """
         del kind
         return None
+
+    def control(self, kind: str) -> ControlState:
+        """
+        Return the control state of a stable kind.
+        """
+        return self._controls[kind]
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
         """

@@ -217,7 +217,11 @@ class Rollouts:
                 kind,
                 "completing",
                 lambda now: completion_blockers(now, rows, quarantined=quarantined, accept_loss=accept_loss),
-                lambda now, epoch: completed(now.control, epoch=epoch),
+                lambda now, epoch: completed(
+                    now.control,
+                    epoch=epoch,
+                    left_above=rows.highest is not None and rows.highest > now.control.write_version,
+                ),
                 why,
                 only_epoch,
             )

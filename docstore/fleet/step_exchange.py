@@ -48,15 +48,14 @@ class StepExchange:
 
     async def publish(self) -> bool:
         """
-        Publish every step; tell whether any of them was not there. Those that hold Python are named, with the reason.
+        Publish every step; tell whether any of them was not there.
+
+        Of those that hold Python the record says so, for whoever would have to run them.
 
         Raises:
             StoreUnavailableError, StoreRejectedError: The database.
         """
         data = [step_data(kind.name, step) for kind in self._kinds for step in kind.steps]
-        for step in data:
-            if step["operations"] is None:
-                _log.info("step not published", kind=step["kind"], version=step["to"], reason=step["reason"])
         return await self._records.publish(data)
 
     async def load(self, controls: Mapping[str, ControlState] | None = None) -> bool:

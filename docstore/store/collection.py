@@ -31,7 +31,7 @@ class Collection(CollectionReplacements[D]):
     consistency, opened with the driver.
 
     Every method that writes keeps three promises: it takes effect only on the row that it was meant for, whoever else
-    writes (P1); tag and shape change in one atomic write (P2); a row above latest is never changed (P4). Nothing is
+    writes (P1); tag and shape change in one atomic write (P2); a row above latest is never tagged down (P4). Nothing is
     stored above the write version, and nothing at all by a node that others may take for dead (P6); reads go on then.
 
     Every method raises:

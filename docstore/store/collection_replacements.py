@@ -80,9 +80,10 @@ class CollectionReplacements(CollectionAggregation[D]):
         Store what changed in a document since it was read.
 
         Only the fields whose encoded value changed are written, so the others keep their BSON type, and fields that
-        the model does not know survive. An old row goes to the latest version in the same write. Nothing is written
-        where nothing changed. Afterwards the document stands for the row as it is stored now: it can be changed and
-        replaced again.
+        the model does not know survive. An old row goes to the latest version in the same write; one above latest that
+        was read through published steps stays where it stands, with all that only its own version has. Nothing is
+        written where nothing changed. Afterwards the document stands for the row as it is stored now: it can be
+        changed and replaced again.
 
         Args:
             document: A document that was read, inserted or replaced through a store; or any, with one of these:
@@ -99,7 +100,8 @@ class CollectionReplacements(CollectionAggregation[D]):
             UnguardedReplaceError: The document was never read, and neither *if_token* nor *unguarded* was given.
             DocumentNotFoundError: With *unguarded*: there is no row with this id.
             DocumentExistsError: Another row has the same unique key.
-            UpdateRefusedError: The document's id was changed; or the row cannot take what an older shape says.
+            UpdateRefusedError: The document's id was changed; or the row cannot take what an older shape says: that of
+                *as_version*, or this code's own where the row stands above latest.
             DocumentError: What would be stored could not be read back; or, with *if_token* or *unguarded*, the row
                 that is there now is newer or has no readable tag; or a step refuses an older shape.
             VersionRangeError: The kind does not have *as_version*.

@@ -108,7 +108,7 @@ class CollectionUpdates(CollectionReads[D]):
             UpdateRefusedError: The operators or the filter could break a promise, or the server has no transactions
                 and *upsert* needs one (it needs none where the filter names an `_id`); nothing was written.
             NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
-                not read; with *many* nothing was written.
+                not know, though it may read it; with *many* nothing was written.
             DocumentError: An old row that matches cannot be upgraded.
             ConflictError: Other writers were quicker in every try.
             DocumentExistsError: Another row has the same unique key.
@@ -256,7 +256,7 @@ class CollectionUpdates(CollectionReads[D]):
         Raises:
             UpdateRefusedError: The filter names the tag, or a field by a name that only the model has.
             NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
-                not read; nothing was deleted.
+                not know, though it may read it; nothing was deleted.
             DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
             ConflictError: Other writers were quicker in every try.
             StaleQueryError: See `find`.
@@ -276,7 +276,7 @@ class CollectionUpdates(CollectionReads[D]):
 
         Raises:
             NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
-                not read; nothing was deleted.
+                not know, though it may read it; nothing was deleted.
             DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
             ConflictError: Other writers were quicker in every try; others may have been deleted.
             UpdateRefusedError, StaleQueryError: See `delete_one`.

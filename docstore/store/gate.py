@@ -3,16 +3,18 @@ The gate that every write of a store passes: only a node writes, and only while 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from docstore.core.abort_rule import counts_as_error
+from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import DocumentError, StoreClosedError
 from docstore.fleet.membership import Membership
 from docstore.fleet.write_bound import WriteBound, bounded_write
+from docstore.store import events
 from docstore.store.observed_control import ObservedControl
 
 #: Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
@@ -29,11 +31,13 @@ class WriteGate:
     Args:
         member: The store as a part of its fleet.
         service: What the process calls itself.
+        kinds: What the store works with.
     """
 
-    def __init__(self, member: Membership, service: str) -> None:
+    def __init__(self, member: Membership, service: str, kinds: Sequence[Kind[Any]] = ()) -> None:
         self._member = member
         self._service = service
+        self._kinds = tuple(kinds)
         self._joined = False
         self._closed = False
         self._joining = asyncio.Lock()
@@ -56,6 +60,15 @@ class WriteGate:
             if not self._joined:
                 await self._member.open()
                 self._joined, self._closed = True, False
+                self._tell_of_read_only()
+
+    def _tell_of_read_only(self) -> None:
+        for kind in self._kinds:
+            version = self._member.control(kind.name).write_version
+            # Another release may store what this one does not know.
+            steps = kind.chain.one_way(version, kind.latest) if kind.floor <= version < kind.latest else ()
+            if steps:
+                events.kind_is_read_only(kind=kind.name, write_version=version, latest=kind.latest, step=steps[0].to)
 
     async def close(self, *, timeout: float) -> None:  # noqa: ASYNC109 - a bound on good will, not on the call
         """

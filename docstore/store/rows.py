@@ -75,13 +75,8 @@ class RowReader(Generic[D]):
             version = standing(kind, row)
         lent = None
         if version != kind.latest:
-            try:
-                row = at_latest(kind, row) if version > kind.latest else kind.chain.lift(row, version, kind.latest)
-            except DocumentError as error:
-                self._tell(error)
-                raise
-            # Never one that is newer: only what is old is written back.
-            lent = None if self._on_old is None or version > kind.latest else dict(row)
+            row = self._brought(row, version)
+            lent = dict(row) if version < kind.latest and self._on_old is not None else None
         row.pop(field, None)
         if RESIDUE in row:
             del row[RESIDUE]
@@ -89,6 +84,16 @@ class RowReader(Generic[D]):
         if lent is not None and self._on_old is not None:
             self._on_old(raw, lent)
         return document
+
+    def _brought(self, row: RawDocument, version: int) -> RawDocument:
+        """Bring a row of another version to latest."""
+        try:
+            if version > self.kind.latest:
+                return at_latest(self.kind, row)
+            return self.kind.chain.lift(row, version, self.kind.latest)
+        except DocumentError as error:
+            self._tell(error)
+            raise
 
     def rows(self, batch: bytes, on_error: Callable[[DocumentError], None] | None = None) -> Iterator[D]:
         """

@@ -113,7 +113,7 @@ class Store:
                 streams=driver is not Driver.MOTOR,
                 steps=steps,
             )
-        self._gate = WriteGate(self._member, service)
+        self._gate = WriteGate(self._member, service, kinds)
         self._write_back = WriteBack(self._gate) if write_back else None
         self._asked = AskedVersions(ClientVersions(database))
         waiting = jittered(Random()) if pause is None else pause  # noqa: S311 - writers only have to drift apart

@@ -13,10 +13,11 @@ from docstore.core.blocker import Cause
 from docstore.core.direction import Direction
 from docstore.core.rollout_state import RolloutState
 from docstore.core.run_state import RunState
-from docstore.errors import NotInFleetError, RolloutRefusedError
+from docstore.errors import NodeRefusedError, NotInFleetError, RolloutRefusedError
 from docstore.fleet.node import Node
 from docstore.fleet.rollout_status import RolloutStatus, rollout_statuses
 from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.runs import Runs
 from tests.integration.fleet.conftest import STEADY, Nodes, until
 from tests.kinds import Place, place_kind, stored
 
@@ -252,6 +253,10 @@ async def test_what_the_way_back_could_not_bring_down_is_listed_and_a_loss_is_ac
     assert "the loss was accepted" in entries[-1]["why"]
     assert "nobody needs own slugs" in entries[-1]["why"]
     assert (await nodes.database.places.find_one({"_id": 102}))["schema_version"] == 3
+    # A row is left that the step has made, so another step of the same number is not admitted.
+    with pytest.raises(NodeRefusedError) as refused:
+        await started(nodes, KIND)
+    assert {blocker["cause"] for blocker in refused.value.blockers} == {Cause.OTHER_STEP}
 
 
 def lossy() -> Kind[Place]:
@@ -315,3 +320,26 @@ async def test_any_number_of_workers_may_follow_a_rollout_at_once(nodes: Nodes) 
 
     assert await states(nodes) == ["stable", "open", "backfilling", "complete", "rolling_back", "stable"]
     assert [run["direction"] for run in await runs(nodes)] == ["up", "down"]
+
+
+async def test_a_way_back_that_is_asked_for_just_after_an_operator_advanced_again_is_cancelled(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await seeded(nodes)
+    await started(nodes)
+    await commands.rollout_advance(nodes.database, KIND, by=BY)
+    await nodes.database.places.insert_one(stored(3, 100))
+    await nodes.rollouts().rollback("place")
+    real = Runs.enqueue
+
+    async def late(self: Runs, **asked: Any) -> Any:
+        monkeypatch.setattr(Runs, "enqueue", real)
+        await commands.rollout_advance(nodes.database, KIND, by="another")
+        return await real(self, **asked)
+
+    monkeypatch.setattr(Runs, "enqueue", late)
+    await worked(nodes)
+
+    assert [(run["direction"], run["state"]) for run in await runs(nodes)] == [("down", "cancelled")]
+    assert (await status(nodes)).state is RolloutState.OPEN
+    assert await versions(nodes) == [2, 2, 2, 3]

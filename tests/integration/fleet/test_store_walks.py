@@ -23,6 +23,7 @@ from docstore.errors import (
     DocumentExistsError,
     DocumentNotFoundError,
     IllegalTransitionError,
+    NewerVersionError,
     NodeRefusedError,
     RolloutRefusedError,
     StaleNodeError,
@@ -35,7 +36,7 @@ from docstore.mongo.control_records import ControlRecords
 from tests.conftest import SEED
 from tests.integration.fleet.conftest import Nodes, vanish
 
-BEAT, DEAD_AFTER = 0.1, 2.0
+BEAT, DEAD_AFTER = 0.1, 1.5
 IDS = range(10)
 LAST = 4
 
@@ -72,11 +73,12 @@ def release(latest: int) -> Kind[Any]:
 RELEASES = {latest: release(latest) for latest in range(1, LAST + 1)}
 
 
-#: What a write may be told without having happened.
+#: What a write may be told without having happened. Those that hang meet rows that they cannot read, and leave them.
 TOLD = (
     ConflictError,
     DocumentExistsError,
     DocumentNotFoundError,
+    NewerVersionError,
     NodeRefusedError,
     StaleNodeError,
     StoreClosedError,
@@ -246,9 +248,10 @@ class Walk:
         if target > LAST:
             return
         for process in [process for process in self.running if process.latest < target]:
-            self.running.remove(process)
-            await process.store.close()
-            await self.open(target)
+            if process in self.running:
+                self.running.remove(process)
+                await process.store.close()
+                await self.open(target)
         await self.advance()
 
     async def roll_back(self) -> None:
@@ -274,7 +277,7 @@ class Walk:
         with suppress(BackfillRefusedError, RolloutRefusedError, IllegalTransitionError, NodeRefusedError):
             await commands.backfill_start(self.database, kind, to=control.write_version, by="operator")
         with suppress(NodeRefusedError, TimeoutError):
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(3.0):
                 await commands.work(self.database, [kind], drain=True, throttled=False)
 
     async def _ask(self, asked: Awaitable[Any]) -> None:
@@ -324,7 +327,7 @@ class Walk:
             await process.store.close()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 async def test_no_walk_breaks_a_promise(
     nodes: Nodes, *, thorough: bool, record_property: Callable[[str, object], None]
 ) -> None:
@@ -335,9 +338,9 @@ async def test_no_walk_breaks_a_promise(
     await walk.open(2)
     actions = [walk.start] * 4 + [walk.stop, walk.hang, walk.come_back, walk.wait] + [walk.write] * 6
     actions += [walk.canary, walk.advance, walk.deploy_and_advance, walk.deploy_and_advance]
-    actions += [walk.roll_back, walk.roll_back, walk.backfill, walk.backfill, walk.freeze, walk.unfreeze, walk.unfreeze]
+    actions += [walk.roll_back, walk.roll_back, walk.backfill, walk.backfill, walk.freeze, *[walk.unfreeze] * 3]
     names = {action.__name__ for action in actions}
-    wanted = 4000 if thorough else 200
+    wanted = 2000 if thorough else 200
     try:
         while sum(walk.done[name] for name in names) < wanted:
             # One after the other, or several at once.
@@ -348,8 +351,10 @@ async def test_no_walk_breaks_a_promise(
     finally:
         await walk.close()
 
-    record_property("store walk", f"{wanted} actions, {walk.done['moves']} moves, {walk.done['written']} writes")
-    assert walk.done["moves"] >= wanted // 50
+    told = ", ".join(f"{name.removeprefix('told ')} {walk.done[name]}" for name in sorted(walk.done) if "told" in name)
+    done = f"{wanted} actions, {walk.done['moves']} moves of the write version, {walk.done['written']} writes"
+    record_property("store walk", f"{done} (others were told: {told})")
+    assert walk.done["moves"] >= wanted // 100
     assert walk.done["written"] >= wanted // 5
 
 

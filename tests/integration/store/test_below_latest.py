@@ -491,6 +491,10 @@ async def test_random_writes_below_latest_do_what_they_do_at_latest(
         version = rng.choice([below.latest - 1, below.latest - 1, 1])
         new, plain = pinned(database, below, version), pinned(database, direct, direct.latest)
         old = pinned(database, older, version)
+        for row_id in range(IDS):
+            first = _document(rng, row_id)
+            if not isinstance(await _outcome(lambda rows, one=first: rows.insert(one.model_copy()), new), Exception):
+                await plain.insert(first)
         for _ in range(WRITES):
             before = await _rows(database, below)
             if case % 2 == 0 and before and rng.random() < 0.3:

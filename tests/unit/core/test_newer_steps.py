@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, Final
 
 import pytest
+from bson import Int64
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
@@ -145,6 +146,23 @@ def test_a_change_is_lifted_with_everything_that_only_the_newer_shape_has() -> N
 
     expected = {**NEW, "name": "Bergen", "address": {"city": "Oslo", "postcode": "5003"}}
     assert same(result, expected)
+
+
+@pytest.mark.parametrize("tag", [Int64(4), 4.0, 4])
+def test_the_tag_of_a_newer_row_stays_as_it_is_stored(tag: Any) -> None:
+    row = {**NEW, "schema_version": tag}
+
+    assert identical(lifted(old_code(STEPS, 2), row, OLD), row)
+    assert identical(lifted(old_code(STEPS, 2), row, {**OLD, "name": "Bergen"})["schema_version"], tag)
+
+
+def test_a_row_whose_version_is_seen_from_its_shape_is_tagged_with_it() -> None:
+    kind = old_code(STEPS, 2, detect=lambda row: 4 if "status" in row else 2)
+    row = {name: value for name, value in NEW.items() if name != "schema_version"}
+
+    changed = lifted(kind, row, {**at_latest(kind, row), "name": "Bergen"})
+
+    assert changed == {**NEW, "name": "Bergen"}
 
 
 def test_a_change_that_a_newer_step_does_not_take_is_refused_by_name() -> None:
