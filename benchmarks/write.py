@@ -15,6 +15,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final
 
 from pymongo import AsyncMongoClient
@@ -116,7 +117,7 @@ async def measured(title: str, work: Work, collections: dict[str, Collection[Cit
     """
     Print what one sort of work costs in each way; tell whether that of a node is within the bound.
     """
-    alone, node, pinned = sides = [Side(name, lambda rows=rows: work(rows)) for name, rows in collections.items()]
+    alone, node, pinned = sides = [Side(name, partial(work, rows)) for name, rows in collections.items()]
     await alternate(sides, rounds=rounds)
     ratio, best = median_ratio(node, alone), node.best / alone.best
     pinned_ratio = median_ratio(pinned, alone)

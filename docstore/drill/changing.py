@@ -139,5 +139,19 @@ class Changing:
         return value
 
 
+def differing(before: RawDocument, after: RawDocument) -> tuple[RawDocument, RawDocument]:
+    """
+    Return the fields that are not the same in both, as they were and as they are; the drill's own are left out.
+    """
+    names = [
+        name
+        for name in {**before, **after}
+        if name not in {REVISION, COUNT}
+        and (name not in before or name not in after or not identical(before[name], after[name]))
+    ]
+    was = {name: before[name] for name in names if name in before}
+    return was, {name: after[name] for name in names if name in after}
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**30

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, Final
 
-from docstore.core.bson_values import RawDocument, comparison_key, identical
+from docstore.core.bson_values import RawDocument, comparison_key
 from docstore.core.document import Document, get_origin_row, set_origin_row
-from docstore.drill.changing import Changing
+from docstore.drill.changing import Changing, differing
 from docstore.drill.journal import COUNT, REVISION, WENT_BACK, Act, Entry, Journal
 from docstore.drill.sample_rows import new_id
 from docstore.errors import (
@@ -184,20 +184,8 @@ class NodeWork:
         return {**after, REVISION: before[REVISION] + 1}
 
     def _change(self, row_id: Any, before: RawDocument, after: RawDocument, *, doubtful: bool = False) -> None:
-        names = [
-            name
-            for name in {**before, **after}
-            if name not in {REVISION, COUNT}
-            and (name not in before or name not in after or not identical(before[name], after[name]))
-        ]
-        self._note(
-            Act.CHANGE,
-            row_id,
-            revision=after[REVISION],
-            before={name: before[name] for name in names if name in before},
-            after={name: after[name] for name in names if name in after},
-            doubtful=doubtful,
-        )
+        was, now = differing(before, after)
+        self._note(Act.CHANGE, row_id, revision=after[REVISION], before=was, after=now, doubtful=doubtful)
 
     async def _assign(self) -> None:
         chosen = self._changing.assignment()

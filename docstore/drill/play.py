@@ -32,8 +32,7 @@ from docstore.drill.report import (
     release_report,
 )
 from docstore.drill.rollout import DrillRollout
-from docstore.drill.sample_rows import SampleRows, golden_rows, multiplied, prepared
-from docstore.drill.stage import Stage, stage
+from docstore.drill.stage import Stage, first_rows, stage
 from docstore.drill.worktree import revision
 from docstore.errors import DrillRefusedError
 from docstore.store.rows import RowReader
@@ -92,7 +91,7 @@ async def play(kind: Kind[Any], package: str, options: Options | None = None, to
         told.phase("prepare", "a database is made ready, and rows are stored in it")
         scene = await stack.enter_async_context(stage(options.uri, options.database))
         scene.keep = options.keep
-        rows, source = await _rows(counting(kind), scene, options)
+        rows, source = await first_rows(counting(kind), scene, options.rows)
         drill = _Drill(
             kind, package, options=options, told=told, scene=scene, folder=folder, old_root=root, rows=rows.rows
         )
@@ -273,21 +272,6 @@ class _Drill:
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
-
-
-async def _rows(kind: Kind[Any], scene: Stage, options: Options) -> tuple[SampleRows, str]:
-    staged = await scene.samples(kind.collection, options.rows)
-    if staged:
-        source = f"{len(staged)} rows of the staging database"
-        sample = await asyncio.to_thread(prepared, kind, staged)
-    else:
-        golden = golden_rows(kind)
-        source = f"copies of {len(golden)} golden rows"
-        sample = await asyncio.to_thread(prepared, kind, multiplied(golden, options.rows))
-    if not sample.rows:
-        reason = f"none of the {sample.left_out} rows that there are can be read, brought down, and brought up again"
-        raise DrillRefusedError(kind=kind.name, reason=reason)
-    return sample, source
 
 
 def _old_release(kind: Kind[Any], options: Options) -> str:

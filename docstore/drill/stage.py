@@ -2,14 +2,18 @@
 Where a drill is held: a private mongod, or a database of its own beside a staging database.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from docstore.core.bson_values import RawDocument, decode
+from docstore.core.kind import Kind
+from docstore.drill.sample_rows import SampleRows, golden_rows, multiplied, prepared
 from docstore.embedded import EmbeddedServer
+from docstore.errors import DrillRefusedError
 from docstore.mongo.client import connected
 from docstore.mongo.driver import AnyDatabase, open_collection
 from docstore.mongo.failures import translated
@@ -70,6 +74,28 @@ class Stage:
         if self.staging is None:
             return []
         return [decode(row) for row in await random_rows(self.staging, collection, size)]
+
+
+async def first_rows(kind: Kind[Any], scene: Stage, number: int) -> tuple[SampleRows, str]:
+    """
+    Return the rows to begin with, and in words where they come from: the staging database, else golden rows.
+
+    Raises:
+        DrillRefusedError: There are none.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    staged = await scene.samples(kind.collection, number)
+    if staged:
+        source = f"{len(staged)} rows of the staging database"
+        sample = await asyncio.to_thread(prepared, kind, staged)
+    else:
+        golden = golden_rows(kind)
+        source = f"copies of {len(golden)} golden rows"
+        sample = await asyncio.to_thread(prepared, kind, multiplied(golden, number))
+    if not sample.rows:
+        reason = f"none of the {sample.left_out} rows that there are can be read, brought down, and brought up again"
+        raise DrillRefusedError(kind=kind.name, reason=reason)
+    return sample, source
 
 
 @asynccontextmanager

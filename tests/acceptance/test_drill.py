@@ -203,11 +203,11 @@ def test_a_drill_beside_a_staging_database_reads_it_only_and_drops_its_own(
     assert left_behind(project) == []
 
 
-async def test_a_value_that_somebody_overwrites_behind_everybodys_back_is_found(
+async def test_an_increment_that_somebody_undoes_behind_everybodys_back_is_found(
     project: Path, staging: tuple[str, Any], mongod_uri: str
 ) -> None:
     """
-    The whole machinery finds what it is there for: a field is stripped from a row that nobody deletes.
+    The whole machinery finds what it is there for, in a row that nobody deletes.
     """
     uri, database = staging
     with started(project, "--uri", uri, "--rows", "20", "--seconds", "6", "--format", "json") as process:
@@ -216,14 +216,14 @@ async def test_a_value_that_somebody_overwrites_behind_everybodys_back_is_found(
         assert await asyncio.to_thread(lambda: any(line.startswith("canary") for line in lines))
         async with AsyncMongoClient[dict[str, Any]](mongod_uri) as client:
             (name,) = drills_of(database)
-            stripped = await client[name]["items"].update_one({"_id": 1}, {"$unset": {"note": ""}})
+            undone = await client[name]["items"].update_one({"_id": 1}, {"$inc": {"drill_count": -1}})
         output, _ = await asyncio.to_thread(process.communicate)
 
     report = json.loads(output)
-    assert stripped.modified_count == 1
+    assert undone.modified_count == 1
     assert (process.returncode, report["passed"]) == (1, False)
     assert {(fault["fault"], fault["id"], fault["path"]) for fault in report["faults"]} == {
-        ("stripped field", "1", "note")
+        ("wrong sum of increments", "1", "drill_count: -1")
     }
     assert drills_of(database) == []
 
