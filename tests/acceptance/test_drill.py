@@ -71,6 +71,19 @@ def started(project: Path, *arguments: str, **variables: str) -> Iterator[subpro
             process.kill()
 
 
+def wait_for(phase: str, process: subprocess.Popen[str]) -> None:
+    """
+    Return when a phase has begun.
+    """
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith(phase):
+            return
+    pytest.fail("".join(said))
+
+
 def drill(project: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
     with started(project, *arguments, **variables) as process:
         output, errors = process.communicate()
@@ -211,9 +224,7 @@ async def test_an_increment_that_somebody_undoes_behind_everybodys_back_is_found
     """
     uri, database = staging
     with started(project, "--uri", uri, "--rows", "20", "--seconds", "6", "--format", "json") as process:
-        assert process.stderr is not None
-        lines: Iterator[str] = iter(process.stderr.readline, "")
-        assert await asyncio.to_thread(lambda: any(line.startswith("canary") for line in lines))
+        await asyncio.to_thread(wait_for, "canary", process)
         async with AsyncMongoClient[dict[str, Any]](mongod_uri) as client:
             (name,) = drills_of(database)
             undone = await client[name]["items"].update_one({"_id": 1}, {"$inc": {"drill_count": -1}})
@@ -240,8 +251,7 @@ def test_an_interrupted_drill_leaves_nothing_behind(
         'from docstore import Step, operations as ops\n\nstep = Step(ops.AddField("more", 0))\n'
     )
     with started(project, "--uri", uri, "--old", "HEAD", "--seconds", "60") as process:
-        assert process.stderr is not None
-        assert any(line.startswith("canary") for line in process.stderr)
+        wait_for("canary", process)
         assert len(drills_of(database)) == 1
         assert worktrees(project) == 2
         process.send_signal(number)
@@ -256,8 +266,7 @@ def test_an_interrupted_drill_leaves_nothing_behind(
 
 def test_the_private_mongod_and_the_nodes_of_a_killed_drill_go_by_themselves(project: Path) -> None:
     with started(project, "--seconds", "60") as process:
-        assert process.stderr is not None
-        assert any(line.startswith("canary") for line in process.stderr)
+        wait_for("canary", process)
         process.kill()
         process.communicate()
 
