@@ -15,6 +15,8 @@ from docstore.errors import DrillBrokenError
 
 #: How long a node may take to do what it is told, in seconds; joining the fleet alone may take 15.
 PATIENCE: Final = 60.0
+#: How long a node may take to end by itself when the drill is broken off, in seconds.
+_ENDING: Final = 5.0
 _LINE_LIMIT: Final = 2**20  # bytes
 
 
@@ -127,6 +129,12 @@ class NodeProcess:
 
     async def _kill(self) -> None:
         process = self._process
+        if process is not None and process.stdin is not None and process.returncode is None:
+            # A transaction of a process that is killed holds its locks for a minute: nobody could drop the database.
+            process.stdin.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ENDING):
+                    await process.wait()
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()

@@ -250,7 +250,7 @@ def test_an_interrupted_drill_leaves_nothing_behind(
     (project / "shop" / "item" / "v0004_more.py").write_text(
         'from docstore import Step, operations as ops\n\nstep = Step(ops.AddField("more", 0))\n'
     )
-    with started(project, "--uri", uri, "--old", "HEAD", "--seconds", "60") as process:
+    with started(project, "--uri", uri, "--old", "HEAD", "--rows", "30", "--seconds", "10") as process:
         wait_for("canary", process)
         assert len(drills_of(database)) == 1
         assert worktrees(project) == 2
@@ -265,7 +265,7 @@ def test_an_interrupted_drill_leaves_nothing_behind(
 
 
 def test_the_private_mongod_and_the_nodes_of_a_killed_drill_go_by_themselves(project: Path) -> None:
-    with started(project, "--seconds", "60") as process:
+    with started(project, "--rows", "30", "--seconds", "10") as process:
         wait_for("canary", process)
         process.kill()
         process.communicate()
