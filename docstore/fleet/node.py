@@ -86,6 +86,7 @@ class Node:
         self._life = life
         self._patience = patience
         self._streams = streams
+        self._begins = begins
         self._clock = clock
         self.steps = StepExchange(database, self._kinds, clock=clock) if steps is None else steps
         self._joining = Joining(
@@ -275,8 +276,10 @@ class Node:
         )
 
     def _take(self, joined: Joined) -> None:
+        # Whoever reads rows has to know; whoever only carries out what operators ask for leaves those rows alone.
+        tell = _log.warning if self._begins else _log.info
         for blocker in joined.blockers:
-            _log.warning(
+            tell(
                 "admitted all the same" if joined.admitted else "not admitted",
                 service=self.who.service,
                 cause=blocker.cause.value,

@@ -94,7 +94,11 @@ class UpdatesBelowLatest(Generic[D]):
                 )
         elif many:
             result = await self._each(request, session)
-        if result.matched or (many and not upsert):
+        if result.matched:
+            return result
+        if many and not upsert:
+            if not self._says_the_same(request, ()):
+                await self._check(request, session)
             return result
         done = await self._one(request, sort=(), upsert=upsert, session=session)
         return result if done is None else done.result
@@ -156,6 +160,7 @@ class UpdatesBelowLatest(Generic[D]):
         for tries in range(1, TRIES + 1):
             raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
             if raw is None and not upsert:
+                await self._check(request, session)
                 return None
             try:
                 if raw is None:
@@ -173,6 +178,20 @@ class UpdatesBelowLatest(Generic[D]):
                 return done
             await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=request.fixed_id, tries=TRIES)
+
+    async def _check(self, request: UpdateRequest, session: AnySession | None) -> None:
+        """Have the server look at an update of no row: whether it takes the operators is nothing that rows decide."""
+        async with self._writing():
+            await self._writer.update(
+                joined(request.filter, {"_id": {"$in": []}}),
+                request.operators,
+                field=self._kind.version_field,
+                versions=[self._kind.latest],
+                many=False,
+                upsert=False,
+                array_filters=request.array_filters,
+                session=session,
+            )
 
     async def _within_one(
         self, work: Callable[[ControlState, AnySession | None], Awaitable[_Done | None]], session: AnySession | None
