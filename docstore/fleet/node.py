@@ -16,15 +16,15 @@ from docstore.core.control_view import ControlView
 from docstore.core.fleet_facts import Lifetime, NodeKind, Policy
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
-from docstore.errors import FleetError, StaleNodeError, StoreError, StoreRejectedError
+from docstore.errors import FleetError, StaleNodeError, StoreError
 from docstore.fleet.canary_counting import CanaryCounting
 from docstore.fleet.canary_watch import CanaryWatch
 from docstore.fleet.clock import steady_seconds
 from docstore.fleet.in_flight import InFlight
 from docstore.fleet.joining import PATIENCE, Joined, Joining
+from docstore.fleet.listening import listen
 from docstore.fleet.process_facts import Identity, node_kind
 from docstore.fleet.step_exchange import StepExchange
-from docstore.mongo.control_changes import control_changes
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
@@ -126,7 +126,7 @@ class Node:
         self._take(await self._joining.wait(patience=self._patience))
         self._tasks.append(asyncio.create_task(self._live()))
         if self._streams:
-            self._tasks.append(asyncio.create_task(self._listen()))
+            self._tasks.append(asyncio.create_task(listen(self._database, self._wake, service=self.who.service)))
         try:
             # Not before: what a node knows that is not admitted is nothing that others read by.
             if await self.steps.publish():
@@ -311,17 +311,6 @@ class Node:
         moved = (view.epoch, view.joins) != (self._view.epoch, self._view.joins)
         learnt = moved and await self.steps.load(view.controls)
         return self._adopt(view) or learnt
-
-    async def _listen(self) -> None:
-        while True:
-            try:
-                async for _ in control_changes(self._database):
-                    self._wake.set()
-            except StoreRejectedError as error:
-                _log.info("changes are polled", service=self.who.service, reason=error.reason)
-                return
-            except StoreError:
-                await asyncio.sleep(_RETRY)
 
     async def __aenter__(self) -> Self:
         await self.open()

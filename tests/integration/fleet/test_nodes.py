@@ -14,7 +14,7 @@ import pytest
 
 from docstore.core.fleet_facts import Lifetime
 from docstore.errors import StaleNodeError, StoreRejectedError, StoreUnavailableError
-from docstore.fleet import node as node_module
+from docstore.fleet import listening
 from docstore.fleet.membership import Alone, Membership
 from docstore.fleet.node import Node
 from docstore.mongo.control_records import ControlRecords
@@ -62,7 +62,7 @@ async def test_without_change_streams_a_node_polls(nodes: Nodes, monkeypatch: py
         raise StoreRejectedError(reason="not a replica set", code=40573)
         yield
 
-    monkeypatch.setattr(node_module, "control_changes", none)
+    monkeypatch.setattr(listening, "control_changes", none)
     await nodes.rows(2)
     node = await nodes.open(3, streams=True)
 
