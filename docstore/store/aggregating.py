@@ -134,7 +134,7 @@ class Aggregations:
 
         def upgrade(join: Join) -> Sequence[Mapping[str, Any]] | None:
             way = ways.get(join)
-            return [*([] if way is None else way.stages), *hidden[join]] or None
+            return [*([] if way is None else way.stages), *hidden.get(join, [])] or None
 
         def touches(join: Join, path: str) -> bool:
             return sides[join].changes(query_path(path))

@@ -16,6 +16,7 @@ from docstore import operations as ops
 from docstore.core.bson_values import RawDocument, decode, encode, identical
 from docstore.core.residue import RESIDUE
 from docstore.core.stale_branch import Way
+from docstore.core.view_pipeline import view_pipeline
 from docstore.errors import DocumentError, QueryRefusedError, StaleQueryError, UpdateRefusedError
 from docstore.mongo.residue_index import RESIDUE_INDEX, ResidueIndex
 from docstore.store.collection import Collection
@@ -135,6 +136,22 @@ async def test_models_aggregations_and_other_nodes_do_not_see_the_field(database
         assert RESIDUE not in str(await (await notes.aggregate(joined)).to_list())
         grouped = [{"$group": {"_id": None, "all": {"$push": "$$ROOT"}}}]
         assert RESIDUE not in str(await (await notes.aggregate(grouped)).to_list())
+
+
+async def test_a_view_shows_such_a_row_in_its_own_shape_and_without_the_field(database: Any) -> None:
+    await stored(
+        database, [note(1, status="sold", body="b"), note(2, status="new", body="b"), note(3, 1, status="sold")]
+    )
+
+    newest = [row async for row in await database["notes"].aggregate([*view_pipeline(NOTE, 3), {"$sort": {"_id": 1}}])]
+    older = [row async for row in await database["notes"].aggregate([*view_pipeline(NOTE, 2), {"$sort": {"_id": 1}}])]
+
+    assert newest == [
+        {"_id": 1, "schema_version": 2, "body": "b"},
+        {"_id": 2, "schema_version": 3, "body": "b", "status": "new"},
+        {"_id": 3, "schema_version": 1},
+    ]
+    assert older[:2] == [{"_id": each, "schema_version": 2, "body": "b"} for each in (1, 2)]
 
 
 async def test_nobody_asks_for_the_field_or_writes_it(database: Any) -> None:

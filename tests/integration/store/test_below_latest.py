@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from docstore import Kind, Step
 from docstore import operations as ops
@@ -28,7 +29,9 @@ from docstore.errors import (
     UpdateRefusedError,
     WriteVersionUnwritableError,
 )
+from docstore.mongo.failures import translated
 from docstore.mongo.residue_index import RESIDUE_INDEX
+from docstore.mongo.server_writing import ServerRowWriter
 from docstore.store.collection import Collection
 from tests.pinned import Pinned, pinned
 from tests.random_kinds import Anything, loose_row, random_filter, random_invertible_kind, typed_fields, value
@@ -301,6 +304,24 @@ async def test_a_transaction_cannot_be_the_first_to_keep_something(database: Any
     async with database.client.start_session() as session, await session.start_transaction():
         with pytest.raises(UpdateRefusedError, match="outside of a transaction first"):
             await notes.insert(note(2, status="sold"), session=session)
+
+
+async def test_on_a_standalone_what_takes_a_transaction_is_refused_by_name_and_the_rest_is_not(database: Any) -> None:
+    class Standalone(ServerRowWriter):
+        async def in_transaction(self, work: Any, *, session: Any) -> Any:
+            del work, session
+            with translated():
+                raise OperationFailure("Transaction numbers are only allowed on a replica set member or mongos", 20)
+
+    notes = pinned(database, NOTE, 2)
+    await notes.insert(note(tag=["x"], status="new"))
+    before = await raw(database)
+    notes._updates._below._writer = Standalone(database, "notes")
+
+    with pytest.raises(UpdateRefusedError, match="standalone"):
+        await notes.update({"_id": 1}, {"$push": {"tag": "y"}})
+    assert await raw(database) == before
+    assert (await notes.update({"_id": 1}, {"$inc": {"n": 1}})).modified == 1
 
 
 async def test_operators_that_no_server_takes_are_refused_whether_or_not_a_row_matches(database: Any) -> None:
