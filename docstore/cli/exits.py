@@ -8,6 +8,7 @@ from docstore.errors import (
     BackfillRefusedError,
     DefinitionError,
     DocstoreError,
+    DrillRefusedError,
     FleetError,
     IllegalTransitionError,
     InvalidUriError,
@@ -57,6 +58,7 @@ _CODES: Final[tuple[tuple[type[DocstoreError], ExitCode], ...]] = (
     (BackfillRefusedError, ExitCode.REFUSED),
     (IllegalTransitionError, ExitCode.REFUSED),
     (ViewRefusedError, ExitCode.REFUSED),
+    (DrillRefusedError, ExitCode.REFUSED),
     (DefinitionError, ExitCode.STEPS),
     (StoreUnavailableError, ExitCode.UNREACHABLE),
 )

@@ -18,7 +18,7 @@ from docstore.core.paths import FieldPath
 from docstore.core.residue import RESIDUE
 from docstore.core.step import Step
 from docstore.core.version import read_version
-from docstore.errors import NewerVersionError, RetiredVersionError
+from docstore.errors import DowngradeFailedError, NewerVersionError, RetiredVersionError
 
 D = TypeVar("D", bound=Document)
 
@@ -111,6 +111,8 @@ def at_latest(kind: Kind[Any], raw: Mapping[str, Any]) -> RawDocument:
     """
     Return a row at latest, tagged, wherever it stands; of one above latest, without what it keeps of shapes above.
 
+    A row that holds more than the older shape has place for is seen as if it was stored there: with what fits.
+
     Raises:
         UpgradeFailedError, DowngradeFailedError: A step failed; carries kind, id, version, step and the field path.
         NewerVersionError, RetiredVersionError, UnknownVersionError: See `standing`.
@@ -118,7 +120,12 @@ def at_latest(kind: Kind[Any], raw: Mapping[str, Any]) -> RawDocument:
     version = standing(kind, raw)
     if version <= kind.latest:
         return kind.upgrade(raw)
-    row = kind_at(kind, version).downgrade(raw, to=kind.latest)
+    newer = kind_at(kind, version)
+    try:
+        row = newer.downgrade(raw, to=kind.latest)
+    except DowngradeFailedError:
+        # P6: whatever the nodes store at that version, this node reads, or nobody may store it.
+        row = newer.lower(raw, to=kind.latest)
     row.pop(RESIDUE, None)
     return row
 
@@ -154,10 +161,12 @@ def inverted(steps: Sequence[Step]) -> tuple[Step, ...]:
     """
     Return the ways back of steps made of operations, in the order in which they run, each as a step of its own.
 
+    What holds too much is trimmed, as `at_latest` sees it.
+
     Raises:
         NotInvertibleError: One has no way back.
     """
-    return tuple(Step(*step.inverse, to=(step.to or 1) - 1) for step in reversed(steps))
+    return tuple(Step(*step.trimming_inverse, to=(step.to or 1) - 1) for step in reversed(steps))
 
 
 def _newer(kind: Kind[Any]) -> tuple[Step, ...]:

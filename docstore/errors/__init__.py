@@ -62,6 +62,8 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     ├── BackfillRefusedError
     ├── BackfillInterruptedError
     ├── ViewRefusedError
+    ├── DrillRefusedError
+    ├── DrillBrokenError                a drill that did not get to its end has shown nothing
     ├── IllegalTransitionError          a run or a rollout cannot do that in its state
     ├── RunNotFoundError
     └── EmbeddedServerError
@@ -122,6 +124,8 @@ from docstore.errors.fleet import (
 from docstore.errors.other import (
     BackfillInterruptedError,
     BackfillRefusedError,
+    DrillBrokenError,
+    DrillRefusedError,
     EmbeddedServerError,
     IllegalTransitionError,
     RunNotFoundError,
@@ -160,6 +164,8 @@ __all__ = [
     "DocumentExistsError",
     "DocumentNotFoundError",
     "DowngradeFailedError",
+    "DrillBrokenError",
+    "DrillRefusedError",
     "DuplicateStepError",
     "EmbeddedServerError",
     "FleetError",

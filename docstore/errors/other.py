@@ -49,6 +49,25 @@ class ViewRefusedError(DocstoreError):
         super().__init__(f"the view {view!r} of {kind} is refused: {reason}", advice=advice)
 
 
+class DrillRefusedError(DocstoreError):
+    """A drill cannot be held with this kind, or with these rows; nothing was started."""
+
+    def __init__(self, *, kind: str, reason: str, advice: str | None = None) -> None:
+        self.kind = kind
+        self.reason = reason
+        super().__init__(f"no drill of {kind} can be held: {reason}", advice=advice)
+
+
+class DrillBrokenError(DocstoreError):
+    """A drill did not get to its end, so it has shown nothing; `phase` says where it was."""
+
+    def __init__(self, *, kind: str, phase: str, reason: str, advice: str | None = None) -> None:
+        self.kind = kind
+        self.phase = phase
+        self.reason = reason
+        super().__init__(f"the drill of {kind} broke off while it was to {phase}: {reason}", advice=advice)
+
+
 class IllegalTransitionError(DocstoreError):
     """A run (or a rollout) cannot go from the state that it is in to the one asked for; nothing was changed."""
 

@@ -25,6 +25,7 @@ from docstore.core.newer_steps import (
     standing,
     way_to_latest,
 )
+from docstore.core.residue import RESIDUE
 from docstore.errors import (
     DocumentError,
     NewerVersionError,
@@ -99,6 +100,24 @@ def test_a_newer_row_is_read_as_the_code_that_knows_it_brings_it_down() -> None:
     assert identical(at_latest(kind, NEW), kind_of(*STEPS).downgrade(NEW, to=2))
     assert same(at_latest(kind, NEW), OLD)
     assert same(seen_at(kind, NEW, 1), kind_of(*STEPS).downgrade(NEW, to=1))
+
+
+LISTED: Final = (
+    Step(ops.RenameField("title", "name"), to=2),
+    Step(ops.WrapInList("label"), ops.RenameField("label", "labels"), to=3),
+)
+
+
+@pytest.mark.parametrize("labels", [[], ["a"], ["a", "b"]])
+def test_a_newer_row_that_holds_more_than_the_older_shape_is_read_as_if_it_stood_below(labels: list[str]) -> None:
+    kind = old_code(LISTED, 2)
+    row = {"_id": 1, "schema_version": 3, "name": "Oslo", "labels": labels}
+    stored_below = kind_of(*LISTED).lower(row, to=2)
+
+    seen = at_latest(kind, row)
+
+    assert seen == {name: value for name, value in stored_below.items() if name != RESIDUE}
+    assert seen.get("label") == (labels[0] if labels else None)
 
 
 def test_no_pure_function_that_stores_rows_takes_a_newer_one() -> None:
