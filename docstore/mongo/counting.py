@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from pymongo.errors import ConfigurationError, OperationFailure
 
-from docstore.core.bson_values import RawDocument, encode, type_name
+from docstore.core.bson_values import RawDocument, type_name
+from docstore.core.canonical_id import canonical
 from docstore.core.coverage import TagCount
 from docstore.core.version import TAG_TYPES
 from docstore.mongo.driver import (
@@ -135,10 +136,10 @@ async def _tags_of(
 
     Found by the `_id` index, which has the collection's own collation, so texts that are only similar are found too.
     """
-    wanted = {encode({"": each}) for each in ids}
+    wanted = {canonical(each) for each in ids}
     rows = open_collection(database, collection, majority=True)
     async for row in rows.find({"_id": {"$in": list(ids)}}, {"tag": _type_and_value(field)}):
-        if encode({"": row["_id"]}) in wanted:
+        if canonical(row["_id"]) in wanted:
             yield row["tag"]["type"], row["tag"]["value"]
 
 

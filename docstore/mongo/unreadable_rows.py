@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final
 
-from docstore.core.bson_values import RawDocument, encode, type_name
+from docstore.core.bson_values import RawDocument, type_name
+from docstore.core.canonical_id import canonical
 from docstore.core.coverage import UNTAGGED_TYPES
 from docstore.core.version import TAG_TYPES, tag_version
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
@@ -39,9 +40,9 @@ async def unreadable_rows(
         async with aclosing(selection.pages()) as pages:
             async for ids in pages:
                 # A collection with a collation of its own finds texts that are only similar.
-                named = {encode({"": each}) for each in ids}
+                named = {canonical(each) for each in ids}
                 async for row in rows.find({**wanted, "_id": {"$in": ids}}, shown):
-                    if encode({"": row["_id"]}) in named:
+                    if canonical(row["_id"]) in named:
                         yield row["_id"], row[_TYPE]
 
 

@@ -32,13 +32,6 @@ def test_as_json_it_prints_one_object(command_line: Any) -> None:
     assert "1 row would go to quarantine" in tried.errors
 
 
-def test_ids_from_a_file_are_not_tried_dry(command_line: Any) -> None:
-    tried = command_line.run("backfill", "start", "place", "--dry-run", "--ids-from", "ids.txt")
-
-    assert tried.code == 2
-    assert "--dry-run and --ids-from exclude each other" in tried.errors
-
-
 def test_validate_reaches_the_run(command_line: Any) -> None:
     command_line.database.places.insert_one({"_id": 1, "schema_version": 2, "name": "Oslo", "visits": "many"})
 
