@@ -50,6 +50,19 @@ class Joined:
     #: When the claim was sent, by the node's own clock.
     sent: float
 
+    def tell(self, log: Callable[..., None], *, service: str) -> None:
+        """
+        Log what is, or was, in the way.
+        """
+        for blocker in self.blockers:
+            log(
+                "admitted all the same" if self.admitted else "not admitted",
+                service=service,
+                cause=blocker.cause.value,
+                kind=blocker.kind,
+                **{f"its_{name}": fact for name, fact in blocker.facts.items()},
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class _Look:

@@ -21,6 +21,7 @@ from docstore.fleet.canary_counting import CanaryCounting
 from docstore.fleet.canary_watch import CanaryWatch
 from docstore.fleet.clock import steady_seconds
 from docstore.fleet.health import NodeHealth
+from docstore.fleet.heard import Heard
 from docstore.fleet.in_flight import InFlight
 from docstore.fleet.joining import PATIENCE, Joined, Joining
 from docstore.fleet.listening import listen
@@ -103,8 +104,7 @@ class Node:
         )
         self._control = ControlRecords(database)
         self._nodes = NodeRecords(database)
-        self._view = ControlView()
-        self._controls: dict[str, ControlState] = {}
+        self._heard = Heard(self._kinds)
         # A write before anybody has settled what is stored is older than every control state.
         self._unsettled = {kind.name: ControlState(kind.name, kind.latest, _BEFORE_ALL) for kind in self._kinds}
         self._in_flight = InFlight()
@@ -161,7 +161,7 @@ class Node:
             StaleNodeError: The node was not heard of in time; reads go on.
         """
         self.may_write()
-        return self._in_flight.one(self._controls.get(kind) or self._unsettled[kind])
+        return self._in_flight.one(self._heard.controls.get(kind) or self._unsettled[kind])
 
     def may_write(self) -> None:
         """
@@ -183,13 +183,13 @@ class Node:
             id: The row's `_id`.
             standing: Where the row stands that is written over; None for a new one.
         """
-        return self._controls[kind].version_for(id, standing=standing)
+        return self._heard.controls[kind].version_for(id, standing=standing)
 
     def control(self, kind: str) -> ControlState:
         """
         Return what this node stores of a kind, as far as it has heard. Makes no call.
         """
-        return self._controls[kind]
+        return self._heard.controls[kind]
 
     def observed(self, kind: str, version: int, *, failed: bool) -> None:
         """
@@ -197,7 +197,7 @@ class Node:
 
         Only what is at a canary's version counts; `core.abort_rule.counts_as_error` says what failed.
         """
-        control = self._controls.get(kind)
+        control = self._heard.controls.get(kind)
         if control is not None:
             self._counting.observed(control, version, failed=failed)
 
@@ -205,7 +205,7 @@ class Node:
         """
         Return the version above which no row is rewritten: the write version, or None where there is none yet.
         """
-        control = self._controls.get(kind)
+        control = self._heard.controls.get(kind)
         return None if control is None else control.write_version
 
     def knob(self, name: str, default: Any, *, key: Any = None) -> Any:
@@ -217,8 +217,7 @@ class Node:
             default: Its value as long as it was not turned, and outside of its percentage.
             key: What the percentage divides; this node's instance by default.
         """
-        knob = self._view.knobs.get(name)
-        return default if knob is None else knob.value_for(self.who.instance if key is None else key, default)
+        return self._heard.knob(name, default, key=self.who.instance if key is None else key)
 
     @property
     def seconds_to_write(self) -> float:
@@ -241,7 +240,7 @@ class Node:
         """
         if not self._tasks:
             return None
-        return NodeHealth(self.heartbeat_age, self._life.fence_after, self._admitted, self._controls.copy())
+        return NodeHealth(self.heartbeat_age, self._life.fence_after, self._admitted, self._heard.controls.copy())
 
     async def _live(self) -> None:
         while True:
@@ -268,7 +267,7 @@ class Node:
                 heard = await self._nodes.beat(self.who.id, {kind.name: self._facts(kind) for kind in self._kinds})
             if heard:
                 self._sent = sent
-                await self._watch.look(self._controls.values())
+                await self._watch.look(self._heard.controls.values())
                 return
             # Others may have acted without it, so it has to ask again whether it fits.
             self._admitted = False
@@ -276,7 +275,7 @@ class Node:
         self._take(await self._joining.attempt())
 
     def _facts(self, kind: Kind[Any]) -> NodeKind:
-        control = self._controls.get(kind.name)
+        control = self._heard.controls.get(kind.name)
         if control is None:
             return node_kind(kind, None)
         return replace(
@@ -287,40 +286,20 @@ class Node:
 
     def _take(self, joined: Joined) -> None:
         # Whoever reads rows has to know; whoever only carries out what operators ask for leaves those rows alone.
-        tell = _log.warning if self._begins else _log.info
-        for blocker in joined.blockers:
-            tell(
-                "admitted all the same" if joined.admitted else "not admitted",
-                service=self.who.service,
-                cause=blocker.cause.value,
-                kind=blocker.kind,
-                **{f"its_{name}": fact for name, fact in blocker.facts.items()},
-            )
+        joined.tell(_log.warning if self._begins else _log.info, service=self.who.service)
         if joined.admitted:
-            self._adopt(joined.view)
+            self._heard.adopt(joined.view)
             self._sent = joined.sent
             self._admitted = True
 
-    def _adopt(self, view: ControlView) -> bool:
-        """
-        Work with what the records say from now on; tell whether that is anything new of this node's kinds.
-        """
-        before = dict(self._controls)
-        self._view = view
-        for kind in self._kinds:
-            control, held = view.controls.get(kind.name), self._controls.get(kind.name)
-            # Two reads may overtake each other.
-            if control is not None and (held is None or control.epoch > held.epoch):
-                self._controls[kind.name] = control
-        return self._controls != before
-
     async def _adopt_with_steps(self, view: ControlView) -> bool:
         """
-        Do the same; where anybody has joined, or anything was changed, others may have published steps, too.
+        Work with what the records say; tell whether that is anything new of this node's kinds.
+
+        Where anybody has joined, or anything was changed, others may have published steps, too.
         """
-        moved = (view.epoch, view.joins) != (self._view.epoch, self._view.joins)
-        learnt = moved and await self.steps.load(view.controls)
-        return self._adopt(view) or learnt
+        learnt = self._heard.moves_with(view) and await self.steps.load(view.controls)
+        return self._heard.adopt(view) or learnt
 
     async def __aenter__(self) -> Self:
         await self.open()
