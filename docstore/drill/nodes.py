@@ -14,7 +14,7 @@ from docstore.drill.node_order import NodeOrder, NodeReport
 from docstore.errors import DrillBrokenError
 
 #: How long a node may take to do what it is told, in seconds; joining the fleet alone may take 15.
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 #: How long a node may take to end by itself when the drill is broken off, in seconds.
 _ENDING: Final = 5.0
 _LINE_LIMIT: Final = 2**20  # bytes
