@@ -10,6 +10,7 @@ from docstore.backfill.looking import count_aside, counted, put_unreadable_aside
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Phase
 from docstore.backfill.untagged import untagged_elsewhere
+from docstore.core.batch_record import RunTotals
 from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
 from docstore.core.run_record import RunRecord, Stored
@@ -107,25 +108,28 @@ class Conclusion:
         except BackfillRefusedError as error:
             await self._end(run, RunState.FAILED, why=error.reason)
             return
-        await self._go_on(run, left, restless=made.tally.contested)
+        await self._go_on(run, left, made)
 
     async def _end(self, run: RunRecord, state: RunState, *, why: str, changes: Stored | None = None) -> None:
         only = {"pass": run.number_of_pass}
         await self._runs.move(run.id, run.state, state, by=self._by, why=why, changes=changes, only=only)
 
-    async def _go_on(self, run: RunRecord, left: _Left, *, restless: int) -> None:
-        unfinished, scope = run.unfinished_passes + 1, self._context.scope
+    async def _go_on(self, run: RunRecord, left: _Left, made: RunTotals) -> None:
+        unfinished, scope, restless = run.unfinished_passes + 1, self._context.scope, made.tally.contested
         if unfinished > FINAL_PASSES:
             rows = (
                 f"{left.unexplained:,} rows still {_STAND[run.direction].format(run.target)} after pass "
                 f"{run.number_of_pass} ({scope.whereabouts(left.coverage)})"
             )
-            if restless >= left.unexplained:
+            if restless >= left.unexplained and not made.failed:
                 reason, cause = RESTLESS_ROWS, "others changed each of them at every try"
             else:
                 reason = _WRITERS[run.direction]
                 cause = f"a process that writes {_SUCH[run.direction]} rows is still running"
                 cause += f"; others changed {restless:,} of them at every try" if restless else ""
+            if made.failed:
+                error = await self._batches.last_error(run.id)
+                cause += f"; {made.failed} of the batches of that pass failed, the last one with: {error}"
             await self._runs.hold(run.id, reason, f"{rows}: {cause}", seconds=WRITERS_HOLD)
         await self._runs.begin_pass(
             run,

@@ -24,6 +24,7 @@ from docstore.core.id_range import IdRange
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded, id_of
 from docstore.core.run_scope import RunScope
+from docstore.core.version import tag_version
 from docstore.errors import (
     DocumentError,
     NewerVersionError,
@@ -165,7 +166,8 @@ class DryRun:
         if self._is_elsewhere(stored):
             seen.untouched += 1
             return
-        seen.at[source if isinstance(source, int) else None] += 1
+        if source is None or tag_version(source) is not None:
+            seen.at[tag_version(source)] += 1
         after = brought(kind, stored, self._target)
         if not isinstance(after, DocumentError) and self._validates:
             known = source if isinstance(source, int) else None

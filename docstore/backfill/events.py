@@ -161,7 +161,7 @@ def rows_verified(*, kind: str, version: int | None, rows: int, misfits: int) ->
 
 def verification_refused(*, kind: str, reason: str, code: int | None) -> None:
     """
-    The server failed at a row while rows were compared; it will fail at the rewrite too, which Python takes over.
+    The server failed at a row while rows were compared, so that their range goes through Python.
     """
     _log.info("verification_refused", kind=kind, reason=reason, code=code)
 

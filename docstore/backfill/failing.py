@@ -63,8 +63,11 @@ class Failing:
             await self._fail(batch.run, text)
             return Reaction.SKIP
         if reaction is Reaction.SPLIT and rows is not None:
-            middle = await patiently(lambda: rows.middle(batch.range.after, batch.range.upto, max(1, batch.size // 2)))
-            if batch.size > 1 and middle is not BEGINNING:
+            within = batch.range
+            # A range can hold fewer rows than were wanted, and a part of them may be done.
+            left = await patiently(lambda: rows.count(within.after, within.upto))
+            middle = await patiently(lambda: rows.middle(within.after, within.upto, max(1, left // 2)))
+            if left > 1 and middle is not BEGINNING:
                 await self._batches.split(batch, middle, tally=tally, seconds=seconds, error=text)
                 return Reaction.SPLIT
         if reaction is Reaction.RETRY:

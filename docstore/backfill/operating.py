@@ -33,6 +33,9 @@ from docstore.mongo.run_update import RunOpenError
 from docstore.mongo.runs import Runs
 from docstore.mongo.selections import Selection
 
+#: How long an option may have another value for a while, in seconds: ten years. Times past the year 9999 are none.
+LONGEST: Final = 3650 * 86400.0
+
 _SPOKEN: Final = {
     Direction.UP: "a run to version {}",
     Direction.DOWN: "a run down to version {}",
@@ -168,11 +171,15 @@ class Operating:
             kind: The kind.
             option: Which one.
             value: Its value; for the rate, None stands for no bound.
-            seconds: For how long; None stands for good.
+            seconds: For how long, at most `LONGEST`; None stands for good.
 
         Raises:
             RunNotFoundError: The kind has no open run.
+            ValueError: It is no time, or too long a one.
         """
+        if seconds is not None and not 0 < seconds <= LONGEST:
+            msg = f"an option is changed for more than 0 and at most {LONGEST:.0f} seconds, or for good"
+            raise ValueError(msg)
         for run in await self._runs.open(kind):
             changed = await self._runs.set_option(run.id, option.value, value, seconds=seconds, by=self._by)
             if changed is not None:

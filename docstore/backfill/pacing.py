@@ -69,7 +69,7 @@ class Pacing:
         """
         size = min(self._paces[path].size, TRIAL) if trial else self._paces[path].size
         share = self._share()
-        return size if share is None else max(1, min(size, math.ceil(share * max(self._options.batch_seconds, 1.0))))
+        return size if share is None else max(1, math.ceil(min(size, share * max(self._options.batch_seconds, 1.0))))
 
     def after(self, path: Path, *, rows: int, seconds: float, now: float) -> None:
         """

@@ -56,13 +56,17 @@ class RangeWork:
         """
         batch = self._batch
         self._context.meter.set(phase=Phase.REWRITE, path=self.path, version=batch.version)
-        if self._chain is None:
-            await self._client.rewrite(batch.range.after, batch.range.upto)
-        else:
+        chain = self._chain
+        if chain is not None:
             begun = time.monotonic()
-            chain = await self._verifier.verified(batch.range, self._chain, size=batch.size)
+            chain = await self._verifier.verified(batch.range, chain, size=batch.size)
             self.comparing = time.monotonic() - begun
+        if chain is not None:
             await rewrite_on_server(self._context, self.rows, chain, batch.range, self._client, size=batch.size)
+            return
+        self.path = Path.CLIENT
+        self._context.meter.set(path=self.path)
+        await self._client.rewrite(batch.range.after, batch.range.upto)
 
 
 def compiled(context: RunContext, source: int | None) -> CompiledChain | None:

@@ -263,3 +263,5 @@ async def _asked(signal: Signal) -> Sequence[Answer]:
         return [Answer(signal.name, Verdict.UNKNOWN, f"{signal.name} cannot be asked: {reason}")]
     except StoreError as error:
         return [Answer(signal.name, Verdict.UNKNOWN, f"{signal.name} cannot be asked: {error}")]
+    except Exception as error:  # noqa: BLE001 - servers that are only similar answer something else
+        return [Answer(signal.name, Verdict.UNKNOWN, f"{signal.name} was not understood: {type(error).__name__}")]

@@ -35,7 +35,7 @@ async def untagged_elsewhere(context: RunContext, coverage: Coverage) -> Untagge
         return UntaggedElsewhere()
     source = context.old_rows(None)
     after: Any = BEGINNING
-    rows = newer = 0
+    here = elsewhere = newer = 0
     while (page := await patiently(lambda: source.read(after, size=PAGE_SIZE))).rows:  # noqa: B023 - awaited here
         for raw in page.rows:
             try:
@@ -43,11 +43,15 @@ async def untagged_elsewhere(context: RunContext, coverage: Coverage) -> Untagge
             except NewerVersionError:
                 newer += 1
             except DocumentError:
-                continue
+                here += 1
             else:
-                rows += _is_elsewhere(version, context)
+                is_elsewhere = _is_elsewhere(version, context)
+                elsewhere += is_elsewhere
+                here += not is_elsewhere
         after = page.last
-    return UntaggedElsewhere(rows=rows + newer, newer=newer)
+    # Rows that came since *coverage* was counted explain none of those that were there.
+    rows = min(elsewhere + newer, max(coverage.untagged - here, 0))
+    return UntaggedElsewhere(rows=rows, newer=newer)
 
 
 def _is_elsewhere(version: int, context: RunContext) -> bool:

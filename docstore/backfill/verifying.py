@@ -59,9 +59,12 @@ class Verifier:
         self._begun: set[int | None] = set()
         self._first = asyncio.Lock()
 
-    async def verified(self, range: IdRange, chain: CompiledChain, *, size: int) -> CompiledChain:
+    async def verified(self, range: IdRange, chain: CompiledChain, *, size: int) -> CompiledChain | None:
         """
         Compare rows of a range; return the chain, which now declines the rows that do not fit the model.
+
+        None if the server fails at a row, so that nothing was compared: the range is for Python alone then. Rows before
+        that one would be rewritten as nobody has looked at it.
 
         Args:
             range: The rows that are about to be rewritten.
@@ -86,16 +89,16 @@ class Verifier:
         """
         return source in self._begun
 
-    async def _held_against(self, range: IdRange, chain: CompiledChain, part: _Part) -> CompiledChain:
+    async def _held_against(self, range: IdRange, chain: CompiledChain, part: _Part) -> CompiledChain | None:
         try:
             rows, misfits = await patiently(lambda: self._compare(range, chain, part))
         except StoreRejectedError as error:
             if reaction_to(error) is Reaction.FAIL:
                 raise
-            # The pipeline fails at a row, as the rewrite will, and the client path finds out which one it is; or a row
+            # The pipeline fails at a row, as the rewrite would, and the client path finds out which one it is; or a row
             # and what becomes of it do not fit into one document.
             events.verification_refused(kind=self._kind.name, reason=error.reason, code=error.code)
-            return chain
+            return None
         self._begun.add(chain.source)
         events.rows_verified(kind=self._kind.name, version=chain.source, rows=rows, misfits=len(misfits))
         if not misfits:

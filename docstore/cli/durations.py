@@ -7,6 +7,8 @@ from typing import Final
 
 import typer
 
+from docstore.backfill.operating import LONGEST
+
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[smhd]?)")
 
@@ -16,12 +18,15 @@ def parse_duration(text: str) -> float:
     Return the seconds that a text such as "90", "90s", "10m", "2h" or "1d" stands for.
 
     Raises:
-        typer.BadParameter: It stands for none, or for no time at all.
+        typer.BadParameter: It stands for none, for no time at all, or for longer than `LONGEST`.
     """
     found = _DURATION.fullmatch(text.strip().lower())
     seconds = float(found["number"]) * _SECONDS[found["unit"] or "s"] if found else 0.0
     if seconds <= 0:
         msg = f"{text!r} is no time; write 90s, 10m or 2h"
+        raise typer.BadParameter(msg)
+    if seconds > LONGEST:
+        msg = f"{text!r} is longer than ten years; without it the value holds for good"
         raise typer.BadParameter(msg)
     return seconds
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from docstore.backfill.ceiling import target_of
 from docstore.backfill.choosing import chosen_by
+from docstore.backfill.ending import unless_stopped
 from docstore.backfill.operating import LiveOption, Operating
 from docstore.backfill.patience import patiently
 from docstore.backfill.rollout_following import RolloutFollowing
@@ -18,7 +19,7 @@ from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import ENDED, SETTLED
-from docstore.errors import RunNotFoundError
+from docstore.errors import RunNotFoundError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase
 
 
@@ -116,6 +117,7 @@ async def backfill_set(
 
     Raises:
         RunNotFoundError: The kind has no open run.
+        ValueError: *seconds* is not above 0, or more than ten years.
     """
     await Operating(database, by=by).set(kind, option, value, seconds=seconds)
     return await _status(database, kind)
@@ -144,16 +146,27 @@ async def backfill_wait(
         stop: Ends the waiting once it is set.
         on_look: Told how the run stands, each time.
 
+    Once *stop* is set, returns within about two seconds, whatever the database is at: it tells then what it has seen
+    last.
+
     Raises:
         RunNotFoundError: The kind has no run.
-        StoreUnavailableError: The database stayed away for a minute.
+        StoreUnavailableError: The database stayed away for a minute, or had not answered yet when *stop* was set.
     """
     stop = stop or asyncio.Event()
-    operating = Operating(database, by=by or this_process().name)
-    while True:
+    operating, seen = Operating(database, by=by or this_process().name), list[RunStatus]()
+
+    async def look() -> None:
         status = await patiently(lambda: _status(database, kind))
-        if status.state in SETTLED and await patiently(lambda: operating.settle(kind)):
-            continue
+        while status.state in SETTLED and await patiently(lambda: operating.settle(kind)):
+            status = await patiently(lambda: _status(database, kind))
+        seen[:] = [status]
+
+    while True:
+        await unless_stopped(look(), stop)
+        if not seen:
+            raise StoreUnavailableError(reason="it did not answer before this process was told to end")
+        (status,) = seen
         if on_look is not None:
             on_look(status)
         if status.state in ENDED or status.waits_for_writers or stop.is_set():

@@ -39,7 +39,7 @@ class ViewState(StrEnum):
     RETIRED = "retired"
     #: It was made for readers that were found, and there are none any more; `views sync` drops it.
     UNREAD = "unread"
-    #: Its version is above latest: newer code has made it, and this code leaves it alone.
+    #: Newer code has made it, of its own version or of an older one; this code leaves it alone.
     NEWER = "newer"
     #: A collection, or a view of somebody else, has its name.
     FOREIGN = "foreign"

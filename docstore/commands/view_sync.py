@@ -37,7 +37,7 @@ async def views_sync(
     There is one for latest, one for each version that clients have asked for within 30 days, and one for each of
     *declared*. A view that was made for these alone is dropped when there are none any more. One that was named in
     *versions*, or that was latest's, stays, because nobody sees who reads it, until *versions* names others. Views of
-    versions below the floor are dropped.
+    versions below the floor are dropped. A view that newer code has made is left alone.
 
     Idempotent. Everything that is refused is refused before anything is changed; each view is made, changed or dropped
     in one moment, the whole is not atomic. A view that is wanted for readers that were found and cannot be made is
@@ -67,6 +67,10 @@ async def views_sync(
     pipelines: dict[int, list[dict[str, Any]]] = {}
     reports: list[ViewReport] = []
     for version, whom in wanted.items():
+        if version in found and found[version].is_of_newer_code(kind.latest):
+            # This code would show rows above its latest as they are stored, to readers that saw them brought down.
+            reports.append(_report(kind, version, ViewState.NEWER, readers=whom))
+            continue
         try:
             pipelines[version] = await _possible(views, kind, version, whom, found.get(version))
         except ViewRefusedError as error:
@@ -235,6 +239,8 @@ def _standing(kind: Kind[Any], found: Found | int, wanted: _Wanted) -> ViewRepor
         return _report(kind, version, ViewState.NEWER)
     if version < kind.floor:
         return _report(kind, version, ViewState.RETIRED)
+    if isinstance(found, Found) and found.is_of_newer_code(kind.latest):
+        return _report(kind, version, ViewState.NEWER, readers=readers)
     if not readers:
         return _report(kind, version, ViewState.UNREAD)
     try:

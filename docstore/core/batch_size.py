@@ -58,9 +58,9 @@ class Pace:
             return self
         weighted_rows = self.rows * WEIGHT + rows
         weighted_seconds = self.seconds * WEIGHT + seconds
-        wanted = int(weighted_rows / weighted_seconds * target)
+        wanted = weighted_rows / weighted_seconds * target
         largest = max(self.size + 1, int(self.size * GROWTH))
-        return Pace(size=_clamped(min(wanted, largest)), rows=weighted_rows, seconds=weighted_seconds)
+        return Pace(size=_clamped(int(min(wanted, largest))), rows=weighted_rows, seconds=weighted_seconds)
 
     def halved(self) -> "Pace":
         """

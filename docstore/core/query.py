@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from docstore.core.chance import hangs_on_chance
 from docstore.core.paths import FieldPath, dotted, overlap_any
 
 #: Stands for the document as a whole.
@@ -66,7 +67,7 @@ def untouched_part(filter: Mapping[str, Any], writes: frozenset[FieldPath] | Non
     Return the part of a filter that says the same of a row before and after its upgrade.
 
     Whatever matches *filter* after the upgrade matches this part before it: it narrows, and leaves the rest to be
-    decided.
+    decided. What hangs on chance is part of the rest, because it must not be asked twice.
     """
     kept: dict[str, Any] = {}
     for key, value in filter.items():
@@ -74,7 +75,7 @@ def untouched_part(filter: Mapping[str, Any], writes: frozenset[FieldPath] | Non
             parts = [untouched_part(part, writes) for part in value if isinstance(part, Mapping)]
             if parts := [part for part in parts if part]:
                 kept[key] = parts
-        elif key != "$comment":
+        elif key != "$comment" and not hangs_on_chance({key: value}):
             looked_at = read_query({key: value})
             if not looked_at.first_only and not looked_at.touched(writes):
                 kept[key] = value

@@ -1,9 +1,9 @@
 """
 Deciding whether the backfill may go on: every signal answers, the worst answer counts, and coming back is slow.
 
-A signal that cannot be had is `unknown`. That is not healthy: for a while the pace stays as it is, then the backfill
-holds back a little, for as long as it lasts. It never stops for it, because a user without the privilege to ask would
-wait for ever.
+A signal that cannot be had is `unknown`. That is not healthy: for a while the pace stays as it is (also where it was a
+stop), then the backfill holds back a little, for as long as it lasts. It never stops for it, because a user without the
+privilege to ask would wait for ever.
 """
 
 from collections.abc import Sequence
@@ -137,6 +137,11 @@ class Throttle:
         elif lasting is not None:
             nice = max(FIRST_NICE, _recovered(nice))
             signal, reason = lasting.signal, f"{lasting.reason}, for {now - unknown[lasting.signal]:.0f} s"
+        # Who was stopped by a signal that falls silent goes on no sooner: an overloaded server answers nothing at all.
+        silent = any(now - since < UNKNOWN_FOR for since in unknown.values())
+        stopped = worst.verdict is Verdict.STOP or (self.stopped and silent)
+        if stopped and worst.verdict is not Verdict.STOP:
+            signal, reason = self.signal, self.reason
         holds = nice > 0
         return replace(
             self,
@@ -144,9 +149,7 @@ class Throttle:
             signal=signal if holds else "",
             reason=reason if holds else "",
             since=(now if self.since is None else self.since) if holds else None,
-            stopped_since=(now if self.stopped_since is None else self.stopped_since)
-            if worst.verdict is Verdict.STOP
-            else None,
+            stopped_since=(now if self.stopped_since is None else self.stopped_since) if stopped else None,
             unknown_since=tuple(sorted(unknown.items())),
         )
 

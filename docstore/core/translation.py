@@ -13,6 +13,7 @@ from typing import Any, Final
 from bson.dbref import DBRef
 
 from docstore.core.bson_values import type_name
+from docstore.core.chance import without_chance
 from docstore.core.origins import Defaulted, Gone, Mapped, Moved, Origin, Wrapped
 from docstore.core.paths import MISSING, FieldPath, dotted
 from docstore.core.predicates import Answer, holds
@@ -66,7 +67,9 @@ def translate(filter: Mapping[str, Any], steps: Sequence[Step], *, simple: bool 
         steps: In the order in which they run.
         simple: Whether the collection has no collation of its own.
     """
-    found = Translation(filter, exact=True)
+    # What hangs on chance is left to whoever asks the filter of the upgraded row, so that it is drawn once.
+    steady = without_chance(filter)
+    found = Translation(steady, exact=steady is filter)
     for step in reversed(steps):
         for change in _changes(step, simple=simple):
             if not read_query(found.filter).touched(change.writes):

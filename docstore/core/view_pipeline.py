@@ -86,6 +86,12 @@ def made_here(pipeline: Sequence[Any]) -> bool:
     return isinstance(stage, dict) and FROM in stage
 
 
+def highest_shown(pipeline: Sequence[Any]) -> int:
+    """Return the highest version from which a view that docstore has made brings rows: latest of whoever made it."""
+    branches = pipeline[0]["$set"][FROM].get("$switch", {}).get("branches", ())
+    return max((branch["then"] for branch in branches), default=0)
+
+
 def is_found(pipeline: Sequence[Any]) -> bool:
     """Tell whether a view that docstore has made was made because readers of its version were found."""
     last = pipeline[-1].get("$unset") if pipeline and isinstance(pipeline[-1], dict) else None

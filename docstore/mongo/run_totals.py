@@ -58,7 +58,7 @@ class RunningTotals:
         """
         with translated():
             # Asked first: numbers only grow, so no batch below this one can be opened any more.
-            bound = max(await self._first_open(), self._from)
+            bound = max(await self._ended_below(), self._from)
             match = {"_id": keys_of(self._run, self._from), **self._only}
             found = [each async for each in _summed(self._batches, match, bound=bound)]
         of_pass: _Sums = defaultdict(dict)
@@ -70,12 +70,12 @@ class RunningTotals:
         self._from = bound
         return _totals([_added(self._ended[number], of_pass[number]) for number in {*self._ended, *of_pass}])
 
-    async def _first_open(self) -> int:
-        first = await self._batches.find_one({"_id.run": self._run, "open": True}, {"_id": 1}, sort=[("_id.seq", 1)])
-        if first is not None:
-            return int(first["_id"]["seq"])
+    async def _ended_below(self) -> int:
+        # The last one before the open ones: one that is opened in between is above both, and not taken for ended.
         last = await self._batches.find_one({"_id": keys_of(self._run, self._from)}, {"_id": 1}, sort=[("_id", -1)])
-        return self._from if last is None else int(last["_id"]["seq"]) + 1
+        first = await self._batches.find_one({"_id.run": self._run, "open": True}, {"_id": 1}, sort=[("_id.seq", 1)])
+        above = self._from if last is None else int(last["_id"]["seq"]) + 1
+        return above if first is None else min(above, int(first["_id"]["seq"]))
 
 
 async def _summed(

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from docstore.core.bson_values import CODEC, RawDocument
-from docstore.core.view_pipeline import is_found, made_here
+from docstore.core.view_pipeline import highest_shown, is_found, made_here
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
 from docstore.mongo.failures import translated
 from docstore.mongo.tag_filters import tagged
@@ -36,6 +36,10 @@ class Found:
     def is_by_hand(self) -> bool:
         """Whether docstore has made it for more than readers that it found."""
         return self.is_ours and self.pipeline is not None and not is_found(self.pipeline)
+
+    def is_of_newer_code(self, latest: int) -> bool:
+        """Tell whether docstore has made it by steps above *latest*."""
+        return self.is_ours and self.pipeline is not None and highest_shown(self.pipeline) > latest
 
 
 class Views:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bson.raw_bson import RawBSONDocument
 
+from docstore.core.bson_values import encode
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Pipeline
 from docstore.core.residue import RESIDUE
@@ -17,7 +18,7 @@ from docstore.core.stale_pipelines import documents_pipeline
 from docstore.errors import DocumentError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import Batches, RowSource, rows_of
-from docstore.store.client_filter import parts_of
+from docstore.store.client_filter import cut, parts_of, too_large
 from docstore.store.cursor import Report
 
 #: How much may be held of what the first stages make of these rows, in bytes.
@@ -43,10 +44,11 @@ class ClientParts:
         """Yield what the stages make of the stored rows that match *filter*, in batches, in no particular order."""
         async with aclosing(parts_of(self._source, filter, session=self._session)) as parts:
             async for raws in parts:
-                documents = list(upgraded_rows(raws, self._kind, self._report))
-                async with aclosing(self._made(documents, stages)) as made:
-                    async for batch in made:
-                        yield batch
+                upgraded = (RawBSONDocument(encode(row)) for row in upgraded_rows(raws, self._kind, self._report))
+                for documents in cut(upgraded, lambda document: len(document.raw)):
+                    async with aclosing(self._made(documents, stages)) as made:
+                        async for batch in made:
+                            yield batch
 
     async def held(self, filter: Mapping[str, Any], parted: Parted, each: Pipeline) -> list[RawBSONDocument] | None:
         """
@@ -88,6 +90,22 @@ class ClientParts:
         async with aclosing(self._source.aggregate(pipeline, session=self._session)) as found:
             async for batch in found:
                 yield batch
+
+
+def sent_along(rows: Sequence[bytes], kind: Kind[Any], report: Report | None) -> list[dict[str, Any]] | None:
+    """
+    Return rows at the latest shape, to be sent along with a pipeline.
+
+    None if they are too large for that; nothing is reported then.
+    """
+    faults: list[DocumentError] = []
+    documents = list(upgraded_rows(rows, kind, None if report is None else faults.append))
+    if too_large(documents):
+        return None
+    if report is not None:
+        for fault in faults:
+            report(fault)
+    return documents
 
 
 def upgraded_rows(rows: Sequence[bytes], kind: Kind[Any], report: Report | None) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Rows that only Python can upgrade, matched by the server all the same: read, upgraded and sent along in parts."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -17,9 +17,14 @@ from docstore.mongo.reading import Batches, RowSource, rows_of
 from docstore.store.asked import Query
 from docstore.store.cursor import Report
 
-#: How many rows are upgraded and sent at a time, and their size in bytes as they are stored.
+T = TypeVar("T")
+
+#: How many rows are read at a time, and their size in bytes as they are stored; and the size of what is sent at a time.
 PART_ROWS: Final = 1000
 PART_BYTES: Final = 4 * 1024 * 1024
+
+#: How many bytes of upgraded rows may be sent along with a query. A command holds 16 MB, and their stored form besides.
+SENT_BYTES: Final = 8 * 1024 * 1024
 
 
 class ClientFilter:
@@ -48,9 +53,10 @@ class ClientFilter:
         """
         async with aclosing(parts_of(self._source, filter, session=self._session)) as parts:
             async for raws in parts:
-                rows = [(row, raw) for raw in raws if (row := self.upgraded(raw, report)) is not None]
-                if rows and (found := await self._matched(rows)):
-                    yield found
+                upgraded = ((row, raw) for raw in raws if (row := self.upgraded(raw, report)) is not None)
+                for rows in cut(upgraded, _sent_bytes):
+                    if found := await self._matched(rows):
+                        yield found
 
     async def first(
         self, filter: Mapping[str, Any], report: Report | None, *, at_most: int
@@ -67,8 +73,7 @@ class ClientFilter:
                 held += found
                 if window and len(held) > window:
                     held = await self._matched(held, limit=window)
-                size = sum(len(raw) for _, raw in held)
-                if len(held) > at_most or size > PART_BYTES:
+                if len(held) > at_most or sum(map(_sent_bytes, held)) > PART_BYTES:
                     return None
         return held
 
@@ -78,6 +83,22 @@ class ClientFilter:
             async for raws in parts:
                 for raw in raws:
                     self.upgraded(raw, None)
+
+    def sent_along(self, raws: Iterable[bytes], report: Report | None) -> list[tuple[RawDocument, bytes]] | None:
+        """
+        Return rows upgraded and as they are stored, to be sent along with the query.
+
+        None if they are too large for that; nothing is reported then.
+        """
+        faults: list[DocumentError] = []
+        take = None if report is None else faults.append
+        found = [(row, raw) for raw in raws if (row := self.upgraded(raw, take)) is not None]
+        if too_large(row for row, _ in found):
+            return None
+        if report is not None:
+            for fault in faults:
+                report(fault)
+        return found
 
     def upgraded(self, raw: bytes, report: Report | None) -> RawDocument | None:
         """Return a row at the latest shape; None where no step can upgrade it and *report* took the error."""
@@ -96,7 +117,8 @@ class ClientFilter:
         sent = [{**row, STORED: place} for place, (row, _) in enumerate(rows)]
         stages = order_and_limits(self._query.sort, 0, limit) if limit else []
         only_places = {"$project": {"_id": 0, STORED: 1}}
-        pipeline = [*documents_pipeline(sent, self._query.filter), *stages, only_places]
+        # With *limit* they are known to match, and what hangs on chance must not be asked again.
+        pipeline = [*documents_pipeline(sent, {} if limit else self._query.filter), *stages, only_places]
         places: list[int] = []
         async for batch in self._source.aggregate(pipeline, session=self._session):
             places += [found[STORED] for found in bson.decode_all(batch, CODEC)]
@@ -119,6 +141,31 @@ async def parts_of(
                 size += len(raw)
     if part:
         yield part
+
+
+def cut(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Put items into parts of at most `PART_BYTES`; a larger one is a part by itself. Takes no more than it needs."""
+    part: list[T] = []
+    held = 0
+    for item in items:
+        # Functions may have made much of what was stored as little.
+        more = size(item)
+        if part and held + more > PART_BYTES:
+            yield part
+            part, held = [], 0
+        part.append(item)
+        held += more
+    if part:
+        yield part
+
+
+def _sent_bytes(candidate: tuple[RawDocument, bytes]) -> int:
+    return len(encode(candidate[0]))
+
+
+def too_large(rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether upgraded rows are more than may be sent along with a query."""
+    return sum(len(encode(row)) for row in rows) > SENT_BYTES
 
 
 def with_stored(row: RawDocument, raw: bytes) -> RawDocument:

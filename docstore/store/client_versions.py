@@ -40,6 +40,8 @@ class AskedVersions:
         self._tried: set[tuple[str, int, str]] = set()
         self._written_at: datetime.datetime | None = None
         self._writing: asyncio.Task[None] | None = None
+        #: Who closes and who asks meanwhile would take the same counts off.
+        self._one_at_a_time = asyncio.Lock()
 
     def count(self, kind: str, version: int) -> None:
         """Count one question; begin a write in the background where one is due."""
@@ -61,6 +63,10 @@ class AskedVersions:
                 await self._write()
 
     async def _write(self) -> None:
+        async with self._one_at_a_time:
+            await self._write_all()
+
+    async def _write_all(self) -> None:
         waiting = list(self._counts)
         while waiting:
             key = waiting.pop()

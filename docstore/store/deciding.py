@@ -124,9 +124,9 @@ class Decisions:
                 filters.append(both_of(upgraded.declined, branch.narrowed))
         return one_of(filters) if filters else None
 
-    def stale(self, decision: Decision, rows: int, reason: str) -> StaleQueryError:
+    def stale(self, decision: Decision, rows: int, reason: str, *, client_can: bool = False) -> StaleQueryError:
         """Return the refusal of a query."""
-        return stale(self._kind, decision, rows, reason)
+        return stale(self._kind, decision, rows, reason, client_can=client_can)
 
     def _possible(self, decided: Decided, query: Query) -> Decided:
         """Turn into a refusal what cannot be done at this moment."""
@@ -170,11 +170,11 @@ class Decisions:
         )
 
 
-def stale(kind: Kind[Any], decision: Decision, rows: int, reason: str) -> StaleQueryError:
+def stale(kind: Kind[Any], decision: Decision, rows: int, reason: str, *, client_can: bool = False) -> StaleQueryError:
     """Return the refusal of a query; rows without a tag are named by the version at which they stand."""
     versions = sorted({start(kind, version) for version in decision.versions})
     paths = shown(decision.touched)
-    client_can = any(branch.way is Way.IN_CLIENT for branch in decision.branches)
+    client_can = client_can or any(branch.way is Way.IN_CLIENT for branch in decision.branches)
     return StaleQueryError(
         kind=kind.name, paths=paths, versions=versions, rows=rows, reason=reason, client_can=client_can
     )

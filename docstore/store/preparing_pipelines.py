@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
+from docstore.core.chance import without_chance
 from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
 from docstore.core.newer_steps import changing, way_to_latest
@@ -26,8 +27,9 @@ from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads, enter_moment
 from docstore.mongo.reading import RowSource
 from docstore.store.aggregated_rows import Side
-from docstore.store.aggregating_in_client import upgraded_rows
+from docstore.store.aggregating_in_client import sent_along
 from docstore.store.asked import Course
+from docstore.store.client_filter import SENT_BYTES
 from docstore.store.cursor import Report
 from docstore.store.upgrading_sides import (
     MAX_DECLINED_ROWS,
@@ -192,7 +194,13 @@ class Preparation:
             raise await stale_side(own, way.declined, reason, moment)
         if declined is None:
             return others, left
-        documents = list(upgraded_rows(declined, own.kind, asked.report))
+        documents = sent_along(declined, own.kind, asked.report)
+        if documents is None:
+            if not asked.in_client:
+                reason = f"they have to be upgraded in Python, and what they become is more than {SENT_BYTES >> 20} MB"
+                raise await stale_side(own, left, reason, moment, client_can=True)
+            _announce(own, way, len(declined), asked)
+            return others, left
         given = {"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(documents, {})}}
         return [*others, *([given] if documents else [])], None
 
@@ -218,14 +226,16 @@ class Preparation:
     def _in_every_shape(self, own: Side, way: UpgradingStages, filter: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what the pipeline's first filter says of the rows as they are stored, so that indexes serve it."""
         kind = own.kind
+        # The pipeline's own stages ask the whole filter again.
+        steady = without_chance(filter)
         earlier = {
-            version: translate(filter, way_to_latest(kind, start(kind, version)), simple=way.simple).filter
+            version: translate(steady, way_to_latest(kind, start(kind, version)), simple=way.simple).filter
             for version in way.versions
             if version is not None or kind.detect is None
         }
-        if len(earlier) < len(way.versions) or all(each == filter for each in earlier.values()):
+        if len(earlier) < len(way.versions) or all(each == steady for each in earlier.values()):
             return own.narrowed
-        elsewhere = both_of(filter, rows_elsewhere(kind, way.versions))
+        elsewhere = both_of(steady, rows_elsewhere(kind, way.versions))
         # No filter says what rows keep beside the shape in which they are stored.
         kept = [both_of(own.narrowed, HAS_RESIDUE)] if way.residues else []
         old = (both_of(each, rows_at(kind, [version])) for version, each in earlier.items())

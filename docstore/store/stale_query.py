@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import bson
 import structlog
 
-from docstore.core.bson_values import CODEC
+from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.kind import Kind
 from docstore.core.stale_branch import StoredVersion, Way
 from docstore.core.stale_pipelines import (
@@ -28,7 +28,7 @@ from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads
 from docstore.mongo.reading import Batches, RowSource, rows_of
 from docstore.store.asked import Course, Query
-from docstore.store.client_filter import ClientFilter, stored_rows, window, with_stored
+from docstore.store.client_filter import SENT_BYTES, ClientFilter, stored_rows, window, with_stored
 from docstore.store.cursor import Report
 from docstore.store.deciding import Decided, Decisions
 
@@ -244,13 +244,13 @@ class StaleQueries:
         declined = self.left_to_python(decision)
         if declined is None:
             return pipelines, None
-        rows = None if decision.way is Way.IN_CLIENT else await self._declined(declined, decided, query)
-        if rows is None:
+        in_client = decision.way is Way.IN_CLIENT
+        sent = None if in_client else await self._sent_along(declined, decided, query, client, report)
+        if sent is None:
             number = await self._source.count(declined, session=decided.moment.session)
             return pipelines, _Left(declined, number)
-        candidates = [(client.upgraded(raw, report), raw) for raw in rows]
-        if documents := [with_stored(row, raw) for row, raw in candidates if row is not None]:
-            pipelines.append(documents_pipeline(documents, query.filter))
+        if sent:
+            pipelines.append(documents_pipeline([with_stored(*one) for one in sent], query.filter))
         return pipelines, None
 
     def on_server(self, query: Query, decision: Decision, *, only: _Only = None) -> list[_Pipeline]:
@@ -270,8 +270,10 @@ class StaleQueries:
         # A transaction has no `$unionWith`, but it is one moment for as many queries as there are.
         return pipelines if moment.reads is Reads.TRANSACTION else [union_of(pipelines, self._source.name)]
 
-    async def _declined(self, filter: Mapping[str, Any], decided: Decided, query: Query) -> list[bytes] | None:
-        """Return the rows that the server did not take; None where they are many and the client may read them."""
+    async def _sent_along(
+        self, filter: Mapping[str, Any], decided: Decided, query: Query, client: ClientFilter, report: Report | None
+    ) -> list[tuple[RawDocument, bytes]] | None:
+        """Return the rows that the server did not take; None where they are much and the client may read them."""
         session = decided.moment.session
         rows: list[bytes] = []
         size = 0
@@ -285,8 +287,12 @@ class StaleQueries:
                     return None
                 number = await self._source.count(filter, session=session)
                 reason = f"they have to be upgraded in Python, more than {_bounds()} of them"
-                raise self.decisions.stale(decided.decision, number, reason)
-        return rows
+                raise self.decisions.stale(decided.decision, number, reason, client_can=True)
+        sent = client.sent_along(rows, report)
+        if sent is None and not query.in_client:
+            reason = f"they have to be upgraded in Python, and what they become is more than {SENT_BYTES >> 20} MB"
+            raise self.decisions.stale(decided.decision, len(rows), reason, client_can=True)
+        return sent
 
     def _announce(self, left: _Left, query: Query, decision: Decision, course: Course | None) -> None:
         if not query.announced:

@@ -10,6 +10,7 @@ from typing import Any
 from bson.regex import Regex
 
 from docstore.core.bson_values import RawDocument
+from docstore.core.chance import hangs_on_chance
 from docstore.core.document import misnomers
 from docstore.core.kind import Kind
 from docstore.core.query import read_query
@@ -92,11 +93,16 @@ def update_request(
 
 def check_filter(kind: Kind[Any], filter: Mapping[str, Any]) -> None:
     """
-    Make sure that the filter of a write names fields as rows hold them at the latest shape.
+    Make sure that the filter of a write names fields as rows hold them at the latest shape, and draws none by chance.
+
+    A write looks several times, and would draw again.
 
     Raises:
-        UpdateRefusedError: It names the tag, or a field by a name that only the model has.
+        UpdateRefusedError: It names the tag, or a field by a name that only the model has, or hangs on chance.
     """
+    if hangs_on_chance(filter):
+        reason = "its filter draws rows by chance ($sampleRate, $rand), and would draw again: find the ids first"
+        raise _refusal(kind, reason)
     elsewhere = misnomers(kind.model)
     looked_at = read_query(filter)
     if looked_at.names(kind.version_field):

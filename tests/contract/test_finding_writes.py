@@ -244,6 +244,29 @@ async def test_delete_never_touches_an_old_row_that_cannot_be_upgraded(places: C
     assert await _found(rows) == []
 
 
+@pytest.mark.parametrize("drawn", [{"$sampleRate": 0.1}, {"$expr": {"$lt": [{"$rand": {}}, 0.1]}}])
+async def test_a_write_on_rows_that_are_drawn_by_chance_is_refused(
+    places: Collection[Place], rows: Any, drawn: dict[str, Any]
+) -> None:
+    """
+    It looks several times, so it would change or delete more rows than were drawn, or fewer.
+    """
+    await rows.insert_many([stored(number % 3 + 1, number) for number in range(6)])
+    before = await _found(rows)
+    for asked in (drawn, {"name": "Oslo", "$and": [drawn]}):
+        for attempt in (
+            places.delete_one(asked),
+            places.delete_many(asked),
+            places.update(asked, {"$inc": {"visits": 1}}),
+            places.update_many(asked, {"$inc": {"visits": 1}}),
+            places.upsert(asked, {"$inc": {"visits": 1}}),
+            places.find_one_and_update(asked, {"$inc": {"visits": 1}}),
+        ):
+            with pytest.raises(UpdateRefusedError, match="by chance"):
+                await attempt
+    assert await _found(rows) == before
+
+
 @pytest.mark.parametrize("filter", [{"schema_version": 1}, {"id": 1}])
 async def test_delete_by_the_tag_or_by_a_name_of_the_model_is_refused(
     places: Collection[Place], rows: Any, filter: dict[str, Any]

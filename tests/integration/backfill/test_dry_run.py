@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from bson import Decimal128, Int64
 
 from docstore import Kind, Step, commands
 from docstore import operations as ops
@@ -205,6 +206,16 @@ async def test_a_fault_of_a_row_that_is_named_is_found_wherever_it_stands(databa
 
     assert by_itself.clean
     assert [failure.id for failure in named.failures] == [5000]
+
+
+async def test_named_rows_are_told_by_the_versions_that_their_tags_say(database: Database) -> None:
+    tags = [1, 1.0, Int64(1), True, "1", Decimal128("1")]
+    await database.places.insert_many([stored(None, place, schema_version=tag) for place, tag in enumerate(tags)])
+
+    result = await commands.backfill_dry_run(database, place_kind(), ids=[*range(6)])
+
+    assert [(count.version, count.rows) for count in result.versions] == [(1, 3)]
+    assert (result.untagged, result.would_change, result.would_fail) == (0, 3, 3)
 
 
 async def test_ids_that_name_no_row_are_refused_and_so_are_ids_with_a_sample(database: Database) -> None:

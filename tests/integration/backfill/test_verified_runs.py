@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from docstore import Kind, Step, commands
+from docstore import Document, Kind, Step, commands
 from docstore import operations as ops
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
@@ -66,3 +66,17 @@ async def test_validate_says_which_rows_have_to_fit_the_model(
     result = await commands.backfill(database, kind(), options=RunOptions(validate=validate))
 
     assert (result.server, result.remaining) == (server, aside)
+
+
+async def test_what_could_not_be_compared_is_not_rewritten_by_the_server(database: Database) -> None:
+    # The expression fails at the last row, and is wrong at all others.
+    wrong = ops.Compute("share", {"$divide": [100, "$size"]}, lambda row: 100 / row["size"] + 1)
+    shares = Kind("share", collection="shares", model=Document, steps=[Step(wrong, to=2)])
+    rows = [{"_id": place, "schema_version": 1, "size": 4} for place in range(ROWS)]
+    rows[-1]["size"] = 0
+    await database.shares.insert_many(rows)
+
+    result = await commands.backfill(database, shares)
+
+    assert await database.shares.count_documents({"share": 25}) == 0
+    assert (result.server, result.client, result.quarantined) == (0, ROWS - 1, 1)

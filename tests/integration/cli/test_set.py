@@ -17,6 +17,7 @@ import pytest
         ("speed", "1"),
         ("rate", "5", "--for", "soon"),
         ("rate", "5", "--for", "0s"),
+        ("rate", "5", "--for", "99999999h"),
     ],
 )
 def test_what_is_no_limit_is_a_usage_fault(command_line: Any, arguments: tuple[str, ...]) -> None:

@@ -281,3 +281,63 @@ async def test_a_few_rows_that_the_server_declines_are_no_way_of_their_own(datab
         cursor = await sizes.aggregate([{"$match": {"lower": "a"}}], allow_client_filter=allowed)
         assert [row["_id"] for row in await cursor.to_list()] == [1]
         assert (told.way, told.client_rows) == (cursor.way, cursor.client_rows) == (Way.UPGRADED, 0)
+
+
+def _print(row: dict[str, Any]) -> dict[str, Any]:
+    row["printed"] = row["letter"] * 60_000
+    return row
+
+
+printed = Kind("printed", collection="prints", model=Loose, steps=[Step(upgrade=_print, writes=["printed"], to=2)])
+
+
+async def test_rows_that_a_function_makes_larger_than_a_command_are_taken_all_the_same(database: Any) -> None:
+    """
+    300 rows of a few bytes, and 18 MB at latest.
+    """
+    await database["prints"].insert_many(
+        [{"_id": number, "letter": "ab"[number % 2], "schema_version": 1} for number in range(300)]
+    )
+    prints = Store(database, kinds=[printed], service="tests").collection(printed)
+    asked = {"printed": {"$regex": "^a"}}
+    assert await prints.count(asked, allow_client_filter=True) == 150
+    found = [each.id async for each in prints.find(asked, allow_client_filter=True)]
+    assert sorted(found) == list(range(0, 300, 2))
+    first = prints.find(asked, sort=[("printed", 1), ("_id", -1)], limit=2, allow_client_filter=True)
+    assert [each.id for each in await first.to_list()] == [298, 296]
+    grouped: list[Any] = [{"$match": asked}, {"$group": {"_id": {"$strLenBytes": "$printed"}, "rows": {"$sum": 1}}}]
+    with pytest.raises(StaleQueryError, match="more than 4 MB"):
+        await _result(prints, grouped)
+    short: list[Any] = [{"$match": asked}, {"$project": {"size": {"$strLenBytes": "$printed"}}}]
+    assert await _result(prints, [*short, {"$group": {"_id": "$size", "rows": {"$sum": 1}}}]) == [
+        {"_id": 60_000, "rows": 150}
+    ]
+    assert sorted(row["_id"] for row in await _result(prints, [{"$match": asked}])) == list(range(0, 300, 2))
+
+
+texts = Kind(
+    "text",
+    collection="texts",
+    model=Loose,
+    steps=[Step(ops.ConcatLists("words", "word", "others", unique=True), ops.AddField("notice", "x" * 60_000), to=2)],
+)
+
+
+async def test_declined_rows_that_become_larger_than_a_command_are_refused_or_left_to_the_client(database: Any) -> None:
+    """
+    A collation makes the server decline every old row.
+    """
+    await database.create_collection("texts", collation={"locale": "en", "strength": 2})
+    await database["texts"].insert_many(
+        [{"_id": number, "word": "a", "others": ["b"], "schema_version": 1} for number in range(300)]
+    )
+    collection = Store(database, kinds=[texts], service="tests").collection(texts)
+    # Both paths in one place, so that no index or translation answers.
+    asked: dict[str, Any] = {"words": "b", "$expr": {"$eq": [{"$strLenBytes": "$notice"}, 60_000]}}
+    with pytest.raises(StaleQueryError, match="what they become is more than 8 MB") as raised:
+        await collection.count(asked)
+    assert (raised.value.rows, any("allow_client_filter" in way for way in raised.value.ways_out)) == (300, True)
+    assert await collection.count(asked, allow_client_filter=True) == 300
+    with pytest.raises(StaleQueryError, match="what they become is more than 8 MB"):
+        await (await collection.aggregate([{"$match": asked}])).to_list()
+    assert len(await _result(collection, [{"$match": asked}])) == 300

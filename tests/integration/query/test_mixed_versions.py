@@ -8,7 +8,7 @@ import pytest
 from bson import Binary, Decimal128, Int64, ObjectId
 from pydantic import BaseModel, ConfigDict
 
-from docstore import Document, Kind, Step
+from docstore import Document, Kind, Step, Store
 from docstore import operations as ops
 from docstore.core.bson_values import encode
 from docstore.core.document import get_origin_row
@@ -304,3 +304,22 @@ async def test_a_kind_without_steps_is_asked_as_it_is(any_database: Any) -> None
     assert sorted(await _ids(queries, {"a": 1})) == [1, 2]
     # Of the latest shape, and without the tag that an update looks for.
     assert [row_id async for row_id in queries.old_ids({"a": 1})] == [1]
+
+
+@pytest.mark.parametrize("drawn", [{"$sampleRate": 0.5}, {"$expr": {"$lt": [{"$rand": {}}, 0.5]}}])
+async def test_rows_that_are_drawn_by_chance_are_drawn_once(database: Any, drawn: dict[str, Any]) -> None:
+    """
+    Of 1,000 rows, 500 give or take 16; of rows that are drawn twice, 250.
+    """
+    rows = [letter.upgrade(_row(number, 1), to=number % 4 + 1) for number in range(1000)]
+    await database["letters"].insert_many(rows)
+    letters = Store(database, kinds=[letter], service="tests").collection(letter)
+    for steady in ({"address.town": "Wien"}, {"names": {"$in": ["a", "z"]}}, {"loud": ""}):
+        asked = steady | drawn
+        found = await letters.find(asked, allow_client_filter=True).to_list()
+        assert 400 < len(found) < 600
+        first = await letters.find(asked, sort=[("loud", 1)], limit=900, allow_client_filter=True).to_list()
+        assert 400 < len(first) < 600
+        assert 400 < await letters.count(asked, allow_client_filter=True) < 600
+        cursor = await letters.aggregate([{"$match": asked}], allow_client_filter=True)
+        assert 400 < len(await cursor.to_list()) < 600

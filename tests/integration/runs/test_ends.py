@@ -16,6 +16,7 @@ from docstore import operations as ops
 from docstore.backfill import concluding, failing, joining, patience
 from docstore.backfill.operating import LiveOption
 from docstore.backfill.pacing import Pacing
+from docstore.backfill.untagged import untagged_elsewhere
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
@@ -96,9 +97,12 @@ async def test_rows_that_keep_coming_hold_the_run_and_are_named(
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("wanted", [10, 1_000])
 async def test_a_batch_that_takes_too_long_is_split_until_it_does_not(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, wanted: int
 ) -> None:
+    # The last range of a version holds fewer rows than were wanted, and so does the only one of a small collection.
+    monkeypatch.setattr(Pacing, "size", lambda *_, **__: wanted)
     await database["places"].insert_many([stored(1, number) for number in range(25)])
     rewrite = OldRows.rewrite
 
@@ -418,3 +422,68 @@ async def test_a_pass_that_rewrites_nothing_because_batches_fail_says_how_many(
 
     assert (result.state, result.quarantined, result.remaining) == (RunState.FAILED, 10, 20)
     assert result.reason.startswith("pass 1 rewrote no row, and 1 of its 2 batches failed, the last one with: ")
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_hold_for_writers_tells_of_the_batches_that_failed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(20))
+    read, conclude, late = OldRows.read, concluding.Conclusion._count, iter(range(1000))
+
+    async def fails(self: OldRows, after: Any = BEGINNING, upto: Any = BEGINNING, *, size: int) -> Any:
+        if upto == 19:
+            raise StoreRejectedError(reason="out of order", code=1)
+        return await read(self, after, upto, size=size)
+
+    async def insert_first(self: Any, *arguments: Any) -> Any:
+        number = next(late)
+        await database["counters"].insert_many(
+            [{"_id": -10 * number - each, "schema_version": 1, "steps": 0} for each in range(1, 11)]
+        )
+        return await conclude(self, *arguments)
+
+    monkeypatch.setattr(OldRows, "read", fails)
+    monkeypatch.setattr(concluding.Conclusion, "_count", insert_first)
+    await commands.backfill(database, counter())
+    (status,) = await commands.backfill_status(database, "counter")
+
+    assert status.hold is not None
+    assert status.hold.reason == "old_writers"
+    assert "20 rows still stand below version 2" in status.hold.detail
+    assert "1 of the batches of that pass failed, the last one with: StoreRejectedError" in status.hold.detail
+
+
+@pytest.mark.usefixtures("small")
+async def test_rows_that_come_while_they_are_counted_explain_none_that_are_left(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shaped = Kind(
+        "counter",
+        collection="counters",
+        model=Document,
+        steps=[Step(upgrade=count_up, to=2), Step(upgrade=count_up, to=3)],
+        detect=lambda row: 3 if "shape" in row else 1,
+    )
+    await database["counters"].insert_many(old_rows(20))
+    count, look = concluding.Conclusion._count, untagged_elsewhere
+    left, newer = [{"_id": -1, "steps": 0}], [{"_id": -2, "shape": "new"}]
+
+    async def after_one_is_left(self: Any, *arguments: Any) -> Any:
+        if left:
+            await database["counters"].insert_one(left.pop())
+        return await count(self, *arguments)
+
+    async def after_one_has_come(*arguments: Any) -> Any:
+        if newer:
+            await database["counters"].insert_one(newer.pop())
+        return await look(*arguments)
+
+    monkeypatch.setattr(concluding.Conclusion, "_count", after_one_is_left)
+    monkeypatch.setattr(concluding, "untagged_elsewhere", after_one_has_come)
+    result = await commands.backfill(database, shaped, to=2)
+
+    row = await database["counters"].find_one({"_id": -1})
+    assert result.state is RunState.SUCCEEDED
+    assert row is not None
+    assert (row["schema_version"], row["steps"]) == (2, 1)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Kind, commands
@@ -22,6 +23,7 @@ from docstore.backfill.operating import LiveOption
 from docstore.backfill.progress import BackfillProgress
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
+from docstore.errors import StoreUnavailableError
 from docstore.mongo.runs import Runs
 from tests.integration.runs.conftest import PATIENCE, Processes, old_rows, until
 
@@ -178,6 +180,20 @@ async def test_a_limit_for_a_while_ends_by_itself_and_the_history_says_who_set_i
     assert "@" in entry["by"]
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1e12])
+async def test_a_limit_is_not_set_until_a_time_that_there_is_not(
+    database: Database, counter: Kind[Any], seconds: float
+) -> None:
+    await commands.backfill_start(database, counter, by="a test")
+
+    with pytest.raises(ValueError, match="for good"):
+        await commands.backfill_set(database, "counter", LiveOption.RATE, 5.0, seconds=seconds, by="a test")
+
+    # A record that holds such a time can be read by nobody any more.
+    (status,) = await commands.backfill_status(database, "counter")
+    assert status.changes == ()
+
+
 async def test_a_limit_of_batches_is_set_for_good(database: Database, processes: Processes, counter: Kind[Any]) -> None:
     await database["counters"].insert_many(old_rows(10))
     await commands.backfill_start(database, counter, by="a test")
@@ -307,6 +323,30 @@ async def test_waiting_is_ended_by_ctrl_c_and_the_run_goes_on(
     assert waiting.returncode == 1
     assert "error: interrupted: the run is paused\nhint: docstore backfill wait counter" in errors
     assert (await commands.backfill_status(database, "counter"))[0].state is RunState.PAUSED
+
+
+@pytest.mark.parametrize("seen", [0, 1])
+async def test_waiting_is_ended_although_the_database_does_not_answer(
+    database: Database, counter: Kind[Any], monkeypatch: pytest.MonkeyPatch, seen: int
+) -> None:
+    await commands.backfill_start(database, counter, by="a test")
+    last, stop, looks = Runs.last, asyncio.Event(), list[str]()
+
+    async def silent(self: Runs, kind: str) -> Any:
+        looks.append(kind)
+        if len(looks) > seen:
+            stop.set()
+            await asyncio.Event().wait()
+        return await last(self, kind)
+
+    monkeypatch.setattr(Runs, "last", silent)
+    async with asyncio.timeout(PATIENCE):
+        waiting = commands.backfill_wait(database, "counter", stop=stop, poll=0.01)
+        if seen:
+            assert (await waiting).state is RunState.ENQUEUED
+        else:
+            with pytest.raises(StoreUnavailableError):
+                await waiting
 
 
 async def test_waiting_for_a_run_that_is_not_there_leaves_with_2(processes: Processes) -> None:

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 import pytest
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step, commands
@@ -96,6 +97,31 @@ async def test_batches_that_have_ended_are_read_once(database: Database) -> None
     assert (found.tally.client, found.done) == (80, 40)
     assert seen
     assert sum(each["docsExamined"] for each in seen) <= 2
+
+
+async def test_a_batch_that_is_opened_during_a_look_is_not_taken_for_one_that_has_ended(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await running(database)
+    batches = Batches(database, owner="one", lease=30.0)
+    opened: list[BatchRecord] = []
+    find_one = AsyncCollection.find_one
+
+    async def and_open(self: Any, *args: Any, **options: Any) -> Any:
+        found = await find_one(self, *args, **options)
+        if self.name == "docstore_batches" and not opened:
+            batch = await batches.open_new(run, "rows", version=1, range=IdRange(0, 9), size=9)
+            assert batch is not None
+            opened.append(batch)
+        return found
+
+    totals = RunningTotals(database, run.id)
+    monkeypatch.setattr(AsyncCollection, "find_one", and_open)
+    await totals.look()
+    monkeypatch.undo()
+    await batches.finish(opened[0], BatchState.DONE, tally=Tally(client=9), seconds=0.0)
+
+    assert (await totals.look()).tally.client == 9
 
 
 async def test_the_rows_that_are_left_are_told_while_a_pass_goes_on(

@@ -147,6 +147,33 @@ async def test_what_cannot_be_written_is_kept_and_no_question_fails(server_datab
     await asked.close(timeout=5)
 
 
+async def test_who_closes_while_others_ask_loses_no_question_and_fails_nothing(server_database: Any) -> None:
+    clock, under_way = Clock(), asyncio.Event()
+
+    class Slow(Counted):
+        async def add(self, kind: str, asked: AskedFor) -> None:
+            if not self.away and not under_way.is_set():
+                under_way.set()
+                # Long enough for others to ask, and to begin a write of their own.
+                await asyncio.sleep(0.05)
+            await super().add(kind, asked)
+
+    records = Slow(ClientVersions(server_database))
+    asked = AskedVersions(records, now=clock)  # type: ignore[arg-type]
+    records.away = True
+    for version in (1, 2):
+        asked.count("place", version)
+        await drained(asked)
+    records.away = False
+    closing = asyncio.create_task(asked.close(timeout=5))
+    await under_way.wait()
+    clock.forward(seconds=61)
+    asked.count("place", 1)
+    await closing
+    await asked.close(timeout=5)
+    assert await asks(server_database) == [(1, "2026-03-04", 2), (2, "2026-03-04", 1)]
+
+
 @pytest.mark.parametrize(("days", "seen"), [(29, True), (32, False)])
 async def test_a_version_that_nobody_asks_for_any_more_stands_in_nobodys_way(
     server_database: Any, days: int, *, seen: bool

@@ -68,11 +68,24 @@ async def test_a_new_latest_gets_its_view_and_those_of_older_versions_learn_the_
     assert states(await views_list(database, [newer])) == {2: "current", 3: "current"}
 
 
+async def test_the_release_before_leaves_views_alone_that_bring_newer_rows_down(database: Rows) -> None:
+    await database["things"].insert_one({"_id": 1, "schema_version": 3, "label": "a"})
+    older, newer = kind_of(RENAME), kind_of(RENAME, ops.RenameField("name", "label"))
+    await views_sync(database, newer, versions=[2])
+
+    assert states(await views_sync(database, older)) == {2: "newer", 3: "newer"}
+    assert states(await views_list(database, [older])) == {2: "newer", 3: "newer"}
+    assert await database["things_v2"].find_one() == {"_id": 1, "schema_version": 2, "name": "a"}
+    # Whoever has gone back for good says so.
+    await views_drop(database, older)
+    assert states(await views_sync(database, older)) == {2: "created", 3: "newer"}
+
+
 async def test_a_view_below_the_floor_is_dropped_and_one_above_latest_is_left_alone(database: Rows) -> None:
     await views_sync(database, kind_of(RENAME, STATUS), versions=[1, 2])
 
     older_code = kind_of(RENAME)
-    assert states(await views_sync(database, older_code)) == {1: "changed", 2: "changed", 3: "newer"}
+    assert states(await views_sync(database, older_code)) == {1: "newer", 2: "newer", 3: "newer"}
     raised = kind_of(RENAME, STATUS, floor=2)
     assert states(await views_list(database, [raised])) == {1: "retired", 2: "stale", 3: "stale"}
     assert states(await views_sync(database, raised)) == {1: "dropped", 2: "changed", 3: "changed"}

@@ -45,3 +45,11 @@ def test_a_limit_that_is_raised_forgets_what_was_owed_under_the_old_one() -> Non
     assert pacing.wait(1.0) == 999.0
     pacing.look(with_rate(500.0))
     assert pacing.wait(1.0) == 0.0
+
+
+def test_a_limit_beyond_all_rows_limits_nothing() -> None:
+    pacing = Pacing()
+    before = pacing.size(Path.CLIENT)
+    pacing.look(cast("RunRecord", SimpleNamespace(options=RunOptions(rate=1e308, batch_seconds=1e10), workers=())))
+
+    assert pacing.size(Path.CLIENT) == before

@@ -187,6 +187,16 @@ async def test_a_signal_that_does_not_answer_is_unknown(monkeypatch: pytest.Monk
     assert len(named(logs, "signal_unknown")) == 1
 
 
+async def test_a_signal_that_is_not_understood_is_unknown_and_stops_nothing() -> None:
+    throttle, _ = throttling(KeyError("opcounters"), interval=0)
+
+    with capture_logs() as logs:
+        await throttle.before_batch(never)
+
+    (entry,) = named(logs, "signal_unknown")
+    assert entry["reason"] == "said was not understood: KeyError"
+
+
 async def test_being_stopped_for_long_is_an_event_of_its_own_again_and_again() -> None:
     stops = [Verdict.STOP] * 20
     throttle, _ = throttling(*stops, Verdict.NORMAL, alarm_after=10.0, interval=0, clock=Ticking())

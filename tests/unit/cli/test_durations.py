@@ -16,7 +16,7 @@ def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "-5m", "0s", "ten minutes", "5w", "1m30s"])
+@pytest.mark.parametrize("text", ["", "m", "-5m", "0s", "ten minutes", "5w", "1m30s", "3651d", "99999999h"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         parse_duration(text)

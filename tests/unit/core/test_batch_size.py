@@ -69,3 +69,9 @@ def test_the_size_stays_between_its_bounds_and_grows_by_a_fifth_at_most(
         assert FLOOR <= following.size <= CEILING
         assert following.size <= max(pace.size + 1, pace.size * GROWTH)
         pace = following
+
+
+def test_a_batch_that_may_take_for_ever_is_no_larger_than_the_largest() -> None:
+    pace = Pace(size=CEILING).after(rows=10**6, seconds=0.001, target=1e305)
+
+    assert pace.size == CEILING

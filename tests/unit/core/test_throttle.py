@@ -109,6 +109,21 @@ def test_throttle_forgets_how_long_a_signal_was_unknown_once_it_answers() -> Non
     assert throttle.nice == 0.0
 
 
+def test_throttle_does_not_begin_again_because_the_signal_that_stopped_it_fell_silent() -> None:
+    throttle = Throttle().after([STOP], now=0.0).after([UNKNOWN], now=5.0).after([UNKNOWN, SLOW], now=10.0)
+
+    assert (throttle.stopped_since, throttle.reason) == (0.0, "far behind")
+    assert not throttle.after([NORMAL], now=15.0).stopped
+
+
+def test_throttle_is_not_stopped_for_ever_by_a_signal_that_fell_silent() -> None:
+    throttle = Throttle().after([STOP], now=0.0).after([UNKNOWN], now=1.0)
+    throttle = throttle.after([UNKNOWN], now=1.0 + UNKNOWN_FOR)
+
+    assert not throttle.stopped
+    assert throttle.reason == "not allowed, for 30 s"
+
+
 @given(st.lists(st.lists(st.sampled_from([NORMAL, UNKNOWN, COMPANY, SLOW, STOP]), max_size=3), max_size=60))
 def test_throttle_always_has_a_bounded_pause_and_a_reason_for_it(rounds: list[list[Answer]]) -> None:
     throttle = after(*rounds)
