@@ -10,7 +10,7 @@ PYTHONS := python3 python3.11 python3.12 python3.13 python3.14
 PYTHON ?= $(or $(shell for each in $(PYTHONS); do \
   "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; done),python3)
 # Tests wait for servers and processes more than they compute.
-WORKERS ?= 3
+WORKERS ?= 4
 ARGS ?=
 
 BIN := .venv/bin
