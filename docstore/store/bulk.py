@@ -216,7 +216,9 @@ class BulkRun(Generic[D]):
                 if done.upserted_id is not None:
                     result.upserted_ids[place] = done.upserted_id
             elif isinstance(operation, Delete):
-                result.deleted += await self._writes.delete(operation, self._session)
+                deleted = await self._writes.delete(operation, self._session)
+                # Not in one statement with the call: the sum would be that of before it, and lose what others added.
+                result.deleted += deleted
         except DocstoreError as error:
             self._fail(place, error)
 

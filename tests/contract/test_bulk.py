@@ -2,8 +2,9 @@
 Lists of writes: counts, order, and what became of each when some fail. The same on all three drivers.
 """
 
+import asyncio
 import pickle
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +17,7 @@ from docstore.errors import (
     UnstorableValueError,
     UpdateRefusedError,
 )
+from docstore.store.bulk import BulkRun, SingleWrites
 from tests.kinds import Place, stored
 
 BOTH = pytest.mark.parametrize("ordered", [True, False])
@@ -56,6 +58,21 @@ async def test_a_mixture_of_writes_on_rows_of_every_version_is_counted(
     assert [row["_id"] for row in found[5:]] == [20, 21, 30]
     new.visits = 1
     await places.replace(new)
+
+
+async def test_deletes_of_one_list_that_overlap_are_all_counted() -> None:
+    others_are_under_way = asyncio.Event()
+
+    async def delete(operation: Delete, session: object) -> int:
+        if operation.filter["_id"] == 3:
+            others_are_under_way.set()
+        await others_are_under_way.wait()
+        return int(operation.filter["_id"])
+
+    writes: SingleWrites[Place] = SingleWrites(cast(Any, None), cast(Any, None), cast(Any, None), delete)
+    deletes = [Delete({"_id": number}) for number in (1, 2, 3)]
+
+    assert (await BulkRun(writes, deletes, None).run(kind="place", ordered=False)).deleted == 6
 
 
 async def test_in_order_nothing_comes_after_the_first_that_fails(places: Collection[Place], rows: Any) -> None:
