@@ -4,7 +4,7 @@ Lists of writes: counts, order, and what became of each when some fail. The same
 
 import asyncio
 import pickle
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -63,13 +63,14 @@ async def test_a_mixture_of_writes_on_rows_of_every_version_is_counted(
 async def test_deletes_of_one_list_that_overlap_are_all_counted() -> None:
     others_are_under_way = asyncio.Event()
 
-    async def delete(operation: Delete, session: object) -> int:
+    async def delete(operation: Delete, _session: object) -> int:
         if operation.filter["_id"] == 3:
             others_are_under_way.set()
         await others_are_under_way.wait()
         return int(operation.filter["_id"])
 
-    writes: SingleWrites[Place] = SingleWrites(cast(Any, None), cast(Any, None), cast(Any, None), delete)
+    no_other: Any = None
+    writes: SingleWrites[Place] = SingleWrites(no_other, no_other, no_other, delete)
     deletes = [Delete({"_id": number}) for number in (1, 2, 3)]
 
     assert (await BulkRun(writes, deletes, None).run(kind="place", ordered=False)).deleted == 6
