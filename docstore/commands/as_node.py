@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from docstore.backfill.patience import patiently
+from docstore.backfill.patience import LAST_WORDS, patiently
 from docstore.core.fleet_facts import Policy
 from docstore.core.kind import Kind
 from docstore.fleet.membership import Alone, Membership
@@ -25,7 +25,16 @@ def member_of(database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str
     if driver is Driver.MOCK:
         return Alone(kinds)
     streams = driver is not Driver.MOTOR
-    return Node(database, kinds, service=service, policy=Policy.WARN, patience=0.0, streams=streams, begins=False)
+    return Node(
+        database,
+        kinds,
+        service=service,
+        policy=Policy.WARN,
+        patience=0.0,
+        streams=streams,
+        begins=False,
+        closing=LAST_WORDS,
+    )
 
 
 @asynccontextmanager

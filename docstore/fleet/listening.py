@@ -10,6 +10,7 @@ import structlog
 from docstore.errors import StoreError, StoreRejectedError
 from docstore.mongo.control_changes import control_changes
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.leaving import is_told_to_end
 
 _log: Final = structlog.get_logger("docstore.fleet")
 
@@ -21,7 +22,7 @@ async def listen(database: AnyDatabase, wake: asyncio.Event, *, service: str) ->
     """
     Set *wake* at each change, until cancelled; returns where the server has no change streams.
     """
-    while True:
+    while not is_told_to_end():
         try:
             async for _ in control_changes(database):
                 wake.set()

@@ -29,6 +29,7 @@ from docstore.fleet.process_facts import Identity, node_kind
 from docstore.fleet.step_exchange import StepExchange
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.leaving import ended, is_told_to_end, said
 from docstore.mongo.node_records import NodeRecords
 
 _log: Final = structlog.get_logger("docstore.fleet")
@@ -37,8 +38,8 @@ _log: Final = structlog.get_logger("docstore.fleet")
 _DUE: Final = 0.8
 #: How long to wait after a call that failed, in seconds.
 _RETRY: Final = 0.5
-#: How long closing may take, in seconds.
-_CLOSING: Final = 2.0
+#: How long a node that closes tries to have itself forgotten, in seconds.
+CLOSING: Final = 2.0
 #: The epoch of what is written while a kind has no control state.
 _BEFORE_ALL: Final = -1
 
@@ -61,6 +62,7 @@ class Node:
         streams: Hear of changes by a change stream, too.
         begins: Settle the write version of the kinds that have none. Whoever only carries out what operators ask for
             leaves that to services.
+        closing: How long to try, when it closes, to have itself forgotten, in seconds.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1.
         steps: Gives and takes published steps, of the same kinds; one of its own by default.
@@ -78,6 +80,7 @@ class Node:
         patience: float = PATIENCE,
         streams: bool = True,
         begins: bool = True,
+        closing: float = CLOSING,
         clock: Callable[[], float] = steady_seconds,
         chance: Callable[[], float] = random.random,
         steps: StepExchange | None = None,
@@ -89,6 +92,7 @@ class Node:
         self._patience = patience
         self._streams = streams
         self._begins = begins
+        self._closing = closing
         self._clock = clock
         self.steps = StepExchange(database, self._kinds, clock=clock) if steps is None else steps
         self._joining = Joining(
@@ -138,17 +142,16 @@ class Node:
 
     async def close(self) -> None:
         """
-        Leave the fleet; doing so twice is no mistake. While the database is away, others see the node vanish instead.
+        Leave the fleet, in a few seconds at most; doing so twice is no mistake.
+
+        While the database is away, or does not answer, others see the node vanish instead.
         """
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         if tasks:
             self._admitted = False
-            with suppress(StoreError, TimeoutError):
-                async with asyncio.timeout(_CLOSING):
-                    await self._nodes.remove(self.who.id)
+            # A heartbeat that is still under way would bring the record back.
+            if await ended(tasks):
+                await said(self._nodes.remove(self.who.id), seconds=self._closing)
 
     def writing(self, kind: str) -> AbstractContextManager[ControlState]:
         """
@@ -243,7 +246,7 @@ class Node:
         return NodeHealth(self.heartbeat_age, self._life.fence_after, self._admitted, self._heard.controls.copy())
 
     async def _live(self) -> None:
-        while True:
+        while not is_told_to_end():
             # Twice as often as heartbeats are due, so that changes are seen in time where there is no stream.
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._life.beat / 2):

@@ -9,10 +9,13 @@ from typing import Final
 from docstore.core.control_view import FLEET
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, settled
 from docstore.mongo.failures import translated
+from docstore.mongo.leaving import ended
 from docstore.mongo.own_records import CONTROL, open_records
 
 #: How long the server holds back an answer that has nothing new, in milliseconds.
 _WAIT_MS: Final = 500
+#: How long the server may take to drop the cursor of a stream, in seconds.
+_DROPPING: Final = 0.2
 
 
 async def control_changes(database: AnyDatabase) -> AsyncIterator[None]:
@@ -38,10 +41,12 @@ async def control_changes(database: AnyDatabase) -> AsyncIterator[None]:
                 try:
                     change = await asyncio.shield(coming)
                 except asyncio.CancelledError:
-                    if driver_of(database) is not Driver.MOTOR:
-                        coming.cancel()
-                    # What runs in Motor's thread cannot be cancelled, and the cursor must not be closed under it.
-                    await asyncio.wait({coming})
+                    if driver_of(database) is Driver.MOTOR:
+                        # What runs in Motor's thread cannot be cancelled, and the cursor must not be closed under it.
+                        await asyncio.wait({coming})
+                    else:
+                        # Once cancelled it tells the server to drop the cursor, which may not answer.
+                        await ended([coming], seconds=_DROPPING)
                     raise
                 if change is not None:
                     yield
