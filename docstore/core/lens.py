@@ -62,17 +62,17 @@ def put(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any], versi
     before = seen_at(kind, row, version)
     now = _tagged(kind, before, shape, version)
     latest = kind.upgrade(row)
-    if not _differing(before, now):
+    if not differing(before, now):
         return latest
     rewritten = seen_at(kind, latest, version)
 
-    by_client = set(_differing(before, now))
+    by_client = set(differing(before, now))
 
     def lost() -> list[str]:
         """Return the fields that are not as *shape* has them; but for one left alone that a rewrite shows so."""
         seen = seen_at(kind, merged, version)
-        by_rewrite = set(_differing(seen, rewritten))
-        return [name for name in _differing(seen, now) if name in by_client or name in by_rewrite]
+        by_rewrite = set(differing(seen, rewritten))
+        return [name for name in differing(seen, now) if name in by_client or name in by_rewrite]
 
     lifted, changed = kind.upgrade(before), kind.upgrade(now)
     merged = merge(latest, lifted, changed)
@@ -106,8 +106,10 @@ def _tagged(kind: Kind[Any], before: RawDocument, shape: Mapping[str, Any], vers
     return {name: now[name] for name in dict.fromkeys((*before, *now)) if name in now}
 
 
-def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Return the top-level fields in which two rows differ."""
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """
+    Return the top-level fields in which two rows differ.
+    """
     return [
         name
         for name in {**first, **second}

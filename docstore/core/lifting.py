@@ -9,8 +9,8 @@ from bson.errors import BSONError
 
 from docstore.core.bson_values import RawDocument, identical
 from docstore.core.kind import Kind
-from docstore.core.lens import put
-from docstore.core.newer_steps import kind_at, standing
+from docstore.core.lens import differing, put
+from docstore.core.newer_steps import at_latest, kind_at, standing
 from docstore.core.residue import RESIDUE
 from docstore.errors import DowngradeFailedError, UpdateRefusedError, UpgradeFailedError
 
@@ -54,6 +54,9 @@ def lifted(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any]) ->
     """
     version = standing(kind, row)
     try:
+        if not differing(at_latest(kind, row), {kind.version_field: kind.latest, **shape}):
+            # Also a row that takes no change at all, because the older shape has no place for what it holds.
+            return dict(row)
         changed = put(kind_at(kind, version), row, shape, kind.latest)
     except (UpgradeFailedError, DowngradeFailedError) as error:
         raise _untaken(kind, version, error) from None

@@ -120,6 +120,32 @@ def test_a_newer_row_that_holds_more_than_the_older_shape_is_read_as_if_it_stood
     assert seen.get("label") == (labels[0] if labels else None)
 
 
+@pytest.mark.parametrize("labels", [[], ["a"], ["a", "b"]])
+def test_a_newer_row_that_holds_more_than_the_older_shape_stays_as_it_is_when_nothing_was_changed(
+    labels: list[str],
+) -> None:
+    kind = old_code(LISTED, 2)
+    row = {"_id": 1, "schema_version": Int64(3), "name": "Oslo", "labels": labels}
+
+    assert encode(lifted(kind, row, at_latest(kind, row))) == encode(row)
+
+
+def test_a_newer_row_that_holds_more_than_the_older_shape_takes_no_change() -> None:
+    kind = old_code(LISTED, 2)
+    row = {"_id": 1, "schema_version": 3, "name": "Oslo", "labels": ["a", "b"]}
+
+    with pytest.raises(UpdateRefusedError, match="step 3 does not take the change"):
+        lifted(kind, row, at_latest(kind, row) | {"name": "Rome"})
+
+
+def test_a_shape_that_came_with_the_tag_of_another_version_is_refused_though_nothing_else_was_changed() -> None:
+    kind = old_code(LISTED, 2)
+    row = {"_id": 1, "schema_version": 3, "name": "Oslo", "labels": ["a"]}
+
+    with pytest.raises(UpdateRefusedError, match="its tag is not that of version 2"):
+        lifted(kind, row, at_latest(kind, row) | {"schema_version": 1})
+
+
 def test_no_pure_function_that_stores_rows_takes_a_newer_one() -> None:
     kind = old_code(STEPS, 2)
 
