@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from docstore.backfill import events
 from docstore.backfill.directing import brought
+from docstore.backfill.fitting import misfit
 from docstore.backfill.patience import patiently
 from docstore.backfill.validation import Validation
 from docstore.core.bson_values import RawDocument, encode
@@ -137,21 +138,13 @@ class Verifier:
     def _fits(self, stored: RawDocument, server: RawDocument, source: int | None) -> bool:
         python = brought(self._kind, stored, self._target)
         if not isinstance(python, DocumentError) and encode(python) == encode(server):
-            return not self._validation.on_server or self._target != self._kind.latest or fits(self._kind, python)
+            return (
+                not self._validation.on_server
+                or self._target != self._kind.latest
+                or misfit(self._kind, python) is None
+            )
         if isinstance(python, DocumentError):
             paths: tuple[str, ...] = (getattr(python, "path", None) or "(row)",)
         else:
             paths = differing_paths(python, server)
         raise PathsDifferError(kind=self._kind.name, id=stored["_id"], version=source, target=self._target, paths=paths)
-
-
-def fits(kind: Kind[Any], row: RawDocument) -> bool:
-    """
-    Tell whether the model takes a row at the latest shape; the row is left as it is.
-    """
-    plain = {name: value for name, value in row.items() if name != kind.version_field}
-    try:
-        kind.model.__pydantic_validator__.validate_python(plain)
-    except Exception:  # noqa: BLE001 - whatever a validator raises, the row does not fit
-        return False
-    return True
