@@ -22,7 +22,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install lint format types layers mongod test test-thorough demo bench clean
+.PHONY: help install lint format types layers mongod test test-thorough demo drill bench clean
 
 help: ## Show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -69,7 +69,10 @@ test-thorough: lint types layers mongod ## The same, with the long version of th
 demo: install ## The whole story on real documents, on a private mongod
 	@$(BIN)/docstore demo $(ARGS)
 
-bench: install ## Print what reading and backfilling cost
+drill: install ## Two releases, a flip and the way back, before each release
+	@$(BIN)/docstore drill city $(ARGS)
+
+bench: install ## Print what reading, writing and backfilling cost
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" $(ARGS) || exit 1; done
 
 clean: ## Remove .venv and every cache

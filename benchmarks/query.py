@@ -39,7 +39,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from benchmarks.read import cities
 from docstore import Kind
-from docstore.core.stale_query import Way
+from docstore.core.stale_branch import Way
 from docstore.embedded import EmbeddedServer
 from docstore.store.query import Queries
 from docstore.store.rows import RowReader

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from docstore.store.collection import Collection
     from docstore.store.cursor import Cursor, SkippedRow
     from docstore.store.explaining import Explanation
+    from docstore.store.metrics import StoreMetrics
     from docstore.store.store import Store
     from docstore.store.tokens import version_token
     from docstore.store.types import (
@@ -61,6 +62,7 @@ __all__ = [
     "SkippedRow",
     "Step",
     "Store",
+    "StoreMetrics",
     "Update",
     "UpdateResult",
     "UtcDatetime",
@@ -85,6 +87,7 @@ _HOME = {
     "SkippedRow": "docstore.store.cursor",
     "Step": "docstore.core.step",
     "Store": "docstore.store.store",
+    "StoreMetrics": "docstore.store.metrics",
     "Update": "docstore.store.bulk",
     "UpdateResult": "docstore.mongo.row_writer",
     "WriteBackStatistics": "docstore.store.write_back",

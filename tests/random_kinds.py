@@ -4,7 +4,7 @@ Random kinds made of all operations and of functions, rows of every version for 
 
 import random
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bson import Decimal128, Int64, Regex
 from pydantic import ConfigDict
@@ -41,6 +41,12 @@ TYPES: Final = ["int", "string", "array", "object", "null", "double", "bool", "n
 
 class Anything(Document):
     model_config = ConfigDict(extra="allow")
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
 def value(rng: random.Random, depth: int = 0) -> Any:
@@ -175,6 +181,61 @@ def random_kind(rng: random.Random, *, functions: float) -> Kind[Anything]:
         except DefinitionError:
             continue
     return Kind("thing", collection="things", model=Anything, steps=steps)
+
+
+def _uncount(row: RawDocument) -> RawDocument:
+    row.pop("counted", None)
+    return row
+
+
+def _invertible_step(rng: random.Random, to: int, *, functions: float) -> Step:
+    if rng.random() < functions:
+        if rng.random() < 0.4:
+            return Step(upgrade=_count_fields, downgrade=_uncount, writes=["counted"], to=to)
+        return Step(upgrade=_turn, downgrade=_turn, writes=["a", "b"] if rng.random() < 0.6 else None, to=to)
+    first, second = rng.sample(PATHS, 2)
+    invertible: list[Callable[[], Operation]] = [
+        lambda: ops.RemoveField(first, default=rng.choice([None, 1, "a"])),
+        lambda: ops.MapValues(first, {1: "one", "a": "b"}, other="keep"),
+        lambda: ops.ConcatLists(f"joined{rng.randrange(2)}", first, second, keep=True),
+        lambda: ops.ConvertType("digits", int, was=str),
+        lambda: ops.WrapInList(rng.choice([first, "left", "digits"])),
+    ]
+    while True:
+        makers = rng.choice([_exact(rng), _exact(rng), _others(rng), invertible])
+        try:
+            step = Step(*(rng.choice(makers)() for _ in range(rng.randrange(1, 3))), to=to)
+        except DefinitionError:
+            continue
+        if step.has_way_back:
+            return step
+
+
+def random_invertible_kind(rng: random.Random, *, functions: float, latest: int | None = None) -> Kind[Anything]:
+    """
+    Return a kind of one to three steps that all have a way back, of which that share are functions.
+    """
+    top = rng.randrange(2, 5) if latest is None else latest
+    steps = [_invertible_step(rng, to, functions=functions) for to in range(2, top + 1)]
+    return Kind("thing", collection="things", model=Anything, steps=steps)
+
+
+def random_latest_rows(rng: random.Random, kind: Kind[Anything], number: int) -> list[RawDocument]:
+    """
+    Return rows at latest: some came up from version 1, some were changed since, others are of any shape.
+    """
+    rows: list[RawDocument] = []
+    for attempt in range(number):
+        row: RawDocument = {**loose_row(rng), **(typed_fields(rng) if rng.random() < 0.7 else {})}
+        if rng.random() < 0.7:
+            try:
+                row = kind.upgrade({"_id": attempt, **row, "schema_version": 1})
+            except DocumentError:
+                continue
+            for name in rng.sample(sorted(row.keys() - {"_id", "schema_version"}), min(len(row) - 2, rng.randrange(3))):
+                row[name] = rng.choice([value(rng), row[name], [row[name], value(rng)]])
+        rows.append({**row, "_id": attempt, "schema_version": kind.latest})
+    return rows
 
 
 def random_rows(rng: random.Random, kind: Kind[Anything], number: int) -> list[RawDocument]:

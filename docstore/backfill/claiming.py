@@ -4,6 +4,7 @@ Claiming the next batch of a run: one that waits, the next range of old rows, or
 
 from collections.abc import Callable
 
+from docstore.backfill.ceiling import above
 from docstore.backfill.context import RunContext
 from docstore.core.batch_record import BatchRecord
 from docstore.core.id_range import BEGINNING, IdRange
@@ -40,7 +41,7 @@ class Claims:
             return await self._if_running(run_id, waiting)
         while True:
             run = await self._runs.get(run_id)
-            if run is None or run.state is not RunState.RUNNING or run.held is not None:
+            if run is None or not self._may_go_on(run):
                 return None
             batch, cursor = await self._open_next(run, size)
             if cursor is None:
@@ -87,7 +88,12 @@ class Claims:
         Return a batch, or give it back untouched if the run was paused or ended since.
         """
         run = await self._runs.get(run_id)
-        if run is not None and run.state is RunState.RUNNING and run.held is None:
+        if run is not None and self._may_go_on(run):
             return batch
         await self._batches.give_back(batch)
         return None
+
+    def _may_go_on(self, run: RunRecord) -> bool:
+        if run.state is not RunState.RUNNING or run.held is not None:
+            return False
+        return not above(self._context.member, run.kind, run.target, run.direction)

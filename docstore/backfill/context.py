@@ -13,6 +13,7 @@ from docstore.core.chain import CompiledChain
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.run_scope import RunScope
+from docstore.fleet.membership import Alone, Membership
 from docstore.mongo.batch_writing import BatchWriter
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.old_rows import OldRows
@@ -57,6 +58,8 @@ class RunContext:
     #: The rows that the run is limited to; None stands for every row.
     selection: Selection | None = None
     direction: Direction = Direction.UP
+    #: This process as a part of its fleet: what it may store, and whether it may at all.
+    member: Membership = field(default_factory=lambda: Alone(()))
     #: Awaited after every page of rows; pauses while the backfill holds back.
     breathe: Callable[[], Awaitable[None]] = _at_once
     #: The ids of rows that killed the workers which took them, as far as is known; grows while the run goes on.

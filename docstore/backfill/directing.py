@@ -49,7 +49,8 @@ def brought(kind: Kind[Any], stored: RawDocument, target: int) -> RawDocument | 
     try:
         version = kind.version(stored)
         if version > target:
-            return lowered(kind.chain, copied(stored), version, target)
+            # It is compared with what a server makes of the row.
+            return lowered(kind.chain, copied(stored), version, target, ordered=False)
         return kind.upgrade(stored, to=target)
     except DocumentError as error:
         return error

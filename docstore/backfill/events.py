@@ -19,6 +19,34 @@ def backfill_started(*, kind: str, target: int, direction: str, rows: int) -> No
     _log.info("backfill_started", kind=kind, target=target, direction=direction, rows=rows)
 
 
+def rollout_ended(*, kind: str, state: str, version: int) -> None:
+    """
+    An exact count has ended a rollout, or a rollback: every row is where it belongs.
+    """
+    _log.info("rollout_ended", kind=kind, state=state, version=version)
+
+
+def rollout_left(*, kind: str, reason: str) -> None:
+    """
+    A record of the kind is that of another release of docstore, whose processes have to bring the rollout up to it.
+    """
+    _log.warning("rollout_left", kind=kind, reason=reason)
+
+
+def loss_accepted(*, kind: str, version: int, trimmed: int, left: int) -> None:
+    """
+    An operator ended a rollback at the cost of what the lower version cannot hold, or with rows left above it.
+    """
+    _log.warning("loss_accepted", kind=kind, version=version, trimmed=trimmed, left=left)
+
+
+def way_back_refused(*, kind: str, reason: str) -> None:
+    """
+    Rows stand above the write version after a rollback, and the run that would bring them back cannot begin.
+    """
+    _log.warning("way_back_refused", kind=kind, reason=reason)
+
+
 def building_index(*, kind: str, collection: str) -> None:
     """
     The (tag, `_id`) index is missing and is built.
@@ -115,6 +143,13 @@ def worker_waits(*, reason: str) -> None:
     The database cannot be reached; the worker looks again a little later.
     """
     _log.warning("worker_waits", reason=reason)
+
+
+def survey_failed(*, reason: str) -> None:
+    """
+    The database could not be looked at for those who watch it; their numbers stay as they were.
+    """
+    _log.warning("survey_failed", reason=reason)
 
 
 def rows_verified(*, kind: str, version: int | None, rows: int, misfits: int) -> None:

@@ -12,7 +12,7 @@ from docstore.backfill.patience import patiently
 from docstore.core.batch_record import BatchRecord, BatchState, Tally
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_state import OPEN, RunState
-from docstore.errors import DocstoreError, PathsDifferError
+from docstore.errors import DocstoreError, PathsDifferError, RecordFormatError
 from docstore.mongo.batches import Batches
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.old_rows import OldRows
@@ -48,7 +48,13 @@ class Failing:
             rows: The batch's rows; None if it has none.
             tally: What was done before it failed.
             seconds: How long that took.
+
+        Raises:
+            RecordFormatError: It was raised; the batch is left to workers of another release, and has not failed.
         """
+        if isinstance(error, RecordFormatError):
+            await self._batches.give_back(batch, tally=tally, seconds=seconds)
+            raise error
         text = described(error)
         reaction = reaction_to(error)
         events.batch_failed(run=batch.run, batch=batch.seq, error=text, reaction=reaction.value, tries=batch.tries + 1)
@@ -79,7 +85,8 @@ class Failing:
         """
         Rest and return true if the first look at a run is to be taken again; otherwise the run has failed.
 
-        While the database is away nothing fails: whoever looks for open runs finds this one again.
+        While the database is away nothing fails: whoever looks for open runs finds this one again. Nor does it where
+        records are those of another release, whose workers may know them.
 
         Args:
             run_id: The run; no batch of it is held.
@@ -87,7 +94,7 @@ class Failing:
             tries: How often this worker has looked.
         """
         reaction = reaction_to(error)
-        if reaction is Reaction.RETRY:
+        if reaction is Reaction.RETRY or isinstance(error, RecordFormatError):
             return False
         if reaction is not Reaction.FAIL and tries < TRIES:
             await asyncio.sleep(REST * 2 ** (tries - 1))

@@ -6,6 +6,7 @@ from typing import Any
 
 from docstore.core.bson_values import RawDocument, copied
 from docstore.core.kind import Kind
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import refused
 from docstore.errors import InvalidDocumentError
 
@@ -20,7 +21,7 @@ def misfit(kind: Kind[Any], row: RawDocument, *, version: int | None = None) -> 
         version: Where it is stored, for the error.
     """
     # Validators are the user's, and may change what they are given.
-    plain = {name: value for name, value in copied(row).items() if name != kind.version_field}
+    plain = {name: value for name, value in copied(row).items() if name not in {kind.version_field, RESIDUE}}
     try:
         kind.model.__pydantic_validator__.validate_python(plain)
     except Exception as error:  # noqa: BLE001 - whatever a validator raises, the row does not fit

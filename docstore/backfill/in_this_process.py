@@ -4,7 +4,7 @@ Working one run in the process that asked for it, until it has ended.
 
 import asyncio
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from docstore.backfill import events
@@ -12,8 +12,9 @@ from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.ending import in_time, until_stopped
 from docstore.backfill.last_look import about, left_of, standing_of
 from docstore.backfill.others import tell_of_others
-from docstore.backfill.patience import cancelled
+from docstore.backfill.patience import cancelled, patiently
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
+from docstore.backfill.rollout_following import SETTLING, RolloutFollowing
 from docstore.backfill.run_work import BEAT, RunWork
 from docstore.backfill.selection_status import SelectionStatus
 from docstore.backfill.throttling import Throttling
@@ -24,6 +25,7 @@ from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE, ENDED, RunState
 from docstore.errors import StoreUnavailableError
+from docstore.fleet.membership import Membership
 from docstore.mongo.driver import AnyDatabase
 
 #: Batches worked on at the same time: the server rewrites one of them while the other is claimed, compared or recorded.
@@ -40,13 +42,15 @@ async def work_until_ended(
     stop: asyncio.Event,
     now: Callable[[], datetime.datetime],
     lease: float = LEASE,
+    member: Membership | None = None,
     throttling: Throttling | None = None,
     coverage: Coverage | None = None,
 ) -> BackfillResult:
     """
     Work on a run until it has ended, was paused, waits for writers of old rows to go, or *stop* is set.
 
-    Others may work on it at the same time.
+    It also returns when the run may not go on because its target lies above the write version by now. Others may work
+    on it at the same time.
 
     Once *stop* is set, returns within about four seconds, whatever the database is at: rows that cannot be counted in
     that time are told as far as the counters of the run know them.
@@ -62,6 +66,7 @@ async def work_until_ended(
         lease: For how long a batch is claimed, in seconds.
         throttling: Says when a batch may begin.
         coverage: Where all rows stood a moment ago, if that is known: they are not counted again then.
+        member: This process as a part of its fleet; without one it works alone.
 
     Raises:
         StoreUnavailableError: The database stayed away for a minute, or did not answer at the end.
@@ -82,10 +87,12 @@ async def work_until_ended(
         wait_for_writers=False,
         throttling=throttling,
         coverage=coverage,
+        member=member,
     )
+    rollouts = RolloutFollowing(database, by=who.name, now=now)
     watching = asyncio.create_task(tell_of_others(database, run.id, worker=who.id, meter=meter))
     try:
-        by = await until_stopped(_work(work, run, stop), stop)
+        by = await until_stopped(_followed(rollouts, kind, _work(work, run, stop), stop), stop)
     finally:
         await cancelled(watching)
     standing = await in_time(standing_of(database, run), by=by)
@@ -99,7 +106,7 @@ async def work_until_ended(
         target=run.target,
         direction=run.direction,
         state=after.state,
-        reason=after.held.detail if after.held is not None else after.state_reason,
+        reason=_reason(work, after),
         server=meter.now.server,
         client=meter.now.client,
         conflicts=meter.now.conflicts,
@@ -117,6 +124,22 @@ async def work_until_ended(
     return result
 
 
+def _reason(work: RunWork, run: RunRecord) -> str:
+    if run.held is not None:
+        return run.held.detail
+    return (work.obstacle(run) if run.state in CLAIMABLE else "") or run.state_reason
+
+
+async def _followed(
+    rollouts: RolloutFollowing, kind: Kind[Any], working: Coroutine[Any, Any, None], stop: asyncio.Event
+) -> None:
+    """Bring the rollout of the kind up to the run, do the work, and end the rollout if that was the last of it."""
+    await patiently(lambda: rollouts.look([kind]))
+    await working
+    if not stop.is_set():
+        await patiently(lambda: rollouts.wait(kind, seconds=SETTLING))
+
+
 async def _work(work: RunWork, run: RunRecord, stop: asyncio.Event) -> None:
     after: RunRecord | None = run
     while after is not None and after.state not in ENDED and not stop.is_set():
@@ -124,6 +147,8 @@ async def _work(work: RunWork, run: RunRecord, stop: asyncio.Event) -> None:
         if after is None or after.state not in CLAIMABLE or stop.is_set():
             return
         if after.held is not None and after.held.reason in WAITS_FOR_WRITERS:
+            return
+        if work.obstacle(after):
             return
         # Others work on it, and there is no place for one more.
         await asyncio.sleep(BEAT)

@@ -21,6 +21,7 @@ from docstore.core.run_record import Cursor, RunRecord
 from docstore.core.run_scope import RunScope
 from docstore.core.run_state import RunState
 from docstore.errors import BackfillRefusedError
+from docstore.fleet.membership import Membership
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.quarantine import Quarantine
@@ -115,6 +116,7 @@ async def context_of(
     meter: Meter,
     stop: asyncio.Event,
     now: Callable[[], datetime.datetime],
+    member: Membership,
 ) -> RunContext:
     """
     Return what the parts of a run need to know.
@@ -142,6 +144,7 @@ async def context_of(
         ),
         selection=selection_of(database, run),
         deadly=list(run.deadly),
+        member=member,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from docstore.backfill import events
 from docstore.backfill.breathing import Breathing
+from docstore.backfill.ceiling import above
 from docstore.backfill.claiming import Claims
 from docstore.backfill.concluding import Conclusion
 from docstore.backfill.context import RunContext
@@ -28,6 +29,8 @@ from docstore.backfill.verifying import Verifier
 from docstore.core.batch_record import BatchRecord, BatchState, Tally
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import RunRecord
+from docstore.errors import StaleNodeError
+from docstore.fleet.write_bound import bounded_write
 from docstore.mongo.batches import Batches
 from docstore.mongo.failures import Reaction
 from docstore.mongo.runs import Runs
@@ -232,7 +235,14 @@ class Lane:
         )
         work = RangeWork(context, batch, self._verifier)
         try:
-            await self._rewrite_held(held, work, breathing)
+            async with bounded_write(context.member, context.kind.name):
+                if above(context.member, context.kind.name, context.target, context.direction):
+                    await self._give_back(batch, Tally(), 0.0)
+                    return
+                await self._rewrite_held(held, work, breathing)
+        except StaleNodeError:
+            await self._give_back(batch, work.tally, breathing.worked)
+            await self._wait(_LONGEST_IDLE)
         except LeaseLostError:
             events.lease_lost(run=batch.run, batch=batch.seq)
         except asyncio.CancelledError:

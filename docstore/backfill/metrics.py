@@ -11,8 +11,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from docstore.backfill.progress import Path
+from docstore.backfill.survey_metrics import SurveyMetrics
 from docstore.backfill.throttling import Throttling
 from docstore.core.batch_record import Tally
+from docstore.fleet.metrics import NodeMetrics
 
 #: Batches are made to last half a second.
 _SECONDS: Final = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0)
@@ -29,6 +31,8 @@ class WorkerMetrics:
       when it has succeeded, in between less what was done since.
     - `docstore_backfill_hold_seconds_total{reason}`: time that batches were held back, by the signal that asked for it.
     - `docstore_backfill_majority_lag_seconds`: how far the majority was behind the primary when last asked.
+
+    And how the database stands, and the worker as a node: see `SurveyMetrics` and `NodeMetrics`.
     """
 
     def __init__(self) -> None:
@@ -52,6 +56,10 @@ class WorkerMetrics:
             ("kind",),
             registry=self.registry,
         )
+        self.survey = SurveyMetrics()
+        self.node = NodeMetrics()
+        for collector in (self.survey, self.node):
+            self.registry.register(collector)
 
     def batch(self, kind: str, path: Path, tally: Tally, *, seconds: float) -> None:
         """

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from docstore.backfill import events
 from docstore.backfill.directing import in_python
+from docstore.backfill.downgrading import Trimmer
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter
 from docstore.backfill.putting_aside import PuttingAside
@@ -18,8 +19,10 @@ from docstore.backfill.upgrading import Upgraded, Upgrader
 from docstore.core.bson_values import comparison_key
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
-from docstore.errors import NotQuarantinedError, VersionRangeError
-from docstore.mongo.batch_writing import BatchWriter, Rewrite, refused_rows
+from docstore.errors import BackfillRefusedError, NotQuarantinedError, VersionRangeError
+from docstore.fleet.membership import Membership
+from docstore.fleet.write_bound import bounded_write
+from docstore.mongo.batch_writing import BatchWriter, Rewrite, Written, refused_rows
 from docstore.mongo.chosen_rows import CHOSEN_AT_ONCE, chosen_rows
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.quarantine import Quarantine
@@ -62,6 +65,8 @@ class Retry:
         kind: Whose rows.
         record_error_text: Keep the texts of errors; they can hold values of rows.
         now: The clock.
+        member: This process as a part of its fleet; says above which version no row goes.
+        trims_to: Try only the rows that were to go down to this version, and trim what it has no place for.
     """
 
     def __init__(
@@ -71,12 +76,16 @@ class Retry:
         *,
         record_error_text: bool,
         now: Callable[[], datetime.datetime],
+        member: Membership,
+        trims_to: int | None = None,
     ) -> None:
+        self._member = member
         self._database = database
         self._kind = kind
         self._quarantine = Quarantine(database, kind.name)
         self._with_text = record_error_text
         self._now = now
+        self._trims_to = trims_to
         self._started = now()
         self._meter = Meter()
         self._contested = 0
@@ -112,15 +121,39 @@ class Retry:
         async with aclosing(self._quarantine.kept(kind.collection, kind.version_field, ids=ids)) as records:
             async for kept in records:
                 record = kept.record
-                groups.setdefault((record.direction, record.target, record.version), []).append(record.row_id)
+                if self._trims_to is not None and (record.direction, record.target) != (Direction.DOWN, self._trims_to):
+                    continue
+                target = self._target(record.direction, record.target, record.version, named=ids is not None)
+                if target is not None:
+                    groups.setdefault((record.direction, target, record.version), []).append(record.row_id)
                 missing.pop(comparison_key(record.row_id), None)
         for row_id in missing.values():
             raise NotQuarantinedError(kind=kind.name, id=row_id)
         return groups
 
+    def _target(self, direction: Direction, target: int, version: int | None, *, named: bool) -> int | None:
+        """
+        Return the version to which a row may go now; None where it has to stay.
+        """
+        ceiling = self._member.ceiling(self._kind.name)
+        if ceiling is None or target <= ceiling or direction is Direction.ADOPT:
+            return target
+        standing = self._kind.baseline if version is None else version
+        if direction is Direction.UP and standing < ceiling:
+            return ceiling
+        if named:
+            raise BackfillRefusedError(
+                kind=self._kind.name,
+                reason=f"a row was to go to version {target}, above the write version {ceiling}",
+                advice=f"docstore rollout advance {self._kind.name} raises the write version",
+            )
+        return None
+
     async def _bring(self, ids: Sequence[Any], direction: Direction, target: int, version: int | None) -> None:
         writer = await self._writer()
         upgrader = in_python(direction, self._kind, target, writer)
+        if self._trims_to is not None:
+            upgrader = Trimmer(self._kind, target, writer)
         aside = PuttingAside(
             self._quarantine,
             target=target,
@@ -148,13 +181,17 @@ class Retry:
         """
         if not batch:
             return ()
-        written = await patiently(lambda: writer.write(batch))
+        written = await patiently(lambda: self._written(batch, writer))
         self._meter.add(client=written.rewritten)
         await aside.put(refused_rows(batch, written), version=version)
         if written.rewritten + len(written.refused) == len(batch):
             return ()
         # The answer does not say which rows did not match: those that were written need nothing when read again.
         return await self._read([rewrite.id for place, rewrite in enumerate(batch) if place not in written.refused])
+
+    async def _written(self, batch: Sequence[Rewrite], writer: BatchWriter) -> Written:
+        async with bounded_write(self._member, self._kind.name):
+            return await writer.write(batch)
 
     async def _read(self, ids: Sequence[Any]) -> Sequence[bytes]:
         return await patiently(lambda: chosen_rows(self._database, self._kind.collection, ids))

@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any, Final
 
+from docstore.backfill.ceiling import above
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.context import RunContext
 from docstore.backfill.ending import first_of
@@ -28,6 +29,7 @@ from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE, SETTLED, RunState
 from docstore.errors import StoreError
+from docstore.fleet.membership import Alone, Membership
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.run_totals import RunningTotals
@@ -62,6 +64,7 @@ class RunWork:
         turns: Says beside whom, where this process works on other runs too.
         metrics: Counts what batches come to, if anybody wants it.
         coverage: Where all rows stood a moment ago, if that is known.
+        member: This process as a part of its fleet; without one it works alone.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class RunWork:
         stop: asyncio.Event,
         now: Callable[[], datetime.datetime],
         lease: float,
+        member: Membership | None = None,
         concurrency: int = 1,
         wait_for_writers: bool = True,
         throttling: Throttling | None = None,
@@ -88,6 +92,7 @@ class RunWork:
         self._stop = stop
         self._now = now
         self._lease = lease
+        self._member = member or Alone([kind])
         self._concurrency = concurrency
         self._wait_for_writers = wait_for_writers
         self._runs = Runs(database)
@@ -147,8 +152,10 @@ class RunWork:
 
     def obstacle(self, run: RunRecord) -> str:
         """
-        Return why this worker cannot work on a run at all; empty if it can.
+        Return why this worker cannot work on a run as things stand; empty if it can.
         """
+        if reason := above(self._member, run.kind, run.target, run.direction):
+            return reason
         ours = fingerprints(self._kind, min(run.target, self._kind.latest), run.direction)
         differing = differences(ours, run.fingerprints)
         if not differing:
@@ -223,7 +230,7 @@ class RunWork:
         if begun is None or begun.state not in CLAIMABLE:
             return None
         meter.set(phase=Phase.REWRITE, total=begun.total)
-        return await context_of(database, kind, begun, meter=meter, stop=self._stop, now=self._now)
+        return await context_of(database, kind, begun, meter=meter, stop=self._stop, now=self._now, member=self._member)
 
     async def _keep_beating(self, run_id: str) -> None:
         totals = RunningTotals(self._database, run_id)
@@ -272,6 +279,9 @@ class RunWork:
         """
         waits_for_writers = run is not None and run.held is not None and run.held.reason in WAITS_FOR_WRITERS
         if run is None or run.state not in CLAIMABLE or (waits_for_writers and not self._wait_for_writers):
+            self._over.set()
+        elif above(self._member, run.kind, run.target, run.direction):
+            # The write version fell: what is to come now is the way back.
             self._over.set()
         if run is not None:
             self._deadly[:] = run.deadly

@@ -10,6 +10,7 @@ from docstore.backfill.validation import Validation
 from docstore.core.bson_values import RawDocument, copied
 from docstore.core.failed_row import FailedRow
 from docstore.core.kind import Kind
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import DocumentError, NewerVersionError, UpgradeFailedError
 from docstore.mongo.batch_writing import BatchWriter, Rewrite
@@ -116,6 +117,8 @@ class Upgrader:
     def _check(self, row: RawDocument, version: int) -> None:
         kind = self._kind
         del row[kind.version_field]
+        if RESIDUE in row:
+            del row[RESIDUE]
         try:
             kind.model.__pydantic_validator__.validate_python(row)
         except Exception as error:
@@ -126,7 +129,7 @@ class Upgrader:
         writes = self._kind.writes(low, high)
         fields = None
         if writes is not None:
-            fields = tuple(dict.fromkeys((self._kind.version_field, *sorted(path[0] for path in writes))))
+            fields = tuple(dict.fromkeys((self._kind.version_field, *sorted(path[0] for path in writes), RESIDUE)))
         way = _Way(fields=fields, runs_functions=self._kind.chain.runs_functions(low, high))
         self._ways[version] = way
         return way

@@ -9,10 +9,12 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from docstore.backfill import events
+from docstore.backfill.ceiling import above
 from docstore.backfill.ending import GRACE, end
 from docstore.backfill.failing import described
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.progress import Meter
+from docstore.backfill.rollout_following import RolloutFollowing
 from docstore.backfill.run_work import RunWork
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.turns import Turns
@@ -20,7 +22,8 @@ from docstore.backfill.who import Who
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE
-from docstore.errors import StoreError, StoreRejectedError, StoreUnavailableError
+from docstore.errors import RecordFormatError, StoreError, StoreRejectedError, StoreUnavailableError
+from docstore.fleet.membership import Alone, Membership
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.runs import Runs
@@ -49,6 +52,7 @@ class Worker:
         concurrency: How many batches of each run to work on at the same time.
         throttling: Says when a batch may begin; without one only the batches' own time holds back.
         metrics: Counts what batches come to, if anybody wants it.
+        member: This process as a part of its fleet; without one it works alone.
     """
 
     def __init__(
@@ -63,7 +67,9 @@ class Worker:
         concurrency: int = 1,
         throttling: Throttling | None = None,
         metrics: WorkerMetrics | None = None,
+        member: Membership | None = None,
     ) -> None:
+        self._member = member or Alone(tuple(kinds.values()))
         self._database = database
         self._kinds = kinds
         self._who = who
@@ -75,6 +81,7 @@ class Worker:
         self._turns = Turns()
         self._metrics = metrics
         self._runs = Runs(database)
+        self._rollouts = RolloutFollowing(database, by=who.name, now=now)
         self._at_work: dict[str, asyncio.Task[None]] = {}
         #: Runs that are left alone until then (by the event loop's clock).
         self._resting: dict[str, float] = {}
@@ -104,11 +111,12 @@ class Worker:
 
     async def _look(self) -> int:
         """
-        Begin to work on runs that are open; return how many of them there are for this worker.
+        Begin to work on runs that are open; return how many of them, and rollouts to end, there are for this worker.
         """
         self._at_work = {run: task for run, task in self._at_work.items() if not task.done()}
-        able = 0
-        for run in await self._runs.open():
+        # Before the runs: it may ask for one.
+        able = int(await self._rollouts.look(self._kinds.values()))
+        for run in await self._runs.open(on_unknown=self._unknown):
             kind = self._kinds.get(run.kind)
             if kind is None:
                 continue
@@ -129,11 +137,22 @@ class Worker:
         """
         Return why this worker cannot work on a run, and log it the first time.
         """
+        if reason := above(self._member, run.kind, run.target, run.direction):
+            # That may change from one moment to the next.
+            return reason
         if run.id not in self._obstacles:
             self._obstacles[run.id] = note = self._work_on(kind).obstacle(run)
             if note:
                 events.run_not_joined(kind=run.kind, run=run.id, reason=note)
         return self._obstacles[run.id]
+
+    def _unknown(self, kind: str, error: RecordFormatError) -> None:
+        """
+        Leave a run to workers of another release, and log it the first time.
+        """
+        if error.record not in self._obstacles:
+            self._obstacles[error.record] = str(error)
+            events.run_not_joined(kind=kind, run=error.record, reason=str(error))
 
     async def _share(self, kind: Kind[Any], run: RunRecord) -> None:
         try:
@@ -159,6 +178,7 @@ class Worker:
             throttling=self._throttling,
             turns=self._turns,
             metrics=self._metrics,
+            member=self._member,
         )
 
     async def _unless_stopped(self, call: Coroutine[Any, Any, T]) -> T | None:

@@ -4,11 +4,15 @@ from enum import IntEnum
 from typing import Final
 
 from docstore.errors import (
+    AbortRuleError,
     BackfillRefusedError,
     DefinitionError,
     DocstoreError,
+    DrillRefusedError,
+    FleetError,
     IllegalTransitionError,
     InvalidUriError,
+    NotInFleetError,
     RunNotFoundError,
     StoreUnavailableError,
     UnknownKindError,
@@ -48,9 +52,13 @@ _CODES: Final[tuple[tuple[type[DocstoreError], ExitCode], ...]] = (
     (VersionRangeError, ExitCode.USAGE),
     (InvalidUriError, ExitCode.USAGE),
     (RunNotFoundError, ExitCode.USAGE),
+    (NotInFleetError, ExitCode.USAGE),
+    (AbortRuleError, ExitCode.USAGE),
+    (FleetError, ExitCode.REFUSED),
     (BackfillRefusedError, ExitCode.REFUSED),
     (IllegalTransitionError, ExitCode.REFUSED),
     (ViewRefusedError, ExitCode.REFUSED),
+    (DrillRefusedError, ExitCode.REFUSED),
     (DefinitionError, ExitCode.STEPS),
     (StoreUnavailableError, ExitCode.UNREACHABLE),
 )

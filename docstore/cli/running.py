@@ -67,7 +67,18 @@ def kind_alone(context: typer.Context, where: Where, *, kind: str) -> Kind[Any]:
     Raises:
         DocstoreError: A setting or the kinds.
     """
-    return _kinds(_settings(where.or_else(context.obj)), kind)[0][kind]
+    return kind_and_package(context, where, kind=kind)[0]
+
+
+def kind_and_package(context: typer.Context, where: Where, *, kind: str) -> tuple[Kind[Any], str]:
+    """
+    Load a kind, and return it with the package that holds it, for processes that load it too.
+
+    Raises:
+        DocstoreError: A setting or the kinds.
+    """
+    kinds, package = _kinds(_settings(where.or_else(context.obj)), kind)
+    return kinds[kind], package
 
 
 def _kinds(settings: Settings, kind: str | None) -> tuple[dict[str, Kind[Any]], str]:

@@ -14,8 +14,23 @@ from docstore.commands.backfill_control import (
 )
 from docstore.commands.backfill_run import backfill, backfill_dry_run
 from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
 from docstore.commands.process import this_process, utc_now
 from docstore.commands.quarantine_rows import quarantine_list, quarantine_retry, quarantine_show
+from docstore.commands.rollout_control import (
+    RolloutEvent,
+    rollout_freeze,
+    rollout_history,
+    rollout_knob,
+    rollout_status,
+    rollout_unfreeze,
+)
+from docstore.commands.rollout_moving import (
+    rollout_accept_loss,
+    rollout_advance,
+    rollout_canary,
+    rollout_rollback,
+)
 from docstore.commands.shown_kind import ShownKind, ShownStep, show
 from docstore.commands.view_report import ViewReader, ViewReport, ViewState
 from docstore.commands.view_sync import views_drop, views_list, views_sync
@@ -24,6 +39,7 @@ from docstore.commands.worker import work
 __all__ = [
     "CoverageResult",
     "IndexState",
+    "RolloutEvent",
     "ShownKind",
     "ShownStep",
     "ViewReader",
@@ -41,9 +57,21 @@ __all__ = [
     "backfill_status",
     "backfill_wait",
     "coverage",
+    "fleet",
+    "fleet_declare",
+    "fleet_forget",
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
+    "rollout_accept_loss",
+    "rollout_advance",
+    "rollout_canary",
+    "rollout_freeze",
+    "rollout_history",
+    "rollout_knob",
+    "rollout_rollback",
+    "rollout_status",
+    "rollout_unfreeze",
     "show",
     "this_process",
     "utc_now",

@@ -9,11 +9,13 @@ from typing import Any
 
 from docstore.backfill.adopting import AdoptResult, adopted, adoption_target
 from docstore.backfill.adopting_on_mock import adopt_on_mock
+from docstore.backfill.ceiling import ceiling_of
 from docstore.backfill.in_this_process import work_until_ended
 from docstore.backfill.operating import Operating
 from docstore.backfill.progress import OnProgress
 from docstore.backfill.run_status import RunStatus, run_statuses
 from docstore.backfill.throttling import Throttling
+from docstore.commands.as_node import as_node
 from docstore.commands.process import this_process, utc_now
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
@@ -35,6 +37,8 @@ async def adopt(
 ) -> AdoptResult:
     """
     Tag every row that has no tag, with the kind's baseline or what its `detect` function says, in this process.
+
+    Rows that `detect` puts above the write version are left without a tag, and counted as remaining.
 
     Nothing but the tag is written, each row atomically: no change of any other writer is lost. It is a run like those
     of the backfill: workers that are there help, and it may be paused, stopped, killed and repeated at any time.
@@ -59,8 +63,12 @@ async def adopt(
         return await adopt_on_mock(database, kind, stop=stop, now=now)
     who = this_process()
     operating = Operating(database, by=by or who.name)
-    async with Throttling(open_signals(database) if throttled else ()) as throttling:
-        run = await operating.start(kind, adoption_target(kind), RunOptions(), direction=Direction.ADOPT, now=now)
+    async with (
+        as_node(database, kind, service="docstore adopt") as member,
+        Throttling(open_signals(database) if throttled else ()) as throttling,
+    ):
+        target = await _target(database, kind)
+        run = await operating.start(kind, target, RunOptions(), direction=Direction.ADOPT, now=now)
         result = await work_until_ended(
             database,
             kind,
@@ -71,6 +79,7 @@ async def adopt(
             now=now,
             throttling=throttling,
             coverage=operating.coverage,
+            member=member,
         )
     return await adopted(database, kind, run, result, now=now)
 
@@ -85,8 +94,14 @@ async def adopt_start(database: AnyDatabase, kind: Kind[Any], *, by: str) -> Run
         StoreUnavailableError, StoreRejectedError: The database.
     """
     await Operating(database, by=by).start(
-        kind, adoption_target(kind), RunOptions(), direction=Direction.ADOPT, now=utc_now
+        kind, await _target(database, kind), RunOptions(), direction=Direction.ADOPT, now=utc_now
     )
     for status in await run_statuses(database, kind.name):
         return status
     raise RunNotFoundError(kind=kind.name)
+
+
+async def _target(database: AnyDatabase, kind: Kind[Any]) -> int:
+    ceiling = await ceiling_of(database, kind.name)
+    target = adoption_target(kind)
+    return target if ceiling is None else min(target, ceiling)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from docstore.backfill.ceiling import target_of
 from docstore.backfill.choosing import chosen_by
 from docstore.backfill.ending import unless_stopped
 from docstore.backfill.operating import LiveOption, Operating
 from docstore.backfill.patience import patiently
+from docstore.backfill.rollout_following import RolloutFollowing
 from docstore.backfill.run_status import RunStatus, run_statuses
 from docstore.commands.process import this_process, utc_now
 from docstore.core.direction import Direction
@@ -38,7 +40,7 @@ async def backfill_start(
     Args:
         database: A Motor or PyMongo Async database.
         kind: Whose rows.
-        to: The version to bring them to; latest by default.
+        to: The version to bring them to: the write version by default, or latest where there is none yet.
         direction: Which rows are to move, where some stand below the version and others above it.
         options: Limits of the run.
         ids: Do the rows with these ids only. They are recorded, so workers need not know them.
@@ -47,15 +49,17 @@ async def backfill_start(
 
     Raises:
         VersionRangeError: *to* is no version of the kind.
-        BackfillRefusedError: Rows stand on both sides of *to* and no direction was given, the way leads down over a
-            step that has no way back, every row stands above latest, another run of the kind is open, or none of the
-            ids names a row.
+        BackfillRefusedError: *to* lies above the write version, rows stand on both sides of it and no direction was
+            given, the way leads down over a step that has no way back, every row stands above latest, another run of
+            the kind is open, or none of the ids names a row.
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    target = kind.latest if to is None else to
+    target = await target_of(database, kind, to)
     await Operating(database, by=by).start(
         kind, target, options or RunOptions(), direction=direction, chosen=chosen_by(ids, sample), now=utc_now
     )
+    # The rollout of the kind, if one is open, is in the state "backfilling" from now on.
+    await RolloutFollowing(database, by=by, now=utc_now).look([kind])
     return await _status(database, kind.name)
 
 

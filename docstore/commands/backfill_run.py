@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from docstore.backfill.ceiling import target_of
 from docstore.backfill.choosing import chosen_by
 from docstore.backfill.dry_run import DryRun
 from docstore.backfill.dry_run_result import DryRunResult
@@ -18,6 +19,7 @@ from docstore.backfill.on_mock import backfill_on_mock
 from docstore.backfill.operating import Operating
 from docstore.backfill.progress import BackfillResult, OnProgress
 from docstore.backfill.throttling import Throttling
+from docstore.commands.as_node import as_node
 from docstore.commands.process import this_process, utc_now
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
@@ -56,13 +58,14 @@ async def backfill(
     `docstore_quarantine`. May be stopped, cancelled or killed at any time, and be run again, also by several processes
     at once; workers that are there help. Builds the (tag, `_id`) index if it is missing.
 
-    Returns when the run has ended, was paused by an operator, or has to wait for a process that writes old rows.
+    Returns when the run has ended, was paused by an operator, or has to wait: for a process that writes old rows, or
+    because a rollback has brought the write version below its target. The process is a node of the fleet meanwhile.
 
     Args:
         database: A Motor or PyMongo Async database. On the mock rows go through Python one by one, unguarded against
             writers in other processes, which the mock does not have.
         kind: Whose rows.
-        to: The version to bring them to; latest by default.
+        to: The version to bring them to: the write version by default, or latest where there is none yet.
         direction: Which rows are to move, where some stand below the version and others above it. The others are left
             alone.
         options: Limits of the run; not on the mock.
@@ -78,15 +81,16 @@ async def backfill(
 
     Raises:
         VersionRangeError: *to* is no version of the kind.
-        BackfillRefusedError: Rows stand on both sides of *to* and no direction was given, the way leads down over a
-            step that has no way back (nothing was touched), every row stands above latest, another run of the kind
-            is open, none of the ids names a row, or some rows only were asked for on the mock.
+        BackfillRefusedError: *to* lies above the write version, rows stand on both sides of it and no direction was
+            given, the way leads down over a step that has no way back (nothing was touched), every row stands above
+            latest, another run of the kind is open, none of the ids names a row, or some rows only were asked for on
+            the mock.
         BackfillInterruptedError: *stop* was set before there was a run to work on.
         StoreUnavailableError: The database stayed away for a minute. Run it again.
         StoreRejectedError: The database refused what the run needs, missing privileges for example.
     """
     stop = stop or asyncio.Event()
-    target = kind.latest if to is None else to
+    target = await target_of(database, kind, to)
     asked = options or RunOptions()
     asked = replace(asked, record_error_text=record_error_text or asked.record_error_text)
     chosen = chosen_by(ids, sample)
@@ -105,7 +109,10 @@ async def backfill(
         )
     who = this_process()
     operating = Operating(database, by=by or who.name)
-    async with Throttling(open_signals(database) if throttled else ()) as throttling:
+    async with (
+        as_node(database, kind, service="docstore backfill") as member,
+        Throttling(open_signals(database) if throttled else ()) as throttling,
+    ):
         asking = operating.start(kind, target, asked, direction=direction, chosen=chosen, now=now)
         run = await unless_stopped(asking, stop)
         if run is None:
@@ -120,6 +127,7 @@ async def backfill(
             now=now,
             throttling=throttling,
             coverage=operating.coverage,
+            member=member,
         )
 
 
@@ -143,7 +151,7 @@ async def backfill_dry_run(
     Args:
         database: A Motor or PyMongo Async database. On the mock there is no server to compare with, and no sample.
         kind: Whose rows.
-        to: The version to bring them to; latest by default.
+        to: The version to bring them to: the write version by default, or latest where there is none yet.
         direction: Which rows are to move, where some stand below the version and others above it.
         ids: Look at the rows with these ids instead, all of them; not together with *sample*.
         sample: Look at so many random rows besides.
@@ -157,7 +165,7 @@ async def backfill_dry_run(
         StoreUnavailableError, StoreRejectedError: The database.
     """
     chosen_by(ids, sample or None)
-    target = kind.latest if to is None else to
+    target = await target_of(database, kind, to)
     coverage = await counted(database, kind, now)
     way = direction_of(kind, coverage, target, direction)
     trial = DryRun(database, kind, target=target, direction=way, sample=sample, validates=validate, ids=ids)

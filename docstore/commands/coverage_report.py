@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from docstore.backfill.ceiling import ceiling_of
 from docstore.commands.asked_versions import asked_versions
 from docstore.commands.process import utc_now
 from docstore.core.coverage import Coverage, coverage_of, rows_below
@@ -78,6 +79,7 @@ async def coverage(
             quarantined=counts.quarantined,
             counted_at=counted_at,
             exact=counts.one_moment,
+            write_version=await ceiling_of(database, kind.name),
             client_versions=await asked_versions(database, kind, counted_at),
         )
         below = None if require is None else rows_below(kind, report, require)

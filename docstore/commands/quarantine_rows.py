@@ -8,6 +8,7 @@ from typing import Any
 
 from docstore.backfill.quarantined import QuarantinedRow, quarantined_row, quarantined_rows
 from docstore.backfill.retrying import Retry, RetryResult
+from docstore.commands.as_node import as_node
 from docstore.commands.process import utc_now
 from docstore.core.kind import Kind
 from docstore.mongo.driver import AnyDatabase
@@ -58,7 +59,8 @@ async def quarantine_retry(
     """
     Try rows in quarantine again, after the upgrader or the row was mended.
 
-    Rows go through Python and are written under the guard, as in a backfill: nothing of any other writer is lost. The
+    Rows go through Python and are written under the guard, as in a backfill: nothing of any other writer is lost. None
+    goes above the write version; those that stand there already are left as they are. The
     records of those that succeed, are gone, or were mended meanwhile are removed; the others count the try. May be
     stopped and repeated at any time.
 
@@ -72,6 +74,9 @@ async def quarantine_retry(
     Raises:
         NotQuarantinedError: An id has no record; nothing was tried.
         VersionRangeError: A row was to go to a version that this code does not have; nothing was tried.
+        BackfillRefusedError: A row that was named can go no further before the write version is raised; nothing was
+            tried.
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    return await Retry(database, kind, record_error_text=record_error_text, now=now).retry(ids)
+    async with as_node(database, kind, service="docstore quarantine") as member:
+        return await Retry(database, kind, record_error_text=record_error_text, now=now, member=member).retry(ids)

@@ -4,16 +4,25 @@ A worker for every open run.
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
+from docstore.backfill import events
 from docstore.backfill.metrics import WorkerMetrics
-from docstore.backfill.patience import briefly
+from docstore.backfill.patience import briefly, cancelled
+from docstore.backfill.surveying import keep_surveying
 from docstore.backfill.throttling import Throttling
-from docstore.backfill.worker import LEASE, Worker
+from docstore.backfill.worker import LEASE, POLL, Worker
+from docstore.commands.as_node import member_of
 from docstore.commands.process import this_process, utc_now
 from docstore.core.kind import Kind
+from docstore.errors import StoreRejectedError, StoreUnavailableError
+from docstore.fleet.membership import Membership
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.signals import open_signals
+
+#: What a worker calls itself in the fleet.
+_SERVICE: Final = "docstore worker"
 
 
 async def work(
@@ -30,6 +39,8 @@ async def work(
     """
     Work on every open run of the kinds, together with any number of other processes.
 
+    The process is a node of the fleet meanwhile. It leaves runs alone whose target lies above the write version.
+
     Args:
         database: A Motor or PyMongo Async database.
         kinds: The kinds.
@@ -38,23 +49,56 @@ async def work(
         lease: How long others wait before they take over a batch of a process that vanished, in seconds.
         stop: Once it is set, batches are finished or given back, and the call returns within a few seconds.
         throttled: Hold back when the server shows the load.
-        metrics: Counts what is done.
+        metrics: Counts what is done, and is told every half minute how the database stands.
     """
     throttling = Throttling(open_signals(database) if throttled else ())
-    if metrics is not None:
-        metrics.watch(throttling)
+    known = tuple(kinds)
+    stop = stop or asyncio.Event()
+    member = member_of(database, known, service=_SERVICE)
     worker = Worker(
         database,
-        {kind.name: kind for kind in kinds},
+        {kind.name: kind for kind in known},
         who=this_process(),
-        stop=stop or asyncio.Event(),
+        stop=stop,
         now=utc_now,
         lease=lease,
         concurrency=concurrency,
         throttling=throttling,
         metrics=metrics,
+        member=member,
     )
+    watching: list[asyncio.Task[None]] = []
+    if metrics is not None:
+        metrics.watch(throttling)
+        metrics.node.watch(_SERVICE, member, known)
+        watching.append(asyncio.create_task(keep_surveying(database, known, metrics.survey.tell, now=utc_now)))
     try:
-        await worker.work(drain=drain)
+        if await _joined(member, stop):
+            await worker.work(drain=drain)
     finally:
-        await briefly(throttling.close())
+        await asyncio.gather(member.close(), briefly(throttling.close()), cancelled(*watching))
+
+
+async def _joined(member: Membership, stop: asyncio.Event) -> bool:
+    """
+    Join the fleet, however long the database is away; tell whether that was done before *stop* was set.
+    """
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            opening = asyncio.create_task(member.open())
+            try:
+                await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if opening.done():
+                    opening.result()
+                    return True
+            except (StoreUnavailableError, StoreRejectedError) as error:
+                if reaction_to(error) is Reaction.FAIL:
+                    raise
+                events.worker_waits(reason=error.reason)
+                await asyncio.wait({stopping}, timeout=POLL)
+            finally:
+                await cancelled(opening)
+        return False
+    finally:
+        await cancelled(stopping)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from docstore.core.id_range import BEGINNING, IdRange
+from docstore.core.record_format import BATCH
 from docstore.core.run_record import RunRecord, Stored
 from docstore.core.run_state import RunState
 
@@ -118,7 +119,11 @@ class BatchRecord:
     def of(cls, stored: Stored) -> "BatchRecord":
         """
         Return what a document of `docstore_batches` says.
+
+        Raises:
+            RecordFormatError: It has a format that this release does not know.
         """
+        BATCH.check("batch {run}/{seq}{part}".format(**stored["_id"]), stored)
         return cls(
             run=stored["_id"]["run"],
             seq=stored["_id"]["seq"],

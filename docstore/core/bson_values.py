@@ -125,6 +125,19 @@ def identical(first: Any, second: Any) -> bool:
     return encode({"": first}) == encode({"": second})
 
 
+def same_values(first: Any, second: Any) -> bool:
+    """
+    Tell whether two values are the same BSON but for the order of fields, at any depth.
+    """
+    return identical(first, second) or identical(_in_order(first), _in_order(second))
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _in_order(value[name]) for name in sorted(value)}
+    return list(map(_in_order, value)) if isinstance(value, list) else value
+
+
 def comparison_key(value: Any) -> Hashable:
     """
     Return a key that is equal for exactly those values that the server's `$eq` calls equal.

@@ -1,18 +1,18 @@
 """A kind's steps in order: bring a row up or down, and compile the way for the server."""
 
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bson.errors import BSONError
-
-from docstore.core.bson_values import RawDocument, copied, identical, type_name
+from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Expression, Ref, both, is_type, render
+from docstore.core.function_steps import BrokenContractError, called
+from docstore.core.operation import Operation
 from docstore.core.paths import FieldPath
 from docstore.core.program import MAX_DEPTH, conditions, depth, pipeline
-from docstore.core.step import Step, StepFunction
-from docstore.core.version import TAG_TYPES, tag_version
+from docstore.core.residue import RESIDUE, MalformedResidueError, above, restore, taken
+from docstore.core.step import Step
+from docstore.core.version import TAG_TYPES
 from docstore.errors import (
     DowngradeFailedError,
     NotCompilableError,
@@ -30,7 +30,8 @@ class CompiledChain:
     *pipeline* consists of `$set` and `$unset` stages and begins with the tag; where a field comes back that an earlier
     stage removed, a `$replaceWith` stands between them (see `compaction`). *condition* is an aggregation expression
     over the stored row: where it is true, the pipeline gives what Python gives (P10). It includes that the tag is a
-    number (or not there, for untagged rows), because an equality match on the tag also accepts arrays.
+    number (or not there, for untagged rows), because an equality match on the tag also accepts arrays, and on the way
+    up that the row has no residue.
     """
 
     source: int | None
@@ -63,9 +64,37 @@ class Chain:
         """
         Bring a row from *version* up to *to* and tag it; returns it, possibly as another dict.
 
+        After each step the row gets back what its residue keeps for it (see `residue`); entries for steps above *to*
+        stay in the row.
+
         Raises:
-            UpgradeFailedError: A step refused the row, raised, or broke its contract; carries step and field path.
+            UpgradeFailedError: A step refused the row, raised, or broke its contract, or the residue is not what
+                docstore writes; carries step and field path.
         """
+        if RESIDUE not in row:
+            return self._up(row, version, to, stored=version)
+        row_id, at = row.get("_id"), version
+        try:
+            residue = taken(row)
+            left = above(residue, to)
+            for at in range(version + 1, to + 1):
+                row = self._up(row, at - 1, at, stored=version)
+                restore(row, residue, at)
+        except MalformedResidueError as error:
+            raise UpgradeFailedError(
+                kind=self.kind,
+                id=row_id,
+                version=version,
+                step=at,
+                error="it does not hold what docstore writes there",
+                path=RESIDUE,
+            ) from error
+        row[self.field] = to
+        if left:
+            row[RESIDUE] = left
+        return row
+
+    def _up(self, row: RawDocument, version: int, to: int, *, stored: int) -> RawDocument:
         # A function may change the row before it fails.
         row_id = row.get("_id")
         # The tag is set before anything else happens, as the server's pipeline does it.
@@ -79,21 +108,21 @@ class Chain:
                         operation.change(row)
                 elif step.upgrade is not None:
                     row[self.field] = at - 1
-                    row = self._call(step.upgrade, step, row, at)
+                    row = called(step.upgrade, step, row, field=self.field, produces=at)
         except OperationRefusedError as refusal:
             raise UpgradeFailedError(
                 kind=self.kind,
                 id=row_id,
-                version=version,
+                version=stored,
                 step=at,
                 error=_refusal(refusal),
                 path=refusal.path,
             ) from refusal
-        except _BrokenContract as broken:
+        except BrokenContractError as broken:
             raise UpgradeFailedError(
                 kind=self.kind,
                 id=row_id,
-                version=version,
+                version=stored,
                 step=at,
                 error=broken.error,
                 path=broken.path,
@@ -101,26 +130,36 @@ class Chain:
         row[self.field] = to
         return row
 
-    def lower(self, row: RawDocument, version: int, to: int) -> RawDocument:
+    def lower(self, row: RawDocument, version: int, to: int, *, trimming: bool = False) -> RawDocument:
         """
         Bring a row from *version* down to *to* and tag it; returns it, possibly as another dict.
+
+        What the older version has no place for is not there any more; `lowering` keeps it. A residue that the row has
+        already stays as it is, out of sight of the steps.
+
+        Args:
+            row: The row; it is used up.
+            version: Where it stands.
+            to: Where it is to stand.
+            trimming: Where an operation's way back would refuse a row for holding too much, take what fits.
 
         Raises:
             DowngradeFailedError: A step refused the row, raised, or broke its contract; carries step and field path.
             NotInvertibleError: A step on the way has no way back; carries kind and version.
         """
         row_id = row.get("_id")
+        residue = row.pop(RESIDUE, None)
         row[self.field] = to
         at = version
         try:
             for step in reversed(self.between(to, version)):
                 at = step.to or 0
                 if step.operations:
-                    for operation in self._inverse(step):
+                    for operation in self._inverse(step, trimming=trimming):
                         operation.change(row)
                 elif step.downgrade is not None:
                     row[self.field] = at
-                    row = self._call(step.downgrade, step, row, at - 1)
+                    row = called(step.downgrade, step, row, field=self.field, produces=at - 1)
                 else:
                     raise self._no_way_back(step)
         except OperationRefusedError as refusal:
@@ -132,7 +171,7 @@ class Chain:
                 error=_refusal(refusal),
                 path=refusal.path,
             ) from refusal
-        except _BrokenContract as broken:
+        except BrokenContractError as broken:
             raise DowngradeFailedError(
                 kind=self.kind,
                 id=row_id,
@@ -142,6 +181,8 @@ class Chain:
                 path=broken.path,
             ) from broken.__cause__
         row[self.field] = to
+        if residue is not None:
+            row[RESIDUE] = residue
         return row
 
     def runs_functions(self, low: int, high: int) -> bool:
@@ -182,8 +223,11 @@ class Chain:
             steps = reversed(self.between(to, start))
             programs = [program for step in steps for program in step.inverse_programs]
         types = ("missing", "null") if source is None else TAG_TYPES
-        tag_is_readable = render(is_type(Ref((self.field,)), *types))
-        condition = both([tag_is_readable, conditions(programs)])
+        readable = [render(is_type(Ref((self.field,)), *types))]
+        if to >= start:
+            # What was kept of a newer shape comes back in Python.
+            readable.append(render(is_type(Ref((RESIDUE,)), "missing")))
+        condition = both([*readable, conditions(programs)])
         stages = pipeline(programs, first=[(self.field, to)])
         deepest = max(depth(condition), depth(stages))
         if deepest > MAX_DEPTH:
@@ -193,9 +237,9 @@ class Chain:
             )
         return CompiledChain(source=source, target=to, pipeline=stages, condition=condition)
 
-    def _inverse(self, step: Step) -> Sequence[Any]:
+    def _inverse(self, step: Step, *, trimming: bool) -> Sequence[Operation]:
         try:
-            return step.inverse
+            return step.trimming_inverse if trimming else step.inverse
         except NotInvertibleError as error:
             raise NotInvertibleError(
                 operation=error.operation, reason=error.reason, kind=self.kind, version=step.to
@@ -209,85 +253,6 @@ class Chain:
             version=step.to,
         )
 
-    def _call(self, function: StepFunction, step: Step, row: RawDocument, produces: int) -> RawDocument:
-        """Run a user's function and check what it gave back against the contract in `Step`."""
-        before = copied(row) if step.declared_writes is not None else row
-        row_id, tag = row.get("_id"), row.get(self.field)
-        try:
-            result = function(row)
-        except Exception as error:
-            raise _BrokenContract(f"it raised {type(error).__name__}") from error
-        if not isinstance(result, dict):
-            raise _BrokenContract(f"it returned {type_name(result)} and no dict")
-        if "_id" not in result or not _same(result["_id"], row_id):
-            raise _BrokenContract("it changed the _id", path="_id")
-        found = result.get(self.field, tag)
-        if type(found) is not int or found not in (tag, produces):
-            stated = tag_version(found)
-            what = type_name(found) if stated is None else str(stated)
-            raise _BrokenContract(f"it set the tag to {what}, but it produces version {produces}", path=self.field)
-        if step.declared_writes is not None:
-            self._check_writes(step.declared_writes, before, result)
-        return result
-
-    def _check_writes(self, declared: frozenset[FieldPath], before: RawDocument, after: RawDocument) -> None:
-        for key in {**before, **after}:
-            # Nearly all fields are as they were: the declaration is asked about the others only.
-            if key in before and key in after and _unchanged(before[key], after[key]):
-                continue
-            if key == self.field or (key,) in declared:
-                continue
-            inner = frozenset(path[1:] for path in declared if path[0] == key)
-            changed = _first_change(inner, before, after, key)
-            if changed is not None:
-                raise _BrokenContract("it changed a path that its step does not declare in writes", path=changed)
-
-
-class _BrokenContract(Exception):  # noqa: N818 - never leaves this module
-    def __init__(self, error: str, *, path: str | None = None) -> None:
-        super().__init__(error)
-        self.error = error
-        self.path = path
-
 
 def _refusal(refusal: OperationRefusedError) -> str:
     return f"{refusal.operation} found {refusal.found}, expected {refusal.expected}"
-
-
-def _unchanged(before: Any, after: Any) -> bool:
-    """Tell whether a value is still what its copy holds."""
-    if before is after:
-        return True
-    if type(before) is not type(after):
-        return _same(before, after)
-    if type(before) is list and len(before) == len(after):
-        return all(map(operator.is_, before, after)) or all(map(_unchanged, before, after))
-    if type(before) is dict and list(before) == list(after):
-        return all(map(_unchanged, before.values(), after.values()))
-    return _same(before, after)
-
-
-def _same(before: Any, after: Any) -> bool:
-    """Tell whether two values are the same BSON; a value that BSON cannot hold is not what was stored."""
-    try:
-        return identical(before, after)
-    except (BSONError, OverflowError, TypeError, ValueError):
-        return False
-
-
-def _first_change(
-    inner: frozenset[FieldPath], before: Mapping[str, Any], after: Mapping[str, Any], key: str
-) -> str | None:
-    """Return the path below *key* that differs and is not declared (*inner* holds what is, relative to it)."""
-    if key not in before or key not in after:
-        return None if inner else key
-    old, new = before[key], after[key]
-    if not inner or not (isinstance(old, dict) and isinstance(new, dict)):
-        return None if _unchanged(old, new) else key
-    for name in {**old, **new}:
-        if (name,) in inner:
-            continue
-        changed = _first_change(frozenset(path[1:] for path in inner if path[0] == name), old, new, name)
-        if changed is not None:
-            return f"{key}.{changed}"
-    return None

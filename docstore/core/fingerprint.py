@@ -35,7 +35,7 @@ def fingerprints(kind: Kind[Any], target: int, direction: Direction = Direction.
         low, high = target, kind.latest
     elif direction is Direction.ADOPT:
         high = kind.floor
-    steps = {str(step.to): _digest(_of_step(step)) for step in kind.chain.between(low, high)}
+    steps = {str(step.to): step_fingerprint(step) for step in kind.chain.between(low, high)}
     return {OF_KIND: _digest(_text(about)), **steps}
 
 
@@ -46,10 +46,13 @@ def differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]
     return [name for name, digest in theirs.items() if ours.get(name) != digest]
 
 
-def _of_step(step: Step) -> str:
+def step_fingerprint(step: Step) -> str:
+    """
+    Return the fingerprint of one step; of a step of operations it is that of what they were given.
+    """
     if step.operations:
-        return _text(step.operations)
-    return _text((step.upgrade, step.downgrade, step.declared_writes))
+        return _digest(_text(step.operations))
+    return _digest(_text((step.upgrade, step.downgrade, step.declared_writes)))
 
 
 def _digest(text: str) -> str:

@@ -1,28 +1,30 @@
 """A kind: a family of documents with one version line, in one collection."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
-
-from pydantic import AliasChoices, AliasPath
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from docstore.core.bson_values import RawDocument, copied
 from docstore.core.chain import Chain, CompiledChain
 from docstore.core.document import Document
+from docstore.core.index_spec import Declared, IndexSpec, indexes_of
+from docstore.core.kind_faults import ordered, settings_faults, step_faults
+from docstore.core.lowering import lowered
 from docstore.core.paths import FieldPath
 from docstore.core.step import Step
 from docstore.core.step_files import load_steps
 from docstore.core.version import Detect, read_version
 from docstore.errors import (
-    DefinitionError,
-    DuplicateStepError,
     KindDefinitionError,
     NewerVersionError,
     NotCompilableError,
     RetiredVersionError,
     StepContentError,
-    VersionGapError,
     VersionRangeError,
 )
+
+if TYPE_CHECKING:
+    from docstore.core.newer_steps import NewerSteps
 
 D = TypeVar("D", bound=Document)
 
@@ -44,6 +46,8 @@ class Kind(Generic[D]):
         baseline: The version of rows without a tag.
         floor: The lowest version that the code still reads; *baseline* unless said otherwise.
         detect: Tells the version of a row without a tag from its shape, instead of *baseline*.
+        indexes: The indexes that each version's shape needs, as PyMongo takes them: a field, a list of (field,
+            direction), a mapping, an `IndexModel`. Nothing builds them by itself; a rollout begins when they are there.
 
     Raises:
         KindDefinitionError: A group of every fault in the steps: gaps, duplicates, wrong file names, files that
@@ -62,6 +66,7 @@ class Kind(Generic[D]):
         baseline: int = 1,
         floor: int | None = None,
         detect: Detect | None = None,
+        indexes: Mapping[int, Sequence[Declared]] | None = None,
     ) -> None:
         self.name = name
         self.collection = collection
@@ -70,7 +75,13 @@ class Kind(Generic[D]):
         self.baseline = baseline
         self.detect = detect
         self.floor = baseline if floor is None else floor
-        faults = _settings_faults(self)
+        faults = settings_faults(self)
+        #: What was declared of indexes, by the version whose shape needs them.
+        self.indexes: dict[int, tuple[IndexSpec, ...]] = {}
+        try:
+            self.indexes = indexes_of(indexes or {})
+        except (TypeError, ValueError) as error:
+            faults.append(StepContentError(reason=f"cannot use its indexes: they {error}", kind=name))
         located: list[tuple[Step, str]] = []
         for place, step in enumerate(steps, start=1):
             if isinstance(step, Step):
@@ -82,13 +93,15 @@ class Kind(Generic[D]):
             found, file_faults = load_steps(package, kind=name)
             located += found
             faults += file_faults
-        faults += _tag_faults(name, version_field, located)
+        faults += step_faults(name, version_field, located)
         lowest = self.floor if type(self.floor) is int else 0
-        ordered, chain_faults = _ordered(located, kind=name, floor=lowest, complete=not faults)
+        in_order, chain_faults = ordered(located, kind=name, floor=lowest, complete=not faults)
         faults += chain_faults
         if faults:
             raise KindDefinitionError(f"kind {name!r} cannot be used", faults, kind=name)
-        self.chain = Chain(kind=name, field=version_field, floor=self.floor, steps=ordered)
+        self.chain = Chain(kind=name, field=version_field, floor=self.floor, steps=in_order)
+        #: Steps above latest that others have published; see `core.newer_steps`.
+        self.newer: NewerSteps | None = None
 
     @property
     def latest(self) -> int:
@@ -122,6 +135,8 @@ class Kind(Generic[D]):
         """
         Return the row at version *to* (latest by default), tagged; a row that stands there comes back as a copy.
 
+        What the row's residue keeps of the versions up to *to* is in its place again; see `lower`.
+
         Raises:
             VersionRangeError: *to* is below the row's version, or no version of the kind.
             UpgradeFailedError: A step failed; carries kind, id, version, step and the field path.
@@ -137,6 +152,8 @@ class Kind(Generic[D]):
         """
         Return the row at the older version *to*, tagged; a row that stands there comes back as a copy.
 
+        What that version has no place for is not in it: for a reader who knows no other. To store a row so, `lower` it.
+
         Raises:
             VersionRangeError: *to* is above the row's version, or no version of the kind.
             NotInvertibleError: A step on the way has no way back; carries operation, kind and version.
@@ -148,6 +165,26 @@ class Kind(Generic[D]):
         if target > version:
             raise self._range_error(target, f"lies above the row's version {version}: use upgrade")
         return self.chain.lower(self._owned(raw, target, version), version, target)
+
+    def lower(self, raw: Mapping[str, Any], *, to: int) -> RawDocument:
+        """
+        Return the row as it is stored at the older version *to*: `upgrade` gives back what it was, as BSON.
+
+        What that version has no place for is kept in the field `__docstore_residue`, which no model, query or step
+        sees. Only the order of the fields at the top level may differ afterwards, and the number type of the tag.
+
+        Raises:
+            VersionRangeError: *to* is above the row's version, or no version of the kind.
+            NotExpressibleError: That version can have no such row, whatever is kept beside it; carries kind, version,
+                step and path.
+            DowngradeFailedError: A step has no way back or failed; carries kind, id, version, step and the field path.
+            NewerVersionError, RetiredVersionError, UnknownVersionError: See `version`.
+        """
+        target = self._target(to)
+        version = self.version(raw)
+        if target > version:
+            raise self._range_error(target, f"lies above the row's version {version}: use upgrade")
+        return lowered(self.chain, self._owned(raw, target, version), version, target)
 
     def compile(self, source: int | None, *, to: int | None = None) -> CompiledChain:
         """
@@ -165,6 +202,10 @@ class Kind(Generic[D]):
         """Return every path that the steps between two versions may change; None stands for any path."""
         return self.chain.writes(low, high)
 
+    def copy(self) -> Self:
+        """Return a kind of the same definition."""
+        return copy(self)
+
     def _owned(self, raw: Mapping[str, Any], low: int, high: int) -> RawDocument:
         # Operations replace nested values, functions may change them in place.
         return copied(raw) if self.chain.runs_functions(low, high) else dict(raw)
@@ -181,99 +222,3 @@ class Kind(Generic[D]):
 
     def __repr__(self) -> str:
         return f"Kind({self.name!r}, collection={self.collection!r}, floor={self.floor}, latest={self.latest})"
-
-
-def _settings_faults(kind: Kind[Any]) -> list[DefinitionError]:
-    faults: list[DefinitionError] = []
-
-    def fault(reason: str) -> None:
-        faults.append(StepContentError(reason=reason, kind=kind.name))
-
-    if not isinstance(kind.name, str) or not kind.name:
-        fault("needs a name")
-    if not _is_collection_name(kind.collection):
-        fault(f"cannot be stored in {kind.collection!r}, which is no name for a collection")
-    if not (isinstance(kind.model, type) and issubclass(kind.model, Document)):
-        fault("cannot be read into its model, which is no docstore.Document")
-    elif kind.version_field in _names_in_rows(kind.model):
-        fault(f"would write the tag {kind.version_field!r} over a field of the model")
-    if not _is_plain_field(kind.version_field):
-        fault(f"cannot be tagged in {kind.version_field!r}: the tag is a plain top-level field")
-    if kind.detect is not None and not callable(kind.detect):
-        fault(f"was given a {type(kind.detect).__name__} as detect, which is no function")
-    for reason in _beginning_faults(kind.baseline, kind.floor):
-        fault(reason)
-    return faults
-
-
-def _beginning_faults(baseline: Any, floor: Any) -> list[str]:
-    if type(baseline) is not int or type(floor) is not int:
-        return [f"cannot begin at version {baseline!r} or {floor!r}: versions are whole numbers"]
-    reasons = [f"cannot begin at version {baseline}: versions are positive"] if baseline < 1 else []
-    return reasons + ([f"has its floor {floor} below its baseline {baseline}"] if floor < baseline else [])
-
-
-def _is_collection_name(name: Any) -> bool:
-    if not isinstance(name, str) or not name or name.startswith((".", "system.")):
-        return False
-    return not name.endswith(".") and not any(part in name for part in ("$", "\0", ".."))
-
-
-def _is_plain_field(name: Any) -> bool:
-    if not isinstance(name, str) or name in {"", "_id"} or name.startswith("$"):
-        return False
-    return "." not in name and "\0" not in name
-
-
-def _names_in_rows(model: type[Document]) -> set[str]:
-    """Return every top-level name under which a model reads or stores one of its fields."""
-    names = set(model.model_fields)
-    for field in model.model_fields.values():
-        read = field.validation_alias
-        choices = read.choices if isinstance(read, AliasChoices) else [read]
-        names |= {str(choice.path[0]) if isinstance(choice, AliasPath) else str(choice) for choice in choices if choice}
-        names |= {field.serialization_alias} if field.serialization_alias else set()
-    return names
-
-
-def _tag_faults(kind: str, field: str, located: Sequence[tuple[Step, str]]) -> list[DefinitionError]:
-    return [
-        StepContentError(
-            reason=f"touches the tag {field!r}, which docstore writes ({where})", kind=kind, version=step.to
-        )
-        for step, where in located
-        if any(path[:1] == (field,) for path in {*(step.writes or ()), *_reads(step)})
-    ]
-
-
-def _reads(step: Step) -> Iterator[FieldPath]:
-    return (path for operation in step.operations for path in operation.reads)
-
-
-def _ordered(
-    located: Sequence[tuple[Step, str]], *, kind: str, floor: int, complete: bool
-) -> tuple[list[Step], list[DefinitionError]]:
-    """Return the steps in order and the faults of the chain; gaps are only told where every file could be read."""
-    faults: list[DefinitionError] = []
-    by_version: dict[int, tuple[Step, str]] = {}
-    for step, where in located:
-        if step.to is None:
-            faults.append(StepContentError(reason=f"has no version: {where} needs to=", kind=kind))
-        elif step.to <= floor:
-            faults.append(
-                StepContentError(
-                    reason=f"produces nothing that is read: the floor is {floor} ({where})",
-                    kind=kind,
-                    version=step.to,
-                )
-            )
-        elif step.to in by_version:
-            first = by_version[step.to][1]
-            faults.append(DuplicateStepError(kind=kind, version=step.to, first=first, second=where))
-        else:
-            by_version[step.to] = (step, where)
-    latest = max(by_version, default=floor)
-    missing = [version for version in range(floor + 1, latest) if version not in by_version]
-    if missing and complete:
-        faults.append(VersionGapError(kind=kind, missing=missing))
-    return [by_version[version][0] for version in sorted(by_version)], faults

@@ -12,22 +12,31 @@ from typing import Any
 from docstore.core.bson_values import RawDocument, identical
 from docstore.core.kind import Kind
 from docstore.core.merge import merge
+from docstore.core.newer_steps import kind_at, standing
+from docstore.core.residue import RESIDUE
 from docstore.core.version import tag_version
 from docstore.errors import UpdateRefusedError
 
 
 def seen_at(kind: Kind[Any], row: Mapping[str, Any], version: int) -> RawDocument:
     """
-    Return a stored row in the shape of *version*, tagged with it.
+    Return a stored row in the shape of *version*, tagged with it, without its residue.
 
     Raises:
         VersionRangeError: *version* is no version of the kind.
         UpgradeFailedError, DowngradeFailedError, NotInvertibleError: The row cannot be brought there.
-        NewerVersionError, RetiredVersionError, UnknownVersionError: See `Kind.version`.
+        NewerVersionError, RetiredVersionError, UnknownVersionError: See `standing`.
     """
-    if kind.version(row) > version:
-        return kind.downgrade(row, to=version)
-    return kind.upgrade(row, to=version)
+    if RESIDUE in row and standing(kind, row) <= kind.latest:
+        # At whatever version it is stored, it is seen as the row that it is at latest.
+        row = kind.upgrade(row)
+    stands_at = standing(kind, row)
+    if stands_at > version:
+        shape = kind_at(kind, stands_at).downgrade(row, to=version)
+    else:
+        shape = kind.upgrade(row, to=version)
+    shape.pop(RESIDUE, None)
+    return shape
 
 
 def put(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any], version: int) -> RawDocument:
@@ -53,17 +62,17 @@ def put(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any], versi
     before = seen_at(kind, row, version)
     now = _tagged(kind, before, shape, version)
     latest = kind.upgrade(row)
-    if not _differing(before, now):
+    if not differing(before, now):
         return latest
     rewritten = seen_at(kind, latest, version)
 
-    by_client = set(_differing(before, now))
+    by_client = set(differing(before, now))
 
     def lost() -> list[str]:
         """Return the fields that are not as *shape* has them; but for one left alone that a rewrite shows so."""
         seen = seen_at(kind, merged, version)
-        by_rewrite = set(_differing(seen, rewritten))
-        return [name for name in _differing(seen, now) if name in by_client or name in by_rewrite]
+        by_rewrite = set(differing(seen, rewritten))
+        return [name for name in differing(seen, now) if name in by_client or name in by_rewrite]
 
     lifted, changed = kind.upgrade(before), kind.upgrade(now)
     merged = merge(latest, lifted, changed)
@@ -97,8 +106,10 @@ def _tagged(kind: Kind[Any], before: RawDocument, shape: Mapping[str, Any], vers
     return {name: now[name] for name in dict.fromkeys((*before, *now)) if name in now}
 
 
-def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Return the top-level fields in which two rows differ."""
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """
+    Return the top-level fields in which two rows differ.
+    """
     return [
         name
         for name in {**first, **second}

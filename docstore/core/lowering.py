@@ -1,113 +1,151 @@
 """
-Going down without loss: a row is brought to an older version only if coming up again gives back what it held (P11).
+Going down without loss: what an older version cannot express is kept in the row's residue, and comes up again (P11).
 """
 
-from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from bson.errors import BSONError
 
-from docstore.core.bson_values import RawDocument, copied, identical
+from docstore.core.bson_values import RawDocument, copied, identical, same_values
 from docstore.core.chain import Chain
-from docstore.errors import DowngradeFailedError, NotExpressibleError, NotInvertibleError, UpgradeFailedError
+from docstore.core.residue import RESIDUE, MalformedResidueError, Same, UnkeepableError, above, entry_of, taken
+from docstore.core.step import Step
+from docstore.errors import (
+    DowngradeFailedError,
+    NotExpressibleError,
+    NotInvertibleError,
+    OperationRefusedError,
+    UpgradeFailedError,
+)
 
 
-def lowered(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
+def lowered(chain: Chain, row: RawDocument, version: int, to: int, *, ordered: bool = True) -> RawDocument:
     """
     Bring a row from *version* down to *to* and tag it; returns it, possibly as another dict.
 
-    Whatever the row held is there again, with the same types and values, when the row is brought up. Only the order of
-    fields may differ, and fields may be there that were missing.
+    Brought up again, it is what it was: the same fields with the same BSON, the order of the fields at the top level
+    aside. For each step on the way of which that would not be so by itself, the row's residue gets an entry.
+
+    Args:
+        chain: The steps.
+        row: The row; it is used up.
+        version: Where it stands.
+        to: Where it is to stand.
+        ordered: Keep the order of the fields within documents too. A server that brings rows down does not see it.
 
     Raises:
-        NotExpressibleError: An older version has no place for something that the row holds; carries step and path.
-        DowngradeFailedError: A step has no way back, refused the row, raised, or broke its contract; carries the step.
+        NotExpressibleError: An older version can have no such row, whatever is kept beside it; carries step and path.
+        DowngradeFailedError: A step has no way back, raised, or broke its contract; carries the step.
     """
-    before = _owned(chain, row, to, version)
+    if to == version:
+        return chain.lower(row, version, to)
+    same = identical if ordered else same_values
     row_id = row.get("_id")
+    fault = partial(DowngradeFailedError, kind=chain.kind, id=row_id, version=version)
+    lost = partial(NotExpressibleError, kind=chain.kind, id=row_id, version=version)
     try:
-        lower = chain.lower(row, version, to)
+        lower = _at_once(chain, row, version, to, same) if version - to > 1 else None
+        if lower is not None:
+            return lower
+        lower = _kept(chain, row, version, to, same)
         again = chain.lift(_owned(chain, lower, to, version), to, version)
+    except MalformedResidueError as error:
+        raise fault(step=version, path=RESIDUE, error="it does not hold what docstore writes there") from error
     except NotInvertibleError as error:
-        raise DowngradeFailedError(
-            kind=chain.kind, id=row_id, version=version, step=error.version or version, error="it has no way back"
-        ) from error
-    except DowngradeFailedError:
-        raise
+        raise fault(step=error.version or version, error="it has no way back") from error
+    except UnkeepableError as error:
+        raise lost(step=error.step, path=error.path) from error
+    except DowngradeFailedError as error:
+        if isinstance(error.__cause__, OperationRefusedError):
+            raise lost(step=error.step, path=error.path or "") from error
+        raise fault(step=error.step, path=error.path, error=error.error) from error.__cause__
     except UpgradeFailedError as error:
-        raise DowngradeFailedError(
-            kind=chain.kind,
-            id=row_id,
-            version=version,
-            step=error.step,
-            error=f"what it gives cannot come up again: {error.error}",
-            path=error.path,
-        ) from error
-    writes = chain.writes(to, version)
-    names = before.keys() - {chain.field} if writes is None else {path[0] for path in writes}
-    lost = lost_path(before, again, sorted(names))
-    if lost is not None:
-        step = _step_at_fault(chain, before, version, to)
-        raise NotExpressibleError(kind=chain.kind, id=row_id, version=version, step=step, path=lost)
+        reason = f"what it gives cannot come up again: {error.error}"
+        raise fault(step=error.step, path=error.path, error=reason) from error
+    different = _different(row, again, chain.field, same)
+    if different is not None:
+        raise lost(step=to + 1, path=different)
     return lower
 
 
-def lost_path(before: Any, again: Any, names: Iterable[str] | None = None) -> str | None:
+def trimmed(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
     """
-    Return the first path at which a value is not what it was, or is gone; None if everything is there again.
+    As `lowered`, but what an older version has no place for, and what cannot be kept beside it either, is lost.
 
-    The order of fields is nothing that a row holds, and a field that was not there before is no loss.
+    The row can be brought up again; it is not what it was then.
 
-    Args:
-        before: The value as it was.
-        again: The value as it is.
-        names: The fields to look at; all of them by default.
+    Raises:
+        DowngradeFailedError: A step has no way back, raised, or broke its contract; carries the step.
+        UpgradeFailedError: What it would leave could not be brought up again; carries the step.
     """
-    for name in before if names is None else names:
-        if name not in before:
-            continue
-        if name not in again:
+    try:
+        return lowered(chain, row, version, to)
+    except NotExpressibleError:
+        try:
+            lower = _kept(chain, row, version, to, identical)
+        except UnkeepableError:
+            lower = chain.lower(_owned(chain, row, to, version), version, to, trimming=True)
+    chain.lift(_owned(chain, lower, to, version), to, version)
+    return lower
+
+
+def _at_once(chain: Chain, row: RawDocument, version: int, to: int, same: Same) -> RawDocument | None:
+    """
+    Return the row at *to* if all steps together give back what one of them alone would not.
+    """
+    try:
+        lower = chain.lower(_owned(chain, row, to, version), version, to)
+        again = chain.lift(_owned(chain, lower, to, version), to, version)
+    except (UpgradeFailedError, NotInvertibleError):
+        return None
+    return lower if _different(row, again, chain.field, same) is None else None
+
+
+def _kept(chain: Chain, row: RawDocument, version: int, to: int, same: Same) -> RawDocument:
+    """
+    Return the row at *to*, with an entry in its residue for every step that needs one.
+    """
+    lower = dict(row)
+    residue = above(taken(lower), version) if RESIDUE in lower else {}
+    for step in reversed(chain.between(to, version)):
+        at = step.to or 0
+        upper, lower = lower, chain.lower(_owned(chain, lower, at - 1, at), at, at - 1, trimming=True)
+        again = chain.lift(_owned(chain, lower, at - 1, at), at - 1, at)
+        entry = entry_of(upper, again, _names(chain, step, upper, again), step=at, same=same)
+        if entry is not None:
+            residue[str(at)] = entry
+    if residue:
+        lower[RESIDUE] = residue
+    return lower
+
+
+def _names(chain: Chain, step: Step, upper: RawDocument, again: RawDocument) -> list[str]:
+    """
+    Return the fields in which a row may differ from what a step makes of it after it was brought down.
+    """
+    if step.writes is not None:
+        return sorted({path[0] for path in step.writes})
+    return [name for name in {**upper, **again} if name not in {chain.field, "_id", RESIDUE}]
+
+
+def _different(before: RawDocument, again: RawDocument, tag: str, same: Same) -> str | None:
+    """
+    Return the first field that is not what it was.
+    """
+    for name in {**before, **again}:
+        # The tag may have been of another number type.
+        if name != tag and not (name in before and name in again and _is_same(before[name], again[name], same)):
             return name
-        inner = _lost_within(before[name], again[name], name)
-        if inner is not None:
-            return inner
     return None
 
 
-def _lost_within(before: Any, again: Any, path: str) -> str | None:
-    if _same(before, again):
-        return None
-    if isinstance(before, dict) and isinstance(again, dict):
-        inner = lost_path(before, again)
-        return None if inner is None else f"{path}.{inner}"
-    if isinstance(before, list) and isinstance(again, list) and len(before) == len(again):
-        pairs = enumerate(zip(before, again, strict=True))
-        return next((lost for at, (one, other) in pairs if (lost := _lost_within(one, other, f"{path}.{at}"))), None)
-    return path
-
-
-def _step_at_fault(chain: Chain, row: RawDocument, version: int, to: int) -> int:
-    """
-    Return the step below which the row does not come back as it was.
-    """
-    for at in range(version, to + 1, -1):
-        before = _owned(chain, row, at - 1, at)
-        row = chain.lower(row, at, at - 1)
-        try:
-            again = chain.lift(_owned(chain, row, at - 1, at), at - 1, at)
-        except UpgradeFailedError:
-            return at
-        if lost_path(before, again, before.keys() - {chain.field}) is not None:
-            return at
-    return to + 1
-
-
-def _same(before: Any, again: Any) -> bool:
+def _is_same(before: Any, again: Any, same: Same) -> bool:
     """
     Tell whether two values are the same BSON; what a function made may be nothing that BSON can hold.
     """
     try:
-        return identical(before, again)
+        return same(before, again)
     except (BSONError, OverflowError, TypeError, ValueError):
         return False
 

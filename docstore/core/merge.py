@@ -27,7 +27,7 @@ def merge(stored: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str
     merged: RawDocument = {}
     for name, value in stored.items():
         if name in now:
-            merged[name] = _value(value, before.get(name, MISSING), now[name])
+            merged[name] = merged_value(value, before.get(name, MISSING), now[name])
         elif name not in before:
             merged[name] = value
     for name, value in now.items():
@@ -40,7 +40,10 @@ def merge(stored: Mapping[str, Any], before: Mapping[str, Any], now: Mapping[str
     return merged
 
 
-def _value(stored: Any, before: Any, now: Any) -> Any:
+def merged_value(stored: Any, before: Any, now: Any) -> Any:
+    """
+    Return one stored value with the change that leads from *before* to *now*; see `merge`.
+    """
     if before is MISSING:
         return now
     if identical(before, now):
@@ -76,7 +79,7 @@ def _elements(stored: Sequence[Any], before: Sequence[Any], now: Sequence[Any]) 
         if source is not None:
             merged.append(stored[source])
         elif len(now) == len(before) and place not in taken:
-            merged.append(_value(stored[place], before[place], element))
+            merged.append(merged_value(stored[place], before[place], element))
         else:
             merged.append(element)
     return merged

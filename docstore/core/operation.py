@@ -148,6 +148,14 @@ class FieldOperation:
         """See `Operation.invert`."""
         raise NotImplementedError
 
+    def trimming(self) -> Operation:
+        """
+        Return the operation for a row of which the rest is kept elsewhere.
+
+        It takes what fits where this one refuses a row for holding too much; otherwise it is this one.
+        """
+        return self
+
     def compile(self) -> Program:
         """See `Operation.compile`."""
         raise NotImplementedError

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from docstore.core.bson_values import CODEC, RawDocument, decode, encode
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import at_latest, kind_at, standing
 from docstore.errors import InvalidDocumentError, UpgradeFailedError
 
 _LENIENT: Final = CODEC.with_options(unicode_decode_error_handler="replace")
@@ -28,9 +29,9 @@ def decoded(raw: bytes, kind: Kind[Any]) -> RawDocument:
         ) from error
 
 
-def upgraded(raw: bytes, kind: Kind[Any]) -> RawDocument:
+def upgraded(raw: bytes, kind: Kind[Any], *, to: int | None = None) -> RawDocument:
     """
-    Return one stored row at latest, tagged, as something that can be stored.
+    Return one stored row at a version (latest unless one is named), tagged, as something that can be stored.
 
     Raises:
         UpgradeFailedError: A step failed, or what a function returned has no place in BSON.
@@ -38,17 +39,42 @@ def upgraded(raw: bytes, kind: Kind[Any]) -> RawDocument:
     """
     row = decoded(raw, kind)
     version = kind.version(row)
-    result = kind.upgrade(row)
-    if kind.chain.runs_functions(version, kind.latest):
+    target = kind.latest if to is None else to
+    result = kind.upgrade(row, to=target)
+    if kind.chain.runs_functions(version, target):
         try:
             encode(result)
         except Exception as error:  # noqa: BLE001 - a function may return anything
             # The cause would show the row's values in every traceback.
             reason = f"its result cannot be stored: {type(error).__name__}"
             raise UpgradeFailedError(
-                kind=kind.name, id=row.get("_id"), version=version, step=kind.latest, error=reason
+                kind=kind.name, id=row.get("_id"), version=version, step=target, error=reason
             ) from None
     return result
+
+
+def brought(raw: bytes, kind: Kind[Any]) -> RawDocument:
+    """
+    Return one stored row at latest, tagged, to be looked at: like `upgraded`, but one above latest is brought down.
+
+    Raises:
+        UpgradeFailedError, DowngradeFailedError: A step failed, or what a function returned has no place in BSON.
+        DocumentError: The row cannot be read; see `standing`.
+    """
+    row = decoded(raw, kind)
+    return upgraded(raw, kind) if standing(kind, row) <= kind.latest else at_latest(kind, row)
+
+
+def side_by_side(first: bytes, second: bytes, kind: Kind[Any]) -> tuple[RawDocument, RawDocument]:
+    """
+    Return two stored rows at one version, to which both can be upgraded: latest, or where a row stands above it.
+
+    Raises:
+        DocumentError: One cannot be read, or upgraded.
+    """
+    highest = max(standing(kind, decoded(raw, kind)) for raw in (first, second))
+    whole = kind_at(kind, highest)
+    return upgraded(first, whole), upgraded(second, whole)
 
 
 def refused(error: Exception, *, kind: Kind[Any], row: RawDocument, version: int) -> InvalidDocumentError:

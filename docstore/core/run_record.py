@@ -5,16 +5,14 @@ What is recorded of a backfill run, as values.
 import datetime
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from docstore.core.batch_size import TARGET_SECONDS
 from docstore.core.direction import Direction
 from docstore.core.id_range import BEGINNING, IdRange
+from docstore.core.record_format import RUN, known_fields
 from docstore.core.run_state import RunState
 from docstore.core.selected_rows import SelectedRows
-
-#: The shape of the records that are written here.
-RECORD_VERSION: Final = 1
 
 Stored: TypeAlias = dict[str, Any]
 
@@ -185,9 +183,16 @@ class RunRecord:
     def of(cls, stored: Stored) -> "RunRecord":
         """
         Return what a document of `docstore_runs`, read with the server's time, says.
+
+        Raises:
+            RecordFormatError: It has a format that this release does not know.
         """
+        RUN.check(f"run {stored['_id']}", stored)
         cursor, hold, sources, now = stored["cursor"], stored["hold"], stored["sources"], stored["now"]
-        changes = tuple(OptionChange(**change) for change in stored["changes"] if change["until"] > now)
+        changes = tuple(
+            OptionChange(**known_fields(OptionChange, change)) for change in stored["changes"] if change["until"] > now
+        )
+        changed = {change.name: change.value for change in changes}
         return cls(
             id=stored["_id"],
             kind=stored["kind"],
@@ -196,7 +201,7 @@ class RunRecord:
             direction=Direction(stored["direction"]),
             state=RunState(stored["state"]),
             state_reason=stored["state_reason"],
-            options=RunOptions(**{**stored["options"], **{change.name: change.value for change in changes}}),
+            options=RunOptions(**known_fields(RunOptions, {**stored["options"], **changed})),
             changes=changes,
             fingerprints=stored["fingerprints"],
             selection=SelectedRows.of(stored["selection"]),
@@ -206,8 +211,8 @@ class RunRecord:
             total=stored["total"],
             remaining=stored["remaining"],
             newer=stored["newer"],
-            hold=None if hold is None else Hold(**hold),
-            workers=tuple(WorkerEntry(**entry) for entry in stored["workers"]),
+            hold=None if hold is None else Hold(**known_fields(Hold, hold)),
+            workers=tuple(WorkerEntry(**known_fields(WorkerEntry, entry)) for entry in stored["workers"]),
             by=stored["by"],
             created=stored["created"],
             started=stored["started"],
@@ -239,7 +244,7 @@ def new_run(
     """
     return {
         "_id": id,
-        "schema_version": RECORD_VERSION,
+        "schema_version": RUN.written,
         "kind": kind,
         "collection": collection,
         "target": target,

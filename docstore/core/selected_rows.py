@@ -7,6 +7,8 @@ from typing import Any
 
 from bson.objectid import ObjectId
 
+from docstore.core.record_format import known_fields
+
 
 @dataclass(frozen=True, slots=True)
 class SelectedRows:
@@ -37,4 +39,4 @@ class SelectedRows:
         """
         Return what a run's record says; None where it is about every row.
         """
-        return None if stored is None else cls(**stored)
+        return None if stored is None else cls(**known_fields(cls, stored))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from docstore.core.stale_query import Branch
+from docstore.core.stale_branch import Branch
 
 #: Where an upgraded row carries its stored form through an aggregation. docstore's own: it never leaves the server.
 STORED: Final = "__docstore_stored"

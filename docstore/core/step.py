@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from docstore.core.bson_values import RawDocument
-from docstore.core.operation import Operation, Program
+from docstore.core.operation import FieldOperation, Operation, Program
 from docstore.core.paths import FieldPath, parse_path
 from docstore.errors import NotCompilableError, NotInvertibleError, StepContentError
 
@@ -102,6 +102,16 @@ class Step:
             raise NotInvertibleError(operation="a function step", reason="its way back is its downgrade function")
         return tuple(operation.invert() for operation in reversed(self.operations))
 
+    @cached_property
+    def trimming_inverse(self) -> tuple[Operation, ...]:
+        """
+        The same, but where an operation would refuse a row for holding too much it takes what fits.
+
+        Raises:
+            NotInvertibleError: One of the operations has no exact way back; names it and says why.
+        """
+        return tuple(each.trimming() if isinstance(each, FieldOperation) else each for each in self.inverse)
+
     @property
     def has_way_back(self) -> bool:
         """Whether rows can be brought back from this step's version."""
@@ -142,7 +152,7 @@ class Step:
         return f"Step({content}, to={self.to})"
 
 
-_CACHED = {"writes", "inverse", "programs", "inverse_programs"}
+_CACHED = {"writes", "inverse", "trimming_inverse", "programs", "inverse_programs"}
 
 
 def _name(function: StepFunction | None) -> str:

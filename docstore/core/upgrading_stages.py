@@ -8,10 +8,13 @@ from typing import Any
 
 from docstore.core.expressions import Literal, Ref, both, is_type, render
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import way_to_latest
 from docstore.core.operation import Program
 from docstore.core.paths import FieldPath
 from docstore.core.program import MAX_DEPTH, conditions, depth
-from docstore.core.stale_query import StoredVersion, relevant, rows_at, start
+from docstore.core.stale_branch import StoredVersion, relevant, start
+from docstore.core.stale_query import rows_at
+from docstore.core.stale_residue import kept_fields, restoring, untouched_since
 from docstore.core.version import TAG_TYPES
 from docstore.core.view_pipeline import FROM, conditional_stages
 from docstore.errors import NotCompilableError
@@ -24,8 +27,9 @@ class UpgradingStages:
 
     *stages* are `$set` and `$unset` only, so that a server moves a `$match` on other fields before them. *declined*
     finds the rows (among all) that they leave as they are, because only Python can upgrade them; None: there are none.
-    *simple* says that the server compares values as Python does. *in_client* are those of the versions whose every row
-    is declined because functions write what is looked at, or because the way is too long for a server.
+    *simple* says that the server compares values as Python does, *residues* that rows may keep what no filter says.
+    *in_client* are those of the versions whose every row is declined because functions write what is looked at, or
+    because the way is too long for a server.
     """
 
     versions: Sequence[StoredVersion]
@@ -33,6 +37,7 @@ class UpgradingStages:
     stages: list[dict[str, Any]]
     declined: Mapping[str, Any] | None
     in_client: Sequence[StoredVersion] = ()
+    residues: bool = False
 
 
 def upgrading_stages(
@@ -42,6 +47,7 @@ def upgrading_stages(
     *,
     python_only: bool = False,
     allow_client: bool = False,
+    residues: bool = False,
 ) -> UpgradingStages:
     """
     Return the stages for rows of these versions.
@@ -55,25 +61,34 @@ def upgrading_stages(
         paths: What of the rows will be looked at; `EVERYTHING` for whole documents.
         python_only: The server's comparisons are not those of Python (the collection has a collation of its own).
         allow_client: Decline rows that only Python functions can bring up, instead of raising.
+        residues: Whether rows with a residue may be stored.
 
     Raises:
         NotCompilableError: The values at *paths* depend on Python functions, or on what the server cannot run.
     """
+    kept = kept_fields(kind, paths) if residues else []
+    needed = paths.union((name,) for name in kept)
     programs: dict[StoredVersion, list[Program]] = {}
     in_client: list[StoredVersion] = []
     for version in versions:
         try:
-            programs[version] = relevant(kind.chain.between(start(kind, version), kind.latest), paths)
+            programs[version] = relevant(way_to_latest(kind, start(kind, version)), needed)
         except NotCompilableError:
             if not allow_client:
                 raise
             in_client.append(version)
     on_server = [version for version in programs if not python_only and (version is not None or kind.detect is None)]
-    asked = {version: conditions(programs[version]) for version in on_server}
+    restorable = [untouched_since(kind, kept, required=False)] if residues else []
+    # What a row above latest keeps belongs to shapes above its own.
+    asked = {
+        version: conditions([*programs[version], *(restorable if start(kind, version) <= kind.latest else [])])
+        for version in on_server
+    }
     stages = [
         {"$set": {FROM: _origin(kind, asked)}},
         {"$set": {kind.version_field: _tag(kind)}},
         *conditional_stages(_ways(kind, {version: programs[version] for version in on_server})),
+        *(restoring(kind, kept, when={"$ne": [f"${FROM}", None]}) if residues else []),
         {"$unset": [FROM]},
     ]
     if depth(stages) > MAX_DEPTH:
@@ -95,17 +110,23 @@ def upgrading_stages(
         stages=stages if on_server else [],
         declined={"$or": declined} if declined else None,
         in_client=tuple(in_client),
+        residues=residues,
     )
 
 
 def _ways(kind: Kind[Any], programs: Mapping[StoredVersion, Sequence[Program]]) -> list[tuple[Program, list[int]]]:
-    """Return each program with the versions from which rows take it; from further below, they take more at first."""
+    """Return each program with the versions from which rows take it."""
+    starts = {start(kind, version): own for version, own in programs.items()}
+    below = {version: own for version, own in starts.items() if version <= kind.latest}
+    above = {version: own for version, own in starts.items() if version > kind.latest}
+    return [*_one_way(below), *_one_way(above)]
+
+
+def _one_way(programs: Mapping[int, Sequence[Program]]) -> list[tuple[Program, list[int]]]:
+    """Return the same for rows that all come from one side; from further away, they take more at first."""
     longest = max(programs.values(), key=len, default=())
     return [
-        (
-            program,
-            sorted({start(kind, version) for version, own in programs.items() if len(own) >= len(longest) - place}),
-        )
+        (program, sorted(version for version, own in programs.items() if len(own) >= len(longest) - place))
         for place, program in enumerate(longest)
     ]
 

@@ -15,6 +15,7 @@ from docstore.core.kind import Kind
 from docstore.core.operation import Action, Program, Remove
 from docstore.core.paths import FieldPath, dotted
 from docstore.core.program import MAX_DEPTH, depth, transformed
+from docstore.core.residue import RESIDUE
 from docstore.errors import NotCompilableError, NotInvertibleError, ViewRefusedError
 
 #: Where a row within the pipeline keeps the version that it comes from; null: it is shown as it is stored. docstore's
@@ -53,10 +54,10 @@ def view_pipeline(kind: Kind[Any], version: int, *, found: bool = False) -> list
 
     With *found* it says of itself that nobody asked for it by hand; what it shows is the same.
 
-    A row that the server cannot bring there is shown exactly as it is stored, under its own tag (or none): where a
-    step's precondition does not hold, below a step that cannot run there (`lowest_shown`), where the tag is no
-    version, above latest, below the floor, and without a tag where `detect` would decide. So the tag of what a view
-    shows always tells its shape (P2).
+    A row that the server cannot bring there is shown as it is stored, under its own tag (or none): where a step's
+    precondition does not hold, where a row that has to come up has a residue, below a step that cannot run there
+    (`lowest_shown`), where the tag is no version, above latest, below the floor, and without a tag where `detect` would
+    decide. So the tag of what a view shows always tells its shape (P2). A residue itself is not shown.
 
     The values of fields are the same as in Python. Their order is, but for a top-level field that comes back after
     an earlier step removed it.
@@ -71,7 +72,7 @@ def view_pipeline(kind: Kind[Any], version: int, *, found: bool = False) -> list
         {"$set": {FROM: _origin(kind, version, sources)}},
         {"$set": {kind.version_field: _tag(kind, version)}},
         *conditional_stages(steps),
-        {"$unset": [FROM, FOUND] if found else [FROM]},
+        {"$unset": [FROM, RESIDUE, FOUND] if found else [FROM, RESIDUE]},
     ]
     if depth(stages) > MAX_DEPTH:
         raise _refused(kind, version, "its steps nest deeper than servers take")

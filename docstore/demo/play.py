@@ -90,6 +90,7 @@ def _say_what_is_next(uri: str, pids: Sequence[int | None], screen: Screen) -> N
         (f"{here} coverage", f"{ROWS_TO_KEEP:,} old rows have come in just now"),
         (f"{here} backfill start city --wait", "rewrites them"),
     ]
+    lines.append((f"{here} drill city", "rehearses a flip and the way back, on another private server"))
     if shutil.which("mongosh"):
         lines.append(('mongosh "$DOCSTORE_URI"', "shows what is stored"))
     lines.append((f"kill {' '.join(map(str, pids))}", "ends the server and removes its files"))

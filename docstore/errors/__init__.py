@@ -14,6 +14,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── InvalidOperationError
     │   ├── NotInvertibleError
     │   ├── NotCompilableError
+    │   ├── NotPublishableError
     │   ├── PathsDifferError            the one that shows only when rows are compared
     │   ├── CollectionSharedError
     │   ├── ModelFieldError
@@ -46,11 +47,24 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── QueryRefusedError
     │   ├── CursorBrokenError
     │   └── StaleQueryError
+    ├── FleetError                      what runs together, and what may be stored
+    │   ├── NodeRefusedError
+    │   │   └── FleetSkewError
+    │   ├── StaleNodeError
+    │   ├── StoreClosedError
+    │   ├── WriteVersionUnwritableError
+    │   ├── RolloutRefusedError
+    │   ├── ReaderRefusedError
+    │   ├── NotInFleetError
+    │   ├── AbortRuleError
+    │   └── RecordFormatError
     ├── VersionRangeError               a version was asked for that the kind does not have
     ├── BackfillRefusedError
     ├── BackfillInterruptedError
     ├── ViewRefusedError
-    ├── IllegalTransitionError          a run cannot do that in its state
+    ├── DrillRefusedError
+    ├── DrillBrokenError                a drill that did not get to its end has shown nothing
+    ├── IllegalTransitionError          a run or a rollout cannot do that in its state
     ├── RunNotFoundError
     └── EmbeddedServerError
 
@@ -73,6 +87,7 @@ from docstore.errors.definition import (
     ModelFieldError,
     NotCompilableError,
     NotInvertibleError,
+    NotPublishableError,
     PathsDifferError,
     StepContentError,
     StepFileError,
@@ -93,9 +108,24 @@ from docstore.errors.document import (
     UpgradeFailedError,
     WorkerDiedError,
 )
+from docstore.errors.fleet import (
+    AbortRuleError,
+    FleetError,
+    FleetSkewError,
+    NodeRefusedError,
+    NotInFleetError,
+    ReaderRefusedError,
+    RecordFormatError,
+    RolloutRefusedError,
+    StaleNodeError,
+    StoreClosedError,
+    WriteVersionUnwritableError,
+)
 from docstore.errors.other import (
     BackfillInterruptedError,
     BackfillRefusedError,
+    DrillBrokenError,
+    DrillRefusedError,
     EmbeddedServerError,
     IllegalTransitionError,
     RunNotFoundError,
@@ -121,6 +151,7 @@ from docstore.errors.store import (
 )
 
 __all__ = [
+    "AbortRuleError",
     "BackfillInterruptedError",
     "BackfillRefusedError",
     "BulkFailedError",
@@ -133,8 +164,12 @@ __all__ = [
     "DocumentExistsError",
     "DocumentNotFoundError",
     "DowngradeFailedError",
+    "DrillBrokenError",
+    "DrillRefusedError",
     "DuplicateStepError",
     "EmbeddedServerError",
+    "FleetError",
+    "FleetSkewError",
     "IllegalTransitionError",
     "InvalidDocumentError",
     "InvalidFieldPathError",
@@ -144,18 +179,26 @@ __all__ = [
     "KindModuleError",
     "ModelFieldError",
     "NewerVersionError",
+    "NodeRefusedError",
     "NotCompilableError",
     "NotExpressibleError",
+    "NotInFleetError",
     "NotInvertibleError",
+    "NotPublishableError",
     "NotQuarantinedError",
     "OperationRefusedError",
     "PathsDifferError",
     "QueryRefusedError",
+    "ReaderRefusedError",
+    "RecordFormatError",
     "RetiredVersionError",
+    "RolloutRefusedError",
     "RunNotFoundError",
+    "StaleNodeError",
     "StaleQueryError",
     "StepContentError",
     "StepFileError",
+    "StoreClosedError",
     "StoreError",
     "StoreRejectedError",
     "StoreTimeoutError",
@@ -171,4 +214,5 @@ __all__ = [
     "VersionRangeError",
     "ViewRefusedError",
     "WorkerDiedError",
+    "WriteVersionUnwritableError",
 ]

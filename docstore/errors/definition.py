@@ -107,6 +107,17 @@ class NotCompilableError(DefinitionError):
         super().__init__(f"{operation} cannot run on the server: {reason}")
 
 
+class NotPublishableError(DefinitionError):
+    """An operation cannot be kept as data, or what was kept cannot be made an operation again."""
+
+    def __init__(self, *, operation: str, reason: str, argument: str | None = None) -> None:
+        self.operation = operation
+        self.argument = argument
+        self.reason = reason
+        where = "" if argument is None else f" (argument {argument!r})"
+        super().__init__(f"{operation}{where} is no data: {reason}")
+
+
 class PathsDifferError(DefinitionError):
     """
     The server and Python do not make the same of a row; nothing was written.

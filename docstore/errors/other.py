@@ -49,15 +49,35 @@ class ViewRefusedError(DocstoreError):
         super().__init__(f"the view {view!r} of {kind} is refused: {reason}", advice=advice)
 
 
-class IllegalTransitionError(DocstoreError):
-    """A run cannot go from the state that it is in to the one that was asked for; nothing was changed."""
+class DrillRefusedError(DocstoreError):
+    """A drill cannot be held with this kind, or with these rows; nothing was started."""
 
-    def __init__(self, *, before: str, after: str, allowed: Sequence[str]) -> None:
+    def __init__(self, *, kind: str, reason: str, advice: str | None = None) -> None:
+        self.kind = kind
+        self.reason = reason
+        super().__init__(f"no drill of {kind} can be held: {reason}", advice=advice)
+
+
+class DrillBrokenError(DocstoreError):
+    """A drill did not get to its end, so it has shown nothing; `phase` says where it was."""
+
+    def __init__(self, *, kind: str, phase: str, reason: str, advice: str | None = None) -> None:
+        self.kind = kind
+        self.phase = phase
+        self.reason = reason
+        super().__init__(f"the drill of {kind} broke off while it was to {phase}: {reason}", advice=advice)
+
+
+class IllegalTransitionError(DocstoreError):
+    """A run (or a rollout) cannot go from the state that it is in to the one asked for; nothing was changed."""
+
+    def __init__(self, *, before: str, after: str, allowed: Sequence[str], what: str = "run") -> None:
         self.before = before
         self.after = after
+        self.what = what
         self.allowed = tuple(allowed)
         way_on = f"only {' or '.join(self.allowed)}" if self.allowed else "nothing"
-        super().__init__(f"a run that is {before} cannot become {after}: {way_on} can follow")
+        super().__init__(f"a {what} that is {before} cannot become {after}: {way_on} can follow")
 
 
 class RunNotFoundError(DocstoreError):

@@ -8,10 +8,12 @@ from bson.raw_bson import RawBSONDocument
 
 from docstore.core.bson_values import RawDocument, decode, encode
 from docstore.core.failed_row import FailedRow, digest_of
+from docstore.core.residue import RESIDUE
 from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
 from docstore.mongo.failures import LATER, translate, translated, unmet
 from docstore.mongo.guard import SIMPLE_COLLATION, guard, row_update
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.row_writer import DuplicateRowError
 from docstore.mongo.writing import open_row_writer
 
@@ -19,6 +21,9 @@ from docstore.mongo.writing import open_row_writer
 COMMAND_SIZE: Final = 15 * 1024 * 1024
 
 _DUPLICATE_KEY: Final = 11000
+
+#: What stands in a statement about a row that has a residue.
+_KEEPS: Final = RESIDUE.encode() + b"\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class BatchWriter:
         self._collated = collated
         self._one_by_one = driver_of(database) is Driver.MOCK
         self._single = open_row_writer(database, collection)
+        self._residues = ResidueIndex(database, collection, field)
         concern = None if self._one_by_one else open_collection(database, collection).write_concern.document
         self._concern = {"writeConcern": concern} if concern else {}
 
@@ -109,6 +115,8 @@ class BatchWriter:
 
     async def write(self, batch: Sequence[Rewrite]) -> Written:
         """Send a batch, in as many commands as it takes."""
+        if any(_KEEPS in rewrite.statement or RESIDUE in (rewrite.after or ()) for rewrite in batch):
+            await self._residues.require()
         rewritten = 0
         refused: dict[int, StoreRejectedError] = {}
         for places in _commands(batch):

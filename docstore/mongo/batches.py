@@ -11,7 +11,8 @@ from pymongo.errors import DuplicateKeyError
 
 from docstore.core.batch_record import BatchRecord, BatchState, RunTotals, Tally, Task
 from docstore.core.id_range import BEGINNING, IdRange
-from docstore.core.run_record import RECORD_VERSION, RunRecord, Stored
+from docstore.core.record_format import BATCH
+from docstore.core.run_record import RunRecord, Stored
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import BATCHES, NOW, later, literal, open_records
@@ -65,7 +66,7 @@ class Batches:
         }
         with translated():
             claimed = await self._batches.find_one_and_update(
-                {"_id.run": run, "open": True, "$expr": {"$lte": ["$until", NOW]}},
+                {"_id.run": run, "open": True, **BATCH.known, "$expr": {"$lte": ["$until", NOW]}},
                 [{"$set": claim}],
                 sort=[("until", ASCENDING)],
                 return_document=ReturnDocument.AFTER,
@@ -189,9 +190,17 @@ class Batches:
     async def count_open(self, run: str) -> int:
         """
         Return how many batches of a run are not finished.
+
+        Raises:
+            RecordFormatError: One has a format that this release does not know, so that it is never claimed here.
         """
+        unfinished = {"_id.run": run, "open": True}
         with translated():
-            return int(await self._batches.count_documents({"_id.run": run, "open": True}))
+            strange = await self._batches.find_one({**unfinished, **BATCH.unknown})
+            number = int(await self._batches.count_documents(unfinished))
+        if strange is not None:
+            BatchRecord.of(strange)
+        return number
 
     async def any_leased(self, run: str) -> bool:
         """
@@ -238,7 +247,7 @@ class Batches:
 
     async def _insert(self, batch: BatchRecord, *, source: int, leased: bool) -> bool:
         fields: Stored = {
-            "schema_version": literal(RECORD_VERSION),
+            "schema_version": literal(BATCH.written),
             "task": batch.task,
             "pass": literal(batch.number_of_pass),
             "version": literal(batch.version),

@@ -13,6 +13,7 @@ from bson.raw_bson import RawBSONDocument
 
 from docstore.core.bson_values import RawDocument, decode
 from docstore.core.delta import delta
+from docstore.core.residue import RESIDUE
 
 #: Compares strings byte by byte, whatever the collection's own collation says.
 SIMPLE_COLLATION: Final[dict[str, Any]] = {"locale": "simple"}
@@ -60,3 +61,19 @@ def row_update(before: RawDocument, after: Mapping[str, Any]) -> dict[str, Any] 
     if operators is None:
         return [{"$replaceWith": {"$literal": dict(after)}}]
     return operators or None
+
+
+def overwriting(row: RawDocument, latest: int) -> list[dict[str, Any]]:
+    """
+    Return the update that puts *row* in the place of what is stored, but for what is kept of versions above *latest*.
+
+    A pipeline, because a plain replacement refuses field names that begin with a dollar.
+    """
+    number = {"$convert": {"input": "$$this.k", "to": "int", "onError": 0}}
+    above = {"$filter": {"input": {"$objectToArray": f"${RESIDUE}"}, "cond": {"$gt": [number, latest]}}}
+    kept = {"$let": {"vars": {"kept": above}, "in": {"$cond": [{"$eq": ["$$kept", []]}, {}, _HELD]}}}
+    has_some = {"$eq": [{"$type": f"${RESIDUE}"}, "object"]}
+    return [{"$replaceWith": {"$mergeObjects": [{"$literal": row}, {"$cond": [has_some, kept, {}]}]}}]
+
+
+_HELD: Final = {RESIDUE: {"$arrayToObject": "$$kept"}}

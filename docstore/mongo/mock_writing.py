@@ -8,7 +8,8 @@ from bson.binary import UuidRepresentation
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from docstore.core.bson_values import CODEC, RawDocument, encode
+from docstore.core.bson_values import CODEC, RawDocument, decode, encode
+from docstore.core.residue import RESIDUE, above
 from docstore.mongo.driver import AnyDatabase, AnySession, open_collection
 from docstore.mongo.failures import translated
 from docstore.mongo.reading import SortKeys
@@ -80,7 +81,9 @@ class MockRowWriter:
     ) -> bytes | None:
         """Store *row* in place of the row with this id if its tag is missing or one of *versions*."""
         readable = joined({"_id": id}, tagged(field, versions, untagged=True, mock=True))
-        return await self._replace(readable, row, session)
+        there = await self._first(readable, session)
+        kept = {} if there is None else above(decode(there).get(RESIDUE) or {}, max(versions))
+        return await self._replace(readable, {**row, RESIDUE: kept} if kept else row, session)
 
     async def update(
         self,
@@ -88,20 +91,21 @@ class MockRowWriter:
         operators: Mapping[str, Any],
         *,
         field: str,
-        version: int,
+        versions: Sequence[int],
+        untagged: bool = False,
         many: bool,
         upsert: bool,
         array_filters: Sequence[Mapping[str, Any]] | None,
         session: AnySession | None,
     ) -> UpdateResult:
-        """Apply update operators to rows whose tag is *version*."""
+        """Apply update operators to rows whose tag is one of *versions*."""
         _refuse_positional(operators, "$[")
         write = self._rows.update_many if many else self._rows.update_one
         options = {} if array_filters is None else {"array_filters": array_filters}
         with translated():
             try:
                 result = await write(
-                    joined(filter, tagged(field, [version], mock=True)),
+                    joined(filter, tagged(field, versions, untagged=untagged, mock=True)),
                     operators,
                     upsert=upsert,
                     session=session,
@@ -118,14 +122,15 @@ class MockRowWriter:
         operators: Mapping[str, Any],
         *,
         field: str,
-        version: int,
+        versions: Sequence[int],
+        untagged: bool = False,
         sort: SortKeys,
         after: bool,
         upsert: bool,
         array_filters: Sequence[Mapping[str, Any]] | None,
         session: AnySession | None,
     ) -> bytes | None:
-        """Apply update operators to the first row whose tag is *version*; return it as it was, or as it is *after*."""
+        """Apply update operators to the first row that stands there; return it as it was, or as it is *after*."""
         if array_filters is not None:
             msg = "mongomock has no array filters"
             raise NotImplementedError(msg)
@@ -134,7 +139,7 @@ class MockRowWriter:
         with translated():
             try:
                 found = await self._rows.find_one_and_update(
-                    joined(filter, tagged(field, [version], mock=True)),
+                    joined(filter, tagged(field, versions, untagged=untagged, mock=True)),
                     operators,
                     sort=list(sort) or None,
                     upsert=upsert,

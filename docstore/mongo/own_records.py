@@ -1,5 +1,5 @@
 """
-The collections in which docstore keeps its own records of runs.
+The collections in which docstore keeps its own records.
 """
 
 from typing import Any, Final
@@ -13,6 +13,9 @@ RUNS: Final = "docstore_runs"
 BATCHES: Final = "docstore_batches"
 HISTORY: Final = "docstore_history"
 SELECTIONS: Final = "docstore_selections"
+CONTROL: Final = "docstore_control"
+NODES: Final = "docstore_nodes"
+STEPS: Final = "docstore_steps"
 
 #: How long a record waits for a majority of the members, in milliseconds.
 _MAJORITY_TIMEOUT: Final = 10_000

@@ -11,14 +11,13 @@ from pymongo import UpdateOne
 
 from docstore.core.bson_values import RawDocument, encode
 from docstore.core.direction import Direction
+from docstore.core.record_format import QUARANTINE as FORMAT
 from docstore.core.version import tag_version
 from docstore.mongo.driver import AnyCollection, AnyDatabase, AnySession, Driver, driver_of, open_collection
 from docstore.mongo.failures import translated
 
 #: The collection that holds the records of every kind.
 QUARANTINE: Final = "docstore_quarantine"
-#: The shape of the records that are written here.
-RECORD_VERSION: Final = 1
 
 _AT_ONCE: Final = 500
 
@@ -73,9 +72,15 @@ class Quarantine:
             records: What is known of each row.
             run: When the run began; tells one run's passes from another run.
             now: When the rows failed.
+
+        Raises:
+            RecordFormatError: A row has a record whose format this release does not know; nothing was written.
         """
         upserts = [(self._id(record.row_id), self._update(record, run, now)) for record in records]
         with translated():
+            strange = await self._records.find_one({"_id": {"$in": [each for each, _ in upserts]}, **FORMAT.unknown})
+            if strange is not None:
+                _check(strange)
             if driver_of(self._database) is Driver.MOCK:
                 for record_id, update in upserts:
                     await self._records.update_one({"_id": record_id}, update, upsert=True)
@@ -95,6 +100,9 @@ class Quarantine:
             collection: Where the rows are.
             field: The tag.
             ids: Only the records of these rows.
+
+        Raises:
+            RecordFormatError: A record has a format that this release does not know.
         """
         rows = open_collection(self._database, collection, primary=True)
         wanted = _of(self._database, self.kind) if ids is None else {"_id": {"$in": [self._id(each) for each in ids]}}
@@ -111,6 +119,9 @@ class Quarantine:
 
         Returns:
             How many records are left.
+
+        Raises:
+            RecordFormatError: A record has a format that this release does not know.
         """
         rows = open_collection(self._database, collection, primary=True)
         left = 0
@@ -126,7 +137,7 @@ class Quarantine:
         return {"kind": self.kind, "id": row_id}
 
     def _update(self, record: QuarantineRecord, run: datetime.datetime, now: datetime.datetime) -> list[RawDocument]:
-        facts = {"schema_version": RECORD_VERSION, "kind": self.kind, **asdict(record)}
+        facts = {"kind": self.kind, **asdict(record)}
         facts["direction"] = record.direction.value
         same_run = {"$eq": [{"$ifNull": ["$run", None]}, run]}
         tries = {"$ifNull": ["$tries", 0]}
@@ -134,6 +145,8 @@ class Quarantine:
             {
                 "$set": {
                     **{name: {"$literal": value} for name, value in facts.items()},
+                    # A record of another format that this release reads holds more than what is written here.
+                    FORMAT.field: {"$ifNull": [f"${FORMAT.field}", FORMAT.written]},
                     "tries": {"$cond": [same_run, tries, {"$add": [tries, 1]}]},
                     "first_seen": {"$ifNull": ["$first_seen", now]},
                     "last_seen": now,
@@ -150,6 +163,9 @@ async def count_quarantined(
     Return how many rows of a kind are put aside.
 
     Records of rows that are gone or have been brought further since, by hand for example, do not count.
+
+    Raises:
+        RecordFormatError: A record has a format that this release does not know.
     """
     records = open_collection(database, QUARANTINE)
     rows = open_collection(database, collection)
@@ -162,12 +178,18 @@ async def count_quarantined(
 async def _pages(records: AsyncIterator[RawDocument]) -> AsyncGenerator[list[RawDocument], None]:
     page: list[RawDocument] = []
     async for record in records:
+        _check(record)
         page.append(record)
         if len(page) == _AT_ONCE:
             yield page
             page = []
     if page:
         yield page
+
+
+def _check(record: RawDocument) -> None:
+    # The row's id is a value of the row.
+    FORMAT.check(f"of a row of {record['_id']['kind']} in quarantine", record)
 
 
 async def _settled(

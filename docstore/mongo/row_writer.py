@@ -96,7 +96,11 @@ class RowWriter(Protocol):
     async def overwrite(
         self, id: Any, row: RawDocument, *, field: str, versions: Sequence[int], session: AnySession | None
     ) -> bytes | None:
-        """Store *row* in place of the row with this id if its tag is missing or one of *versions*."""
+        """
+        Store *row* in place of the row with this id if its tag is missing or one of *versions*.
+
+        What the stored row keeps of versions above those stays in its residue.
+        """
         ...
 
     async def update(
@@ -105,14 +109,15 @@ class RowWriter(Protocol):
         operators: Mapping[str, Any],
         *,
         field: str,
-        version: int,
+        versions: Sequence[int],
+        untagged: bool = False,
         many: bool,
         upsert: bool,
         array_filters: Sequence[Mapping[str, Any]] | None,
         session: AnySession | None,
     ) -> UpdateResult:
         """
-        Apply update operators to rows whose tag is *version*, atomically for each row.
+        Apply update operators to rows whose tag is one of *versions* (or missing, if *untagged*), each atomically.
 
         Raises:
             DuplicateRowError: A unique index has such a row already.
@@ -125,7 +130,8 @@ class RowWriter(Protocol):
         operators: Mapping[str, Any],
         *,
         field: str,
-        version: int,
+        versions: Sequence[int],
+        untagged: bool = False,
         sort: SortKeys,
         after: bool,
         upsert: bool,
@@ -133,7 +139,7 @@ class RowWriter(Protocol):
         session: AnySession | None,
     ) -> bytes | None:
         """
-        Apply update operators to the first row whose tag is *version*, atomically.
+        Apply update operators to the first row whose tag is one of *versions*, atomically.
 
         Returns:
             The row as it was, or as it is *after*; None where none matched, or before an upsert inserted one.

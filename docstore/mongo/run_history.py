@@ -6,7 +6,9 @@ An entry is part of the update that makes the transition, so there is never one 
 
 from typing import Final
 
-from docstore.core.run_record import RECORD_VERSION, Stored
+from docstore.core.record_format import HISTORY as HISTORY_FORMAT
+from docstore.core.record_format import RUN
+from docstore.core.run_record import Stored
 from docstore.core.run_state import RunState
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import translated
@@ -65,12 +67,19 @@ class RunHistory:
     async def newest(self, run: str, *, limit: int) -> list[Stored]:
         """
         Return the newest entries of a run, oldest first.
+
+        Raises:
+            RecordFormatError: The run's record has a format that this release does not know.
         """
         with translated():
             found: Stored | None = await self._runs.find_one(
-                {"_id": run}, {"transitions": {"$slice": -limit}, "kind": 1}
+                {"_id": run}, {"transitions": {"$slice": -limit}, "kind": 1, RUN.field: 1}
             )
-        return [] if found is None else found["transitions"]
+        if found is None:
+            return []
+        RUN.check(f"run {run}", found)
+        entries: list[Stored] = found["transitions"]
+        return entries
 
     async def publish(self, run: str) -> None:
         """
@@ -80,7 +89,7 @@ class RunHistory:
         """
         with translated():
             found = await self._runs.find_one(
-                {"_id": run, "$expr": {"$lt": ["$published", "$moves"]}},
+                {"_id": run, **RUN.known, "$expr": {"$lt": ["$published", "$moves"]}},
                 {"transitions": 1, "published": 1, "kind": 1},
             )
             if found is None:
@@ -89,7 +98,7 @@ class RunHistory:
                 if entry["number"] > found["published"]:
                     await self._history.update_one(
                         {"_id": {"run": run, "number": entry["number"]}},
-                        {"$setOnInsert": {"schema_version": RECORD_VERSION, "kind": found["kind"], **entry}},
+                        {"$setOnInsert": {"schema_version": HISTORY_FORMAT.written, "kind": found["kind"], **entry}},
                         upsert=True,
                     )
             await self._runs.update_one({"_id": run}, {"$max": {"published": found["transitions"][-1]["number"]}})

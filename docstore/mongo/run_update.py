@@ -5,6 +5,7 @@ One atomic update of a run's record.
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from docstore.core.record_format import RUN
 from docstore.core.run_record import RunRecord, Stored
 from docstore.mongo.driver import AnyCollection
 from docstore.mongo.failures import translated
@@ -32,7 +33,7 @@ async def update_run(runs: AnyCollection, only: Stored, fields: Stored) -> RunRe
     with translated():
         try:
             changed = await runs.find_one_and_update(
-                only, [{"$set": fields}, {"$set": {"now": NOW}}], return_document=ReturnDocument.AFTER
+                {**only, **RUN.known}, [{"$set": fields}, {"$set": {"now": NOW}}], return_document=ReturnDocument.AFTER
             )
         except DuplicateKeyError as error:
             raise RunOpenError from error

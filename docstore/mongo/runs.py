@@ -5,7 +5,7 @@ Every change is one atomic update whose condition names what it rests on (a stat
 number of processes may try the same at once: one of them changes something, and the others see that it is done.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
@@ -15,6 +15,7 @@ from docstore.core.direction import Direction
 from docstore.core.run_record import Cursor, RunOptions, RunRecord, Stored, new_run
 from docstore.core.run_state import OPEN, RunState, reason_for
 from docstore.core.selected_rows import SelectedRows
+from docstore.errors import RecordFormatError
 from docstore.mongo.driver import AnyDatabase, settled
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import NOW, RUNS, later, literal, open_records
@@ -98,11 +99,21 @@ class Runs:
         found = await self._find({"kind": kind}, limit=1)
         return found[0] if found else None
 
-    async def open(self, kind: str | None = None) -> list[RunRecord]:
+    async def open(
+        self, kind: str | None = None, *, on_unknown: Callable[[str, RecordFormatError], None] | None = None
+    ) -> list[RunRecord]:
         """
         Return the open runs: at most one of each kind.
+
+        Args:
+            kind: Only the run of this kind.
+            on_unknown: Takes the kind and the error of a run whose format this release does not know, which is then
+                left out. Without it the error is raised.
+
+        Raises:
+            RecordFormatError: See *on_unknown*.
         """
-        return await self._find({"open": True} if kind is None else {"open": True, "kind": kind})
+        return await self._find({"open": True} if kind is None else {"open": True, "kind": kind}, on_unknown=on_unknown)
 
     async def kept_before(self, run: RunRecord) -> list[RunRecord]:
         """
@@ -243,7 +254,13 @@ class Runs:
         with translated():
             await self._runs.update_one({"_id": run}, {"$set": fields})
 
-    async def _find(self, filter: Stored, limit: int = 0) -> list[RunRecord]:
+    async def _find(
+        self,
+        filter: Stored,
+        limit: int = 0,
+        *,
+        on_unknown: Callable[[str, RecordFormatError], None] | None = None,
+    ) -> list[RunRecord]:
         # By number and not by time: after an election the clock may stand behind that of the server before.
         number = {"$toLong": {"$arrayElemAt": [{"$split": ["$_id", "-"]}, -1]}}
         stages: list[Stored] = [
@@ -254,4 +271,13 @@ class Runs:
         if limit:
             stages.append({"$limit": limit})
         with translated():
-            return [RunRecord.of(run) async for run in await settled(self._runs.aggregate(stages))]
+            stored = [run async for run in await settled(self._runs.aggregate(stages))]
+        found = []
+        for run in stored:
+            try:
+                found.append(RunRecord.of(run))
+            except RecordFormatError as error:
+                if on_unknown is None:
+                    raise
+                on_unknown(str(run.get("kind")), error)
+        return found

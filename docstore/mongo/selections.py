@@ -15,7 +15,8 @@ from bson.objectid import ObjectId
 from pymongo.errors import BulkWriteError
 
 from docstore.core.id_range import BEGINNING
-from docstore.core.run_record import RECORD_VERSION, Stored
+from docstore.core.record_format import SELECTION
+from docstore.core.run_record import Stored
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import translated
 from docstore.mongo.own_records import RUNS, SELECTIONS, open_records
@@ -46,7 +47,7 @@ class Selection:
         with translated():
             try:
                 await self._ids.insert_many(
-                    [{"_id": self._key(each), "schema_version": RECORD_VERSION} for each in ids], ordered=False
+                    [{"_id": self._key(each), "schema_version": SELECTION.written} for each in ids], ordered=False
                 )
             except BulkWriteError as error:
                 faults: list[dict[str, Any]] = (error.details or {}).get("writeErrors", [])
@@ -64,10 +65,16 @@ class Selection:
     async def ids(self, after: Any = BEGINNING, upto: Any = BEGINNING, *, limit: int = 0) -> list[Any]:
         """
         Return the ids after one and up to another, in their order; at most *limit* of them, unless that is 0.
+
+        Raises:
+            RecordFormatError: A record has a format that this release does not know.
         """
         with translated():
             found = self._ids.find({"_id": self._between(after, upto)}, sort=[("_id", 1)], limit=limit)
-            return [record["_id"]["id"] async for record in found]
+            records = [record async for record in found]
+        for record in records:
+            SELECTION.check(f"selection {self.id}", record)
+        return [record["_id"]["id"] for record in records]
 
     async def pages(self) -> AsyncGenerator[list[Any], None]:
         """
@@ -106,4 +113,4 @@ async def forget_abandoned(database: AnyDatabase, *, older_than: datetime.dateti
     upto = {"selection": ObjectId.from_datetime(older_than), "id": MinKey()}
     with translated():
         named = await runs.distinct("selection.id")
-        await records.delete_many({"_id": {"$lt": upto}, "_id.selection": {"$nin": named}})
+        await records.delete_many({"_id": {"$lt": upto}, "_id.selection": {"$nin": named}, **SELECTION.known})

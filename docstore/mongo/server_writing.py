@@ -15,7 +15,7 @@ from docstore.core.row_faults import id_of
 from docstore.errors import StoreRejectedError
 from docstore.mongo.driver import AnyDatabase, AnySession, open_collection
 from docstore.mongo.failures import translated
-from docstore.mongo.guard import SIMPLE_COLLATION, guard, guarded_update, row_update
+from docstore.mongo.guard import SIMPLE_COLLATION, guard, guarded_update, overwriting, row_update
 from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, Inserted, Rewritten, UpdateResult
 from docstore.mongo.tag_filters import joined, tagged
@@ -134,12 +134,9 @@ class ServerRowWriter:
         readable = joined({"_id": {"$eq": id}}, tagged(field, versions, untagged=True))
         with translated():
             try:
-                # A pipeline, because a plain replacement refuses field names that begin with a dollar.
+                update = overwriting(row, max(versions))
                 stored = await self._newest.find_one_and_update(
-                    readable,
-                    [{"$replaceWith": {"$literal": row}}],
-                    return_document=ReturnDocument.AFTER,
-                    session=session,
+                    readable, update, return_document=ReturnDocument.AFTER, session=session
                 )
             except DuplicateKeyError as error:
                 raise DuplicateRowError(unique_index(error.details)) from None
@@ -151,18 +148,19 @@ class ServerRowWriter:
         operators: Mapping[str, Any],
         *,
         field: str,
-        version: int,
+        versions: Sequence[int],
+        untagged: bool = False,
         many: bool,
         upsert: bool,
         array_filters: Sequence[Mapping[str, Any]] | None,
         session: AnySession | None,
     ) -> UpdateResult:
-        """Apply update operators to rows whose tag is *version*, atomically for each row."""
+        """Apply update operators to rows whose tag is one of *versions*, atomically for each row."""
         write = self._rows.update_many if many else self._rows.update_one
         with translated():
             try:
                 result = await write(
-                    joined(filter, tagged(field, [version])),
+                    joined(filter, tagged(field, versions, untagged=untagged)),
                     operators,
                     upsert=upsert,
                     array_filters=array_filters,
@@ -178,18 +176,19 @@ class ServerRowWriter:
         operators: Mapping[str, Any],
         *,
         field: str,
-        version: int,
+        versions: Sequence[int],
+        untagged: bool = False,
         sort: SortKeys,
         after: bool,
         upsert: bool,
         array_filters: Sequence[Mapping[str, Any]] | None,
         session: AnySession | None,
     ) -> bytes | None:
-        """Apply update operators to the first row whose tag is *version*; return it as it was, or as it is *after*."""
+        """Apply update operators to the first row that stands there; return it as it was, or as it is *after*."""
         with translated():
             try:
                 found = await self._rows.find_one_and_update(
-                    joined(filter, tagged(field, [version])),
+                    joined(filter, tagged(field, versions, untagged=untagged)),
                     operators,
                     sort=list(sort) or None,
                     upsert=upsert,

@@ -5,7 +5,7 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
-from docstore.core.stale_query import StoredVersion
+from docstore.core.stale_branch import StoredVersion
 from docstore.mongo.driver import AnySession, Driver, settled
 from docstore.mongo.failures import translated
 from docstore.mongo.reading import RowSource

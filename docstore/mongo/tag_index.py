@@ -24,14 +24,20 @@ async def find_tag_index(database: AnyDatabase, collection: str, field: str) -> 
     being built, by another process for example: no query can use it.
     """
     with translated():
-        for index in await _finished_indexes(database, collection):
+        for index in await finished_indexes(database, collection):
             keys = list(index["key"].items())
             if keys == [(field, ASCENDING), ("_id", ASCENDING)] and not any(name in index for name in _PARTIAL):
                 return str(index["name"])
     return None
 
 
-async def _finished_indexes(database: AnyDatabase, collection: str) -> list[Mapping[str, Any]]:
+async def finished_indexes(database: AnyDatabase, collection: str) -> list[Mapping[str, Any]]:
+    """
+    Return the indexes of a collection but for those that are still being built.
+
+    Raises:
+        PyMongoError: As the driver raises it; the caller translates it.
+    """
     if driver_of(database) is Driver.MOCK:
         return [index async for index in await settled(open_collection(database, collection).list_indexes())]
     try:

@@ -89,6 +89,13 @@ class ForEach(FieldOperation):
         """
         return ForEach(self.list_path, *(operation.invert() for operation in reversed(self.operations)))
 
+    def trimming(self) -> "ForEach":
+        """
+        Return the same for what each element holds.
+        """
+        each = (one.trimming() if isinstance(one, FieldOperation) else one for one in self.operations)
+        return ForEach(self.list_path, *each)
+
     def compile(self) -> Program:
         """
         Map the list.

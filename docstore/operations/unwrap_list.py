@@ -71,6 +71,12 @@ class UnwrapList(FieldOperation):
 
         return WrapInList(self.path)
 
+    def trimming(self) -> "UnwrapList":
+        """
+        Return the unwrapping that drops all elements but the first.
+        """
+        return UnwrapList(self.path)
+
     def compile(self) -> Program:
         """
         Set the field to its first element.

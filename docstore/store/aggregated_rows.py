@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing, writes_on_way
 from docstore.core.paths import FieldPath
 from docstore.core.query import EVERYTHING, QueryPaths
-from docstore.core.stale_query import StoredVersion, old_versions, start
+from docstore.core.stale_branch import StoredVersion, start
+from docstore.core.stale_query import other_versions
 from docstore.core.version import tag_version
 from docstore.mongo.reading import RowSource
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.tag_filters import tagged
 
 
@@ -31,30 +34,34 @@ class Side:
     by_position: FieldPath | None = None
 
     @property
+    def residues(self) -> ResidueIndex:
+        """The index that tells whether rows have a residue."""
+        return ResidueIndex(self.source.database, self.kind.collection, self.kind.version_field)
+
+    @property
     def whole(self) -> bool:
         """Whether the tag takes part too, because documents do as a whole."""
         return EVERYTHING in self.paths.paths or self.paths.names(self.kind.version_field)
 
     def changes(self, path: FieldPath) -> bool:
         """Tell whether a step changes a path, or anything within it."""
-        kind = self.kind
-        return bool(QueryPaths(frozenset({path}), frozenset()).touched(kind.writes(kind.floor, kind.latest)))
+        return bool(QueryPaths(frozenset({path}), frozenset()).touched(changing(self.kind)))
 
     def matters(self, version: StoredVersion) -> bool:
         """Tell whether a row that is stored at a version is not what is asked about."""
-        return self.whole or bool(self.paths.touched(self.kind.writes(start(self.kind, version), self.kind.latest)))
+        return self.whole or bool(self.paths.touched(writes_on_way(self.kind, start(self.kind, version))))
 
     def readable(self) -> Mapping[str, Any]:
         """Return the filter for the rows whose version this code reads."""
-        old = old_versions(self.kind)
-        numbers = [version for version in (*old, self.kind.latest) if version is not None]
-        return tagged(self.kind.version_field, numbers, untagged=None in old)
+        others = other_versions(self.kind)
+        numbers = [version for version in (*others, self.kind.latest) if version is not None]
+        return tagged(self.kind.version_field, numbers, untagged=None in others)
 
     def unreadable(self, tags: Sequence[Any]) -> Mapping[str, Any] | None:
         """Return the filter for the rows that this code cannot read; None where no tag that is there says so."""
-        old = old_versions(self.kind)
-        known = {version for version in (*old, self.kind.latest) if version is not None}
-        if all(None in old if tag is None else tag_version(tag) in known for tag in tags):
+        others = other_versions(self.kind)
+        known = {version for version in (*others, self.kind.latest) if version is not None}
+        if all(None in others if tag is None else tag_version(tag) in known for tag in tags):
             return None
         return {"$nor": [self.readable()]}
 

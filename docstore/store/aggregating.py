@@ -9,8 +9,8 @@ from typing import Any
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Pipeline
 from docstore.core.row_wise import Parted, parted
+from docstore.core.stale_branch import Way
 from docstore.core.stale_pipelines import documents_pipeline
-from docstore.core.stale_query import Way
 from docstore.errors import StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.moment import Moment, Reads

@@ -11,7 +11,8 @@ from bson.raw_bson import RawBSONDocument
 from docstore.core.bson_values import encode
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Pipeline
-from docstore.core.row_faults import upgraded
+from docstore.core.residue import RESIDUE
+from docstore.core.row_faults import brought
 from docstore.core.row_wise import Parted
 from docstore.core.stale_pipelines import documents_pipeline
 from docstore.errors import DocumentError
@@ -108,11 +109,16 @@ def sent_along(rows: Sequence[bytes], kind: Kind[Any], report: Report | None) ->
 
 
 def upgraded_rows(rows: Sequence[bytes], kind: Kind[Any], report: Report | None) -> Iterator[dict[str, Any]]:
-    """Yield rows at the latest shape; those that no step can upgrade are reported and left out, or raised."""
+    """
+    Yield rows at the latest shape, without a residue; what no step can upgrade is reported and left out, or raised.
+    """
     for raw in rows:
         try:
-            yield upgraded(raw, kind)
+            row = brought(raw, kind)
         except DocumentError as error:
             if report is None:
                 raise
             report(error)
+            continue
+        row.pop(RESIDUE, None)
+        yield row

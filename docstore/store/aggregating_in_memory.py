@@ -7,10 +7,13 @@ from typing import Any
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing, standing, writes_on_way
 from docstore.core.pipeline_paths import Pipeline, joins_of, needed_paths, written_collections
 from docstore.core.query import EVERYTHING, QueryPaths, shown
-from docstore.core.row_faults import decoded, upgraded
-from docstore.core.stale_query import StoredVersion, Way, old_versions, stands_at, start
+from docstore.core.residue import RESIDUE
+from docstore.core.row_faults import brought, decoded
+from docstore.core.stale_branch import StoredVersion, Way, start
+from docstore.core.stale_query import other_versions, stands_at
 from docstore.core.upgrading_stages import upgrading_stages
 from docstore.errors import DocumentError, NotCompilableError, QueryRefusedError, StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession
@@ -113,8 +116,8 @@ class _Latest:
         self._kind = kind
         self._mattering = [
             version
-            for version in old_versions(kind)
-            if everything or any(paths.touched(kind.writes(start(kind, version), kind.latest)) for paths in asked)
+            for version in other_versions(kind)
+            if everything or any(paths.touched(writes_on_way(kind, start(kind, version))) for paths in asked)
         ]
         old = self._standing(self._mattering)
         self.client_rows = 0
@@ -125,7 +128,7 @@ class _Latest:
                 way = upgrading_stages(kind, self._mattering, paths.paths, allow_client=allowed)
             except NotCompilableError as error:
                 versions = sorted({start(kind, version) for version in self._mattering})
-                touched = shown(paths.touched(kind.writes(kind.floor, kind.latest)))
+                touched = shown(paths.touched(changing(kind)))
                 reason = f"{error.operation}: {error.reason}"
                 raise StaleQueryError(
                     kind=kind.name, paths=touched, versions=versions, rows=old, reason=reason
@@ -140,12 +143,15 @@ class _Latest:
             row = decoded(raw, self._kind)
             try:
                 if self._mattering:
-                    self._kind.version(row)
-                yield upgraded(raw, self._kind) if stands_at(self._kind, row, self._mattering) else row
+                    standing(self._kind, row)
+                latest = brought(raw, self._kind) if stands_at(self._kind, row, self._mattering) else row
             except DocumentError as error:
                 if report is None:
                     raise
                 report(error)
+                continue
+            latest.pop(RESIDUE, None)
+            yield latest
 
     def _standing(self, versions: Sequence[StoredVersion]) -> int:
         return sum(stands_at(self._kind, decoded(raw, self._kind), versions) for raw in self._rows)

@@ -9,7 +9,15 @@ from itertools import groupby
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from docstore.core.document import Document
-from docstore.errors import BulkFailedError, DocstoreError, DocumentError, StoreUnavailableError
+from docstore.core.write_version import ControlState
+from docstore.errors import (
+    BulkFailedError,
+    DocstoreError,
+    DocumentError,
+    StoreUnavailableError,
+    UpdateRefusedError,
+    WriteVersionUnwritableError,
+)
 from docstore.mongo.driver import AnySession
 from docstore.mongo.row_writer import UpdateResult
 from docstore.store.inserting import Inserts
@@ -151,14 +159,28 @@ class BulkRun(Generic[D]):
 
     async def _insert(self, inserts: Sequence[tuple[int, Insert[D]]], *, ordered: bool) -> None:
         """Insert the documents of several operations with one call."""
+        if not inserts:
+            return
+        try:
+            async with self._writes.inserts.writing() as control:
+                await self._insert_within(inserts, control, ordered=ordered)
+        except DocstoreError as error:
+            if self._session is not None and self._session.in_transaction:
+                raise
+            for place, _ in inserts:
+                self._fail(place, error)
+
+    async def _insert_within(
+        self, inserts: Sequence[tuple[int, Insert[D]]], control: ControlState, *, ordered: bool
+    ) -> None:
         sent: list[int] = []
         rows: list[bytes] = []
         documents: list[D] = []
         fault: tuple[int, DocstoreError] | None = None
         for place, operation in inserts:
             try:
-                rows.append(self._writes.inserts.row(operation.document))
-            except DocumentError as error:
+                rows.append(self._writes.inserts.row(operation.document, control))
+            except (DocumentError, UpdateRefusedError, WriteVersionUnwritableError) as error:
                 if ordered:
                     fault = place, error
                     break

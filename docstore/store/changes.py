@@ -58,6 +58,7 @@ class Changes(Generic[D]):
         database: AnyDatabase,
         kind: Kind[D],
         *,
+        reader: RowReader[D] | None = None,
         resume_after: Token | None,
         start_after: Token | None,
         include_rewrites: bool,
@@ -66,7 +67,7 @@ class Changes(Generic[D]):
     ) -> None:
         self._database = database
         self._kind = kind
-        self._reader = RowReader(kind)
+        self._reader = reader or RowReader(kind)
         self._rewrites = Rewrites(kind, PastRows(database, kind.collection))
         self._include_rewrites = include_rewrites
         self._on_error = on_error

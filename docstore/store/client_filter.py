@@ -9,7 +9,7 @@ from bson.raw_bson import RawBSONDocument
 
 from docstore.core.bson_values import CODEC, RawDocument, encode
 from docstore.core.kind import Kind
-from docstore.core.row_faults import upgraded
+from docstore.core.row_faults import brought
 from docstore.core.stale_pipelines import STORED, documents_pipeline, order_and_limits
 from docstore.errors import DocumentError
 from docstore.mongo.driver import AnySession
@@ -103,7 +103,7 @@ class ClientFilter:
     def upgraded(self, raw: bytes, report: Report | None) -> RawDocument | None:
         """Return a row at the latest shape; None where no step can upgrade it and *report* took the error."""
         try:
-            return upgraded(raw, self._kind)
+            return brought(raw, self._kind)
         except DocumentError as error:
             if report is None:
                 raise

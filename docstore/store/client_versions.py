@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from docstore.errors import StoreError
+from docstore.errors import RecordFormatError, StoreError
 from docstore.mongo.client_versions import AskedFor, ClientVersions
 
 #: How often what was counted is written, in seconds; the first question for a version on a day is written at once.
@@ -76,7 +76,7 @@ class AskedVersions:
             self._tried.add(key)
             try:
                 await self._records.add(kind, AskedFor(version, day, asks, self._last[key]))
-            except StoreError as error:
+            except (StoreError, RecordFormatError) as error:
                 self._counts[key] += asks
                 _log.warning("client_versions_not_counted", kind=kind, version=version, error=type(error).__name__)
                 return

@@ -11,9 +11,12 @@ from docstore.mongo.row_events import Token
 from docstore.store.bulk import BulkResult, BulkRun, Delete, Operation, SingleWrites
 from docstore.store.changes import WAIT, Changes
 from docstore.store.client_versions import AskedVersions
+from docstore.store.collection_by_id import Learn
 from docstore.store.collection_replacements import CollectionReplacements
 from docstore.store.cursor import OnError
+from docstore.store.gate import WriteGate
 from docstore.store.inserting import Inserts
+from docstore.store.observer import Observer
 from docstore.store.pauses import Pause
 from docstore.store.write_back import WriteBack
 
@@ -29,11 +32,18 @@ class Collection(CollectionReplacements[D]):
     consistency, opened with the driver.
 
     Every method that writes keeps three promises: it takes effect only on the row that it was meant for, whoever else
-    writes (P1); tag and shape change in one atomic write (P2); a row above latest is never changed (P4).
+    writes (P1); tag and shape change in one atomic write (P2); a row above latest is never tagged down (P4). Nothing is
+    stored above the write version, and nothing at all by a node that others may take for dead (P6); reads go on then.
 
     Every method raises:
         StoreUnavailableError: The database could not be reached, or did not answer; a write may have taken effect.
         StoreRejectedError: The database refused.
+
+    Every method that writes raises:
+        StaleNodeError: The node was not heard of in time; nothing was written.
+        WriteVersionUnwritableError: The row has to be stored below latest; that row was not written.
+        StoreClosedError: The store is closed; nothing was written.
+        NodeRefusedError: The store was not opened before this write, and the fleet does not admit it.
     """
 
     def __init__(
@@ -41,14 +51,20 @@ class Collection(CollectionReplacements[D]):
         database: AnyDatabase,
         kind: Kind[D],
         *,
+        gate: WriteGate,
         pause: Pause,
         write_back: WriteBack | None = None,
         kinds: Sequence[Kind[Any]] = (),
         asked: AskedVersions | None = None,
+        observer: Observer | None = None,
+        learn: Learn | None = None,
     ) -> None:
-        super().__init__(database, kind, pause=pause, write_back=write_back, kinds=kinds)
+        super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, kinds=kinds, observer=observer)
         self._database = database
-        self._inserts = Inserts(kind, writer=self._writer, composer=self._composer)
+        self._learn = learn
+        self._inserts = Inserts(
+            kind, writer=self._writer, composer=self._composer, form=self._form, writing=self._writing
+        )
         if asked is not None:
             self._older.count_with(asked)
 
@@ -82,8 +98,9 @@ class Collection(CollectionReplacements[D]):
             StoreRejectedError: The database refused one for another reason; its notes tell the same.
             InvalidDocumentError, UnstorableValueError: One could not be read back; nothing was written.
         """
-        rows = [self._inserts.row(document) for document in documents]
-        stored = await self._inserts.store(documents, rows, ordered=ordered, session=session)
+        async with self._writing() as control:
+            rows = [self._inserts.row(document, control) for document in documents]
+            stored = await self._inserts.store(documents, rows, ordered=ordered, session=session)
         if stored.errors:
             first = next(
                 (error for error in stored.errors.values() if not isinstance(error, DocumentExistsError)), None
@@ -144,7 +161,9 @@ class Collection(CollectionReplacements[D]):
         Raises:
             DocumentNotFoundError: There is none.
         """
-        if not await self._writer.delete(self._value(id), session=session):
+        async with self._writing():
+            deleted = await self._writer.delete(self._value(id), session=session)
+        if not deleted:
             raise DocumentNotFoundError(kind=self.kind.name, id=id)
 
     def watch(
@@ -182,6 +201,7 @@ class Collection(CollectionReplacements[D]):
         return Changes(
             self._database,
             self.kind,
+            reader=self._reader,
             resume_after=resume_after,
             start_after=start_after,
             include_rewrites=include_rewrites,

@@ -21,6 +21,8 @@ from docstore.store.collection_updates import CollectionUpdates
 from docstore.store.cursor import Cursor, OnError, Report
 from docstore.store.encoding import sendable
 from docstore.store.explaining import Explanation
+from docstore.store.gate import WriteGate
+from docstore.store.observer import Observer
 from docstore.store.pauses import Pause
 from docstore.store.write_back import WriteBack
 
@@ -38,11 +40,13 @@ class CollectionAggregation(CollectionUpdates[D]):
         database: AnyDatabase,
         kind: Kind[D],
         *,
+        gate: WriteGate,
         pause: Pause,
         write_back: WriteBack | None = None,
         kinds: Sequence[Kind[Any]] = (),
+        observer: Observer | None = None,
     ) -> None:
-        super().__init__(database, kind, pause=pause, write_back=write_back)
+        super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, observer=observer)
         self._database_name: str = database.name
         self._kinds: dict[str, Kind[Any]] = {each.collection: each for each in (*kinds, kind)}
         run = AggregationsInMemory if driver_of(database) is Driver.MOCK else Aggregations

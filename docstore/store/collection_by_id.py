@@ -1,30 +1,40 @@
 """Where the reading of a collection begins: one document by its id, in the latest shape or in an older one."""
 
-from collections.abc import Mapping
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel
 
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.older_document import OlderDocument
-from docstore.errors import DocumentNotFoundError
+from docstore.errors import DocumentError, DocumentNotFoundError, NewerVersionError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.row_writer import RowWriter
 from docstore.store.encoding import sendable
+from docstore.store.observed_reading import row_reader
+from docstore.store.observer import Observer
 from docstore.store.older_reads import OlderReads
 from docstore.store.query import Queries
-from docstore.store.rows import RowReader
 from docstore.store.write_back import WriteBack
+
+if TYPE_CHECKING:
+    from docstore.store.rows import RowReader
 
 D = TypeVar("D", bound=Document)
 P = TypeVar("P", bound=BaseModel)
 
 _Filter = Mapping[str, Any] | None
 
+#: Looks for published steps that lead down from a row just met; tells whether there are new ones.
+Learn: TypeAlias = Callable[[], Awaitable[bool]]
+
 
 class CollectionById(Generic[D]):
     """What reads a row by its id, and what all reading needs; see `Collection`."""
+
+    #: None where no steps are taken from others.
+    _learn: Learn | None = None
 
     def __init__(
         self,
@@ -33,17 +43,21 @@ class CollectionById(Generic[D]):
         *,
         writer: RowWriter,
         write_back: WriteBack | None,
+        on_failed: Callable[[DocumentError], None],
+        observer: Observer | None = None,
     ) -> None:
         self.kind = kind
-        self._older = OlderReads(database, kind)
-        self._reader = RowReader(kind)
-        self._queries = Queries(database, kind, self._reader)
+        self._older = OlderReads(database, kind, observer)
+        self._reader = row_reader(kind, observer, on_failed=on_failed)
+        self._queries = Queries(database, kind, self._reader, observer)
         self._offering_reader = self._reader
         self._offering_queries = self._queries
         if write_back is not None:
             queue = write_back
-            self._offering_reader = RowReader(kind, lambda raw, _: queue.offer(kind, writer, raw))
-            self._offering_queries = Queries(database, kind, self._offering_reader)
+            self._offering_reader = row_reader(
+                kind, observer, lambda raw, _: queue.offer(kind, writer, raw), on_failed=on_failed
+            )
+            self._offering_queries = Queries(database, kind, self._offering_reader, observer)
 
     @overload
     async def get(
@@ -84,15 +98,24 @@ class CollectionById(Generic[D]):
             NotInvertibleError: A step above *as_version* has no way back.
         """
         require_version(as_version, model)
-        older = None if as_version is None else self._older.reader(as_version, model)
+        reader: RowReader[Any] = self._offering_reader if session is None else self._reader
+        if as_version is not None:
+            reader = self._older.reader(as_version, model)
         raw = await self._queries.raw_by_id(self._value(id), session=session)
         if raw is None:
             raise DocumentNotFoundError(kind=self.kind.name, id=id)
-        if older is not None:
-            shape: OlderDocument | BaseModel = older.read(raw)
-            return shape
-        reader = self._offering_reader if session is None else self._reader
-        return reader.read(raw)
+        document: D | OlderDocument | BaseModel
+        try:
+            document = reader.read(raw)
+        except NewerVersionError:
+            if not await self._learnt():
+                raise
+            document = reader.read(raw)
+        return document
+
+    async def _learnt(self) -> bool:
+        """Tell whether a row can be read now that stands above all steps that were known."""
+        return self._learn is not None and await self._learn()
 
     def _reading(
         self,

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from docstore.core.document import Document
 from docstore.core.older_document import OlderDocument
+from docstore.errors import NewerVersionError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import SortKeys
 from docstore.store.collection_by_id import CollectionById
@@ -91,14 +92,21 @@ class CollectionReads(CollectionById[D]):
             DocumentError: The row cannot be read.
             StaleQueryError: See `find`.
         """
-        return await self._reading(session, as_version, model, projection).find_one(
-            self._filter(filter),
-            sort=sort,
-            skip=skip,
-            projection=projection,
-            allow_client_filter=allow_client_filter,
-            session=session,
-        )
+        queries = self._reading(session, as_version, model, projection)
+        asked: dict[str, Any] = {
+            "filter": self._filter(filter),
+            "sort": sort,
+            "skip": skip,
+            "projection": projection,
+            "allow_client_filter": allow_client_filter,
+            "session": session,
+        }
+        try:
+            return await queries.find_one(**asked)
+        except NewerVersionError:
+            if not await self._learnt():
+                raise
+            return await queries.find_one(**asked)
 
     @overload
     def find(

@@ -10,9 +10,12 @@ from pydantic import BaseModel
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.older_document import OlderDocument
+from docstore.errors import NewerVersionError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.store.collection_aggregation import CollectionAggregation
 from docstore.store.collection_by_id import require_version
+from docstore.store.gate import WriteGate
+from docstore.store.observer import Observer
 from docstore.store.older_shapes import ChangeOlder, Older, OlderReplacements
 from docstore.store.pauses import Pause
 from docstore.store.replacing import Replacements
@@ -30,13 +33,19 @@ class CollectionReplacements(CollectionAggregation[D]):
         database: AnyDatabase,
         kind: Kind[D],
         *,
+        gate: WriteGate,
         pause: Pause,
         write_back: WriteBack | None = None,
         kinds: Sequence[Kind[Any]] = (),
+        observer: Observer | None = None,
     ) -> None:
-        super().__init__(database, kind, pause=pause, write_back=write_back, kinds=kinds)
-        self._replacements = Replacements(kind, writer=self._writer, composer=self._composer, pause=pause)
-        self._older_replacements = OlderReplacements(kind, writer=self._writer, composer=self._composer, pause=pause)
+        super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, kinds=kinds, observer=observer)
+        self._replacements = Replacements(
+            kind, writer=self._writer, composer=self._composer, form=self._form, writing=self._writing, pause=pause
+        )
+        self._older_replacements = OlderReplacements(
+            kind, writer=self._writer, composer=self._composer, form=self._form, writing=self._writing, pause=pause
+        )
 
     @overload
     async def replace(
@@ -73,9 +82,10 @@ class CollectionReplacements(CollectionAggregation[D]):
         Store what changed in a document since it was read.
 
         Only the fields whose encoded value changed are written, so the others keep their BSON type, and fields that
-        the model does not know survive. An old row goes to the latest version in the same write. Nothing is written
-        where nothing changed. Afterwards the document stands for the row as it is stored now: it can be changed and
-        replaced again.
+        the model does not know survive. An old row goes to the latest version in the same write; one above latest that
+        was read through published steps stays where it stands, with all that only its own version has. Nothing is
+        written where nothing changed. Afterwards the document stands for the row as it is stored now: it can be
+        changed and replaced again.
 
         Args:
             document: A document that was read, inserted or replaced through a store; or any, with one of these:
@@ -92,7 +102,8 @@ class CollectionReplacements(CollectionAggregation[D]):
             UnguardedReplaceError: The document was never read, and neither *if_token* nor *unguarded* was given.
             DocumentNotFoundError: With *unguarded*: there is no row with this id.
             DocumentExistsError: Another row has the same unique key.
-            UpdateRefusedError: The document's id was changed; or the row cannot take what an older shape says.
+            UpdateRefusedError: The document's id was changed; or the row cannot take what an older shape says: that of
+                *as_version*, or this code's own where the row stands above latest.
             DocumentError: What would be stored could not be read back; or, with *if_token* or *unguarded*, the row
                 that is there now is newer or has no readable tag; or a step refuses an older shape.
             VersionRangeError: The kind does not have *as_version*.
@@ -191,7 +202,17 @@ class CollectionReplacements(CollectionAggregation[D]):
             UpdateRefusedError, DocumentExistsError, DocumentError: See `replace`.
         """
         require_version(as_version, model)
-        if as_version is not None:
-            reader = self._older.reader(as_version, model)
-            return await self._older_replacements.modify(self._value(id), change, reader, session)
-        return await self._replacements.modify(self._value(id), change, session)
+        row_id = self._value(id)
+
+        async def modify() -> Any:
+            if as_version is not None:
+                reader = self._older.reader(as_version, model)
+                return await self._older_replacements.modify(row_id, change, reader, session)
+            return await self._replacements.modify(row_id, change, session)
+
+        try:
+            return await modify()
+        except NewerVersionError:
+            if not await self._learnt():
+                raise
+            return await modify()

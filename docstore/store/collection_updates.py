@@ -11,15 +11,19 @@ from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.mongo.driver import AnyDatabase, AnySession, newest
 from docstore.mongo.reading import SortKeys
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.row_writer import UpdateResult
-from docstore.mongo.writing import open_row_writer
 from docstore.store.collection_reads import CollectionReads
 from docstore.store.composing import RowComposer
 from docstore.store.deleting import Deletions
+from docstore.store.gate import WriteGate
 from docstore.store.matching_rows import MatchingRows
+from docstore.store.observed_reading import projection_reader
+from docstore.store.observed_writing import row_writer
+from docstore.store.observer import Observer
 from docstore.store.pauses import Pause
-from docstore.store.projection import ProjectionReader
 from docstore.store.query import Queries
+from docstore.store.stored_form import StoredForm
 from docstore.store.update_request import check_filter, update_request
 from docstore.store.updating import Updates
 from docstore.store.write_back import WriteBack
@@ -39,16 +43,45 @@ class CollectionUpdates(CollectionReads[D]):
     """What changes and deletes rows by a filter; see `Collection`."""
 
     def __init__(
-        self, database: AnyDatabase, kind: Kind[D], *, pause: Pause, write_back: WriteBack | None = None
+        self,
+        database: AnyDatabase,
+        kind: Kind[D],
+        *,
+        gate: WriteGate,
+        pause: Pause,
+        write_back: WriteBack | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        self._writer = open_row_writer(database, kind.collection)
-        super().__init__(database, kind, writer=self._writer, write_back=write_back)
+        self._writing = gate.of(kind.name)
+        self._form = StoredForm(kind, ResidueIndex(database, kind.collection, kind.version_field))
+        self._writer = row_writer(database, kind, observer)
+        super().__init__(
+            database,
+            kind,
+            writer=self._writer,
+            write_back=write_back,
+            on_failed=gate.failed_reads_of(kind.name),
+            observer=observer,
+        )
+        self._observer = observer
         self._composer = RowComposer(kind)
         # What a secondary does not have yet would be taken for a row that is not there.
         queries = Queries(newest(database), kind, self._reader)
-        rows = MatchingRows(kind, writer=self._writer, composer=self._composer, queries=queries, pause=pause)
-        self._updates = Updates(kind, writer=self._writer, rows=rows, pause=pause)
-        self._deletions = Deletions(kind, writer=self._writer, rows=rows, queries=queries, pause=pause)
+        rows = MatchingRows(
+            kind,
+            writer=self._writer,
+            composer=self._composer,
+            form=self._form,
+            writing=self._writing,
+            queries=queries,
+            pause=pause,
+        )
+        self._updates = Updates(
+            kind, writer=self._writer, form=self._form, writing=self._writing, rows=rows, pause=pause
+        )
+        self._deletions = Deletions(
+            kind, writer=self._writer, writing=self._writing, rows=rows, queries=queries, pause=pause
+        )
 
     async def update(
         self,
@@ -83,7 +116,7 @@ class CollectionUpdates(CollectionReads[D]):
             UpdateRefusedError: The operators or the filter could break a promise, or the server has no transactions
                 and *upsert* needs one (it needs none where the filter names an `_id`); nothing was written.
             NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
-                not read; with *many* nothing was written.
+                not know, though it may read it; with *many* nothing was written.
             DocumentError: An old row that matches cannot be upgraded.
             ConflictError: Other writers were quicker in every try.
             DocumentExistsError: Another row has the same unique key.
@@ -217,7 +250,7 @@ class CollectionUpdates(CollectionReads[D]):
         if raw is None:
             return None
         if projection is not None:
-            return next(ProjectionReader(self.kind, projection).rows(raw))
+            return next(projection_reader(self.kind, projection, self._observer).rows(raw))
         return self._reader.read(raw)
 
     async def delete_one(
@@ -231,7 +264,7 @@ class CollectionUpdates(CollectionReads[D]):
         Raises:
             UpdateRefusedError: The filter names the tag, or a field by a name that only the model has.
             NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
-                not read; nothing was deleted.
+                not know, though it may read it; nothing was deleted.
             DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
             ConflictError: Other writers were quicker in every try.
             StaleQueryError: See `find`.
@@ -251,7 +284,7 @@ class CollectionUpdates(CollectionReads[D]):
 
         Raises:
             NewerVersionError, RetiredVersionError, UnknownVersionError: A row matches whose version this code does
-                not read; nothing was deleted.
+                not know, though it may read it; nothing was deleted.
             DocumentError: An old row cannot be upgraded, so nobody can tell whether it matches.
             ConflictError: Other writers were quicker in every try; others may have been deleted.
             UpdateRefusedError, StaleQueryError: See `delete_one`.

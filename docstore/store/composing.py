@@ -8,9 +8,11 @@ from pydantic import AliasChoices, AliasPath
 from docstore.core.bson_values import RawDocument, identical
 from docstore.core.document import Document
 from docstore.core.kind import Kind
+from docstore.core.lifting import lifted
 from docstore.core.merge import merge
+from docstore.core.newer_steps import newer_versions, standing
 from docstore.core.paths import MISSING
-from docstore.core.row_faults import upgraded
+from docstore.core.row_faults import brought, decoded, side_by_side, upgraded
 from docstore.errors import DocumentError, InvalidDocumentError, ModelFieldError, UpdateRefusedError
 from docstore.store.encoding import dumped, encoded, storable
 from docstore.store.rows import RowReader
@@ -51,8 +53,7 @@ class RowComposer(Generic[D]):
     def same(self, first: bytes, second: bytes) -> bool:
         """Tell whether two stored rows are one and the same at the latest shape; unreadable ones never are."""
         try:
-            one = upgraded(first, self._kind)
-            other = upgraded(second, self._kind)
+            one, other = side_by_side(first, second, self._kind)
         except DocumentError:
             return False
         return one.keys() == other.keys() and all(identical(value, other[name]) for name, value in one.items())
@@ -71,7 +72,8 @@ class RowComposer(Generic[D]):
         """
         Return the stored row *raw* at the latest shape, with everything in which *document* differs from it.
 
-        Fields that the model does not know survive, and what was not changed keeps its BSON type.
+        Fields that the model does not know survive, and what was not changed keeps its BSON type. A row that stands
+        above latest stays where it stands, with everything that only its own version has.
 
         Raises:
             UpdateRefusedError: The document has another id than the row.
@@ -82,9 +84,9 @@ class RowComposer(Generic[D]):
         now = self._settled(document)
         if not identical(before["_id"], now["_id"]):
             raise UpdateRefusedError(kind=kind.name, reason="the document's id was changed")
-        stored = upgraded(raw, kind)
+        stored = brought(raw, kind)
         if identical(before, now):
-            return stored
+            return self._where_it_stood(raw, stored)
         merged = merge(stored, before, now)
         doubtful = self._misread(merged, before, now)
         if doubtful:
@@ -96,7 +98,14 @@ class RowComposer(Generic[D]):
                 else:
                     merged.pop(name, None)
             self._readable(encoded(merged, kind=kind.name), now)
-        return merged
+        return self._where_it_stood(raw, merged)
+
+    def _where_it_stood(self, raw: bytes, composed: RawDocument) -> RawDocument:
+        """Return what was composed at latest at the version of a row above latest; else as it is."""
+        if not newer_versions(self._kind):
+            return composed
+        row = decoded(raw, self._kind)
+        return composed if standing(self._kind, row) <= self._kind.latest else lifted(self._kind, row, composed)
 
     def _settled(self, document: D) -> RawDocument:
         """

@@ -8,8 +8,8 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 import structlog
 
-from docstore.core.stale_query import Way
-from docstore.errors import CursorBrokenError, DocumentError
+from docstore.core.stale_branch import Way
+from docstore.errors import CursorBrokenError, DocstoreError, DocumentError
 from docstore.store.asked import Course
 
 T = TypeVar("T")
@@ -67,6 +67,11 @@ class Cursor(Generic[T]):
         self._rows: Iterator[T] = iter(())
         self._skipped: list[SkippedRow] = []
         self._broken = False
+        self._tell: Callable[[DocstoreError], None] | None = None
+
+    def tell(self, whom: Callable[[DocstoreError], None]) -> None:
+        """Tell *whom* of the error that ends the query, if one does."""
+        self._tell = whom
 
     @property
     def skipped(self) -> tuple[SkippedRow, ...]:
@@ -150,7 +155,9 @@ class Cursor(Generic[T]):
             return await anext(self._batches)
         except StopAsyncIteration:
             raise
-        except BaseException:
+        except BaseException as error:
+            if self._tell is not None and isinstance(error, DocstoreError):
+                self._tell(error)
             # Whatever broke off the generator, a cancellation too, it now looks like one that came to its end.
             self._broken = True
             raise

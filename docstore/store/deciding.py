@@ -7,25 +7,15 @@ from typing import Any, Final
 
 from docstore.core.kind import Kind
 from docstore.core.query import shown
+from docstore.core.stale_branch import Branch, Compiled, StoredVersion, Way, compiled_branch, start
 from docstore.core.stale_pipelines import both_of, one_of
-from docstore.core.stale_query import (
-    Branch,
-    Compiled,
-    Decision,
-    StoredVersion,
-    Way,
-    compiled_branch,
-    decide,
-    decision_of,
-    old_versions,
-    rows_at,
-    start,
-)
+from docstore.core.stale_query import Decision, decide, decision_of, other_versions, rows_at
 from docstore.core.translation import NEVER
 from docstore.errors import StaleQueryError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads, enter_moment
 from docstore.mongo.reading import RowSource
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.stored_versions import stored_versions
 from docstore.store.asked import Query
 
@@ -50,12 +40,13 @@ class Decided:
 
 
 class Decisions:
-    """Looks which old versions are stored, and decides how queries of one kind are answered."""
+    """Looks which other versions than latest are stored, and decides how queries of one kind are answered."""
 
     def __init__(self, source: RowSource, kind: Kind[Any]) -> None:
         self._source = source
         self._kind = kind
-        self._old = old_versions(kind)
+        self._newer = kind.newer and kind.newer.steps
+        self._residues = ResidueIndex(source.database, kind.collection, kind.version_field)
         self._collated: bool | None = None
         self._compiled: Compiled = {}
 
@@ -74,11 +65,18 @@ class Decisions:
 
         async def look(session: AnySession | None) -> list[StoredVersion]:
             return await stored_versions(
-                self._source, self._kind.version_field, self._old, narrowed=looked_among, session=session
+                self._source,
+                self._kind.version_field,
+                other_versions(self._kind),
+                narrowed=looked_among,
+                session=session,
             )
 
         moment, stored = await enter_moment(stack, self._source, session, look)
         decision = await self._decision(query, stored)
+        # No filter says what rows keep beside the shape in which they are stored.
+        if decision.versions and await self._residues.holds_rows(moment.session):
+            decision = await self._decision(query, stored, residues=True)
         if decision.way in {Way.REFUSED, Way.IN_CLIENT}:
             rows = await self._source.count(self._held_up(decision, narrowed), session=moment.session)
             if rows:
@@ -151,11 +149,13 @@ class Decisions:
             return both_of(rows_at(self._kind, decision.versions), narrowed)
         return one_of([both_of(rows_at(self._kind, [branch.version]), branch.narrowed) for branch in branches])
 
-    async def _decision(self, query: Query, stored: list[StoredVersion]) -> Decision:
+    async def _decision(self, query: Query, stored: list[StoredVersion], *, residues: bool = False) -> Decision:
         if stored and self._collated is None:
             self._collated = await self._source.has_collation()
         # To compile the way of a version takes a millisecond or so; a service asks few different questions.
-        if len(self._compiled) >= MAX_COMPILED:
+        newer = self._kind.newer and self._kind.newer.steps
+        if len(self._compiled) >= MAX_COMPILED or newer is not self._newer:
+            self._newer = newer
             self._compiled.clear()
         return decide(
             self._kind,
@@ -165,6 +165,7 @@ class Decisions:
             filter=query.filter,
             sort=query.sort,
             in_client=query.in_client,
+            residues=residues,
             compiled=self._compiled,
         )
 

@@ -2,18 +2,20 @@
 Deleting the rows that match at the latest shape, whatever shape is stored.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Generic, TypeVar
 
 from docstore.core.document import Document
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing
 from docstore.core.query import read_query
 from docstore.core.row_faults import decoded
 from docstore.errors import ConflictError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import rows_of
 from docstore.mongo.row_writer import RowWriter
+from docstore.store.gate import OpenWrite
 from docstore.store.matching_rows import MatchingRows
 from docstore.store.pauses import TRIES, Pause
 from docstore.store.query import Queries
@@ -34,10 +36,18 @@ class Deletions(Generic[D]):
     """
 
     def __init__(
-        self, kind: Kind[D], *, writer: RowWriter, rows: MatchingRows[D], queries: Queries[D], pause: Pause
+        self,
+        kind: Kind[D],
+        *,
+        writer: RowWriter,
+        writing: OpenWrite,
+        rows: MatchingRows[D],
+        queries: Queries[D],
+        pause: Pause,
     ) -> None:
         self._kind = kind
         self._writer = writer
+        self._writing = writing
         self._rows = rows
         self._queries = queries
         self._pause = pause
@@ -51,14 +61,14 @@ class Deletions(Generic[D]):
             if raw is None:
                 return False
             self._kind.version(decoded(raw, self._kind))
-            if await self._writer.delete_exactly([raw], session=session):
+            if await self._delete_exactly([raw], session):
                 return True
             await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=None, tries=TRIES)
 
     async def many(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> int:
         """Delete every row that matches; return how many were deleted."""
-        await self._rows.refuse_unreadable(filter, session)
+        await self._rows.refuse_unreadable(filter, session, in_client=in_client)
         if not self._is_touched(filter):
             return await self._delete(filter, many=True, session=session)
         deleted = 0
@@ -77,7 +87,7 @@ class Deletions(Generic[D]):
         """Delete the old rows that match; return how many were, and how many had changed meanwhile."""
         deleted = missed = 0
         async for rows in self._old_rows(filter, in_client=in_client, session=session):
-            gone = await self._writer.delete_exactly(rows, session=session)
+            gone = await self._delete_exactly(rows, session)
             deleted += gone
             missed += len(rows) - gone
         return deleted, missed
@@ -122,9 +132,14 @@ class Deletions(Generic[D]):
         at: Mapping[str, Any] = self._rows.readable
         if self._is_touched(filter):
             at = {"versions": [self._kind.latest], "untagged": False}
-        return await self._writer.delete_matching(
-            filter, field=self._kind.version_field, many=many, session=session, **at
-        )
+        async with self._writing():
+            return await self._writer.delete_matching(
+                filter, field=self._kind.version_field, many=many, session=session, **at
+            )
+
+    async def _delete_exactly(self, rows: Sequence[bytes], session: AnySession | None) -> int:
+        async with self._writing():
+            return await self._writer.delete_exactly(rows, session=session)
 
     def _is_touched(self, filter: Mapping[str, Any]) -> bool:
-        return bool(read_query(filter).touched(self._kind.writes(self._kind.floor, self._kind.latest)))
+        return bool(read_query(filter).touched(changing(self._kind)))

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 from docstore.core.kind import Kind
 from docstore.core.query import shown
+from docstore.core.stale_branch import Way, start
 from docstore.core.stale_pipelines import order_and_limits, union_of
-from docstore.core.stale_query import Decision, Way, decide, rows_at, start
+from docstore.core.stale_query import Decision, decide, other_versions, rows_at
 from docstore.mongo.driver import Driver
 from docstore.mongo.plans import access_of, plan_of_find, plan_of_pipeline
 from docstore.mongo.reading import RowSource
@@ -71,7 +72,7 @@ async def explain(
         decision = Decision(Way.AS_STORED, "no step changes what the query looks at")
         return await _explained(source, kind, None, decision, query)
     if isinstance(stale, StaleQueriesInMemory):
-        stored = await stored_versions(source, kind.version_field, stale.old)
+        stored = await stored_versions(source, kind.version_field, other_versions(kind))
         decision = decide(kind, query.paths, stored, filter=query.filter, sort=query.sort, in_client=query.in_client)
         return await _explained(source, kind, None, decision, query)
     async with AsyncExitStack() as stack:

@@ -5,8 +5,10 @@ Telling how a pipeline would be answered, and why, without running it.
 from contextlib import AsyncExitStack
 from typing import Any
 
+from docstore.core.newer_steps import changing
 from docstore.core.query import shown
-from docstore.core.stale_query import Way, rows_at, start
+from docstore.core.stale_branch import Way, start
+from docstore.core.stale_query import rows_at
 from docstore.errors import StaleQueryError
 from docstore.mongo.plans import access_of, plan_of_pipeline
 from docstore.store.aggregated_rows import Side
@@ -78,4 +80,4 @@ async def _refused(own: Side, refusal: StaleQueryError) -> Explanation:
 
 def _paths(own: Side) -> tuple[str, ...]:
     kind: Any = own.kind
-    return tuple(shown(own.paths.touched(kind.writes(kind.floor, kind.latest))))
+    return tuple(shown(own.paths.touched(changing(kind))))

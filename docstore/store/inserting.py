@@ -8,10 +8,13 @@ from typing import Any, Generic, TypeVar
 
 from docstore.core.document import Document, set_origin_row
 from docstore.core.kind import Kind
+from docstore.core.write_version import ControlState
 from docstore.errors import DocumentExistsError, StoreError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.row_writer import RowWriter
 from docstore.store.composing import RowComposer
+from docstore.store.gate import OpenWrite
+from docstore.store.stored_form import StoredForm
 
 D = TypeVar("D", bound=Document)
 
@@ -25,33 +28,44 @@ class Stored:
 
 
 class Inserts(Generic[D]):
-    """Inserts documents of one kind; those that are stored remember their row."""
+    """
+    Inserts documents of one kind; those that are stored remember their row.
 
-    def __init__(self, kind: Kind[D], *, writer: RowWriter, composer: RowComposer[D]) -> None:
+    Attributes:
+        writing: Opens one write; its control state says how rows are composed, and it lasts until they are stored.
+    """
+
+    def __init__(
+        self, kind: Kind[D], *, writer: RowWriter, composer: RowComposer[D], form: StoredForm[D], writing: OpenWrite
+    ) -> None:
         self._kind = kind
         self._writer = writer
         self._composer = composer
+        self._form = form
+        self.writing = writing
 
-    def row(self, document: D) -> bytes:
+    def row(self, document: D, control: ControlState) -> bytes:
         """
         Return the row to insert for a document.
 
         Raises:
             InvalidDocumentError, UnstorableValueError: It could not be read back.
+            WriteVersionUnwritableError, NotExpressibleError: It cannot be stored at the version at which it has to be.
         """
-        return self._composer.new(document)
+        return self._form.new(self._composer.new(document), control)
 
     async def store(
         self, documents: Sequence[D], rows: Sequence[bytes], *, ordered: bool, session: AnySession | None
     ) -> Stored:
         """
-        Insert the rows of documents, each by itself; where *ordered*, none after the first fault.
+        Insert the rows of documents, each by itself; where *ordered*, none after the first fault. Within one write.
 
         Raises:
             StoreUnavailableError: Nobody knows which of them are stored.
         """
         if not rows:
             return Stored(frozenset(), {})
+        await self._form.ready(rows, session)
         outcome = await self._writer.insert(rows, ordered=ordered, session=session)
         for place in outcome.stored:
             set_origin_row(documents[place], rows[place])

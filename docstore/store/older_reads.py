@@ -8,6 +8,8 @@ from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.mongo.driver import AnyDatabase
 from docstore.store.client_versions import AskedVersions
+from docstore.store.observed_reading import older_reader
+from docstore.store.observer import Observer
 from docstore.store.older_shapes import OlderReader
 from docstore.store.query import Queries
 
@@ -24,8 +26,9 @@ class OlderReads(Generic[D]):
     Readers and queries that give the rows of one kind in older shapes, and count that they were asked for.
     """
 
-    def __init__(self, database: AnyDatabase, kind: Kind[D]) -> None:
+    def __init__(self, database: AnyDatabase, kind: Kind[D], observer: Observer | None = None) -> None:
         self._database = database
+        self._observer = observer
         self._kind = kind
         self._asked: AskedVersions | None = None
         self._ready: dict[_Shape, tuple[OlderReader, Queries[Any]]] = {}
@@ -57,7 +60,7 @@ class OlderReads(Generic[D]):
         if shape not in self._ready:
             if len(self._ready) >= _READY:
                 self._ready.clear()
-            reader = OlderReader(self._kind, version, model)
+            reader = older_reader(self._kind, version, model, self._observer)
             self._ready[shape] = (reader, Queries(self._database, self._kind, reader))
         if self._asked is not None and version < self._kind.latest:
             self._asked.count(self._kind.name, version)

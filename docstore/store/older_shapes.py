@@ -12,6 +12,7 @@ from docstore.core.document import Document, get_origin_row, set_origin_row
 from docstore.core.kind import Kind
 from docstore.core.lens import put, seen_at
 from docstore.core.merge import merge
+from docstore.core.newer_steps import kind_at, standing
 from docstore.core.older_document import OlderDocument
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import (
@@ -28,8 +29,10 @@ from docstore.mongo.driver import AnySession
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter
 from docstore.store.composing import RowComposer
 from docstore.store.encoding import dumped, encoded, storable
+from docstore.store.gate import OpenWrite
 from docstore.store.pauses import TRIES, Pause
 from docstore.store.rows import RowReader, decoded_parts
+from docstore.store.stored_form import StoredForm
 from docstore.store.tokens import fits
 
 D = TypeVar("D", bound=Document)
@@ -96,10 +99,21 @@ class OlderReader(RowReader[Any]):
 class OlderReplacements(Generic[D]):
     """What `Collection.replace` and `Collection.modify` do with *as_version*; see there for what they raise."""
 
-    def __init__(self, kind: Kind[D], *, writer: RowWriter, composer: RowComposer[D], pause: Pause) -> None:
+    def __init__(
+        self,
+        kind: Kind[D],
+        *,
+        writer: RowWriter,
+        composer: RowComposer[D],
+        form: StoredForm[D],
+        writing: OpenWrite,
+        pause: Pause,
+    ) -> None:
         self._kind = kind
         self._writer = writer
         self._composer = composer
+        self._form = form
+        self._writing = writing
         self._pause = pause
 
     async def replace(self, document: Older, version: int, session: AnySession | None) -> None:
@@ -162,9 +176,12 @@ class OlderReplacements(Generic[D]):
         return raw
 
     async def _written(self, document: Older, raw: bytes, after: RawDocument, session: AnySession | None) -> bool:
-        """Turn the row *raw* into *after*; tell whether it was still there."""
+        """Turn the row *raw* into *after*, which is at latest; tell whether it was still there."""
         try:
-            stored = await self._writer.rewrite(raw, after, session=session)
+            async with self._writing() as control:
+                form = self._form.changed(after, raw, control)
+                await self._form.ready([form], session)
+                stored = await self._writer.rewrite(raw, form, session=session)
         except DuplicateRowError as error:
             raise DocumentExistsError(kind=self._kind.name, id=after["_id"], index=error.index) from error
         if stored is not None and isinstance(document, Document | OlderDocument):
@@ -172,18 +189,22 @@ class OlderReplacements(Generic[D]):
         return stored is not None
 
     def _changed(self, document: Older, version: int, raw: bytes) -> RawDocument:
-        """Return the row *raw* at latest, with everything in which *document* differs from it at *version*."""
+        """
+        Return the row *raw* at latest, with everything in which *document* differs from it at *version*.
+
+        One above latest is returned where it stands.
+        """
         kind = self._kind
         row = decoded(raw, kind)
         shape = self._shape(document, version, raw)
         try:
-            after = put(kind, row, shape, version)
+            after = put(kind_at(kind, standing(kind, row)), row, shape, version)
         except (BSONError, OverflowError) as error:
             # The cause would show the row's values in every traceback.
             reason = f"a step made something of it that cannot be stored: {type(error).__name__}"
             raise UpdateRefusedError(kind=kind.name, reason=reason) from None
         try:
-            self._composer.upgraded(encoded(after, kind=kind.name))
+            RowReader(kind).read(encoded(after, kind=kind.name))
         except InvalidDocumentError as error:
             error.add_note("nothing was written: the model of the latest version would refuse the row")
             raise

@@ -12,11 +12,15 @@ import structlog
 from docstore.core.chance import without_chance
 from docstore.core.joined_kinds import with_upgraded_joins
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing, way_to_latest
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
 from docstore.core.query import query_path, untouched_part
+from docstore.core.residue import RESIDUE
 from docstore.core.row_wise import parted
+from docstore.core.stale_branch import Way, start
 from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
-from docstore.core.stale_query import Way, old_versions, rows_at, rows_elsewhere, start
+from docstore.core.stale_query import other_versions, rows_at, rows_elsewhere
+from docstore.core.stale_residue import HAS_RESIDUE
 from docstore.core.translation import translate
 from docstore.core.upgrading_stages import UpgradingStages
 from docstore.mongo.driver import AnySession
@@ -94,12 +98,12 @@ class Preparation:
     def sides(self, pipeline: Pipeline) -> tuple[Side, dict[_Key, Side]]:
         """Return the kind's own side, and every side on which old rows could matter."""
         kind = self._kind
-        narrowed = untouched_part(leading_filter(pipeline), kind.writes(kind.floor, kind.latest))
+        narrowed = untouched_part(leading_filter(pipeline), changing(kind))
         own = Side(kind, self._sources[kind.collection], needed_paths(pipeline), narrowed)
         sides: dict[_Key, Side] = {
             join: self._joined(join) for join in joins_of(pipeline) if join.collection in self._kinds
         }
-        if own.whole or any(own.matters(version) for version in old_versions(kind)):
+        if own.whole or any(own.matters(version) for version in other_versions(kind)):
             sides[_OWN] = own
         return own, sides
 
@@ -123,9 +127,13 @@ class Preparation:
 
         moment, tags = await enter_moment(stack, self._sources[self._kind.collection], session, look)
         ways: dict[_Key, UpgradingStages] = {}
+        # docstore's own field is shown to nobody.
+        hidden: dict[_Key, list[Mapping[str, Any]]] = {}
         first: list[Mapping[str, Any]] = []
         for key, side in sides.items():
-            way, met = await self._way(side, tags[key], asked, moment, is_own=key is _OWN)
+            residues = await side.residues.holds_rows(moment.session)
+            hidden[key] = [{"$unset": [RESIDUE]}] if residues and side.whole else []
+            way, met = await self._way(side, tags[key], asked, moment, is_own=key is _OWN, residues=residues)
             if met:
                 first.append({"$match": side.readable()})
             if way is not None:
@@ -133,7 +141,7 @@ class Preparation:
 
         def upgrade(join: Join) -> Sequence[Mapping[str, Any]] | None:
             way = ways.get(join)
-            return None if way is None else way.stages
+            return [*([] if way is None else way.stages), *hidden.get(join, [])] or None
 
         def touches(join: Join, path: str) -> bool:
             return sides[join].changes(query_path(path))
@@ -142,18 +150,18 @@ class Preparation:
         if ways:
             asked.course.way = Way.UPGRADED
         if _OWN not in ways:
-            return Prepared(first, stages, moment.session)
+            return Prepared([*first, *hidden.get(_OWN, [])], stages, moment.session)
         found, left = await self._first(sides[_OWN], ways[_OWN], asked, moment)
-        return Prepared([*first, *found], stages, moment.session, left, ways[_OWN])
+        return Prepared([*first, *found, *hidden[_OWN]], stages, moment.session, left, ways[_OWN])
 
     async def _way(
-        self, side: Side, tags: Sequence[Any], asked: Asked, moment: Moment, *, is_own: bool
+        self, side: Side, tags: Sequence[Any], asked: Asked, moment: Moment, *, is_own: bool, residues: bool
     ) -> tuple[UpgradingStages | None, bool]:
         """Return how a side's old rows come to latest; and whether there are rows that have to be left out."""
         report = asked.report if is_own else None
         unreadable = None if asked.looks_only else side.unreadable(tags)
         met = unreadable is not None and await meets(both_of(unreadable, side.narrowed), side, report, moment)
-        way = await way_of(side, tags, moment, is_own=is_own, in_client=asked.in_client)
+        way = await way_of(side, tags, moment, is_own=is_own, in_client=asked.in_client, residues=residues)
         if way is None:
             return None, met
         if not met and not asked.looks_only:
@@ -221,14 +229,17 @@ class Preparation:
         # The pipeline's own stages ask the whole filter again.
         steady = without_chance(filter)
         earlier = {
-            version: translate(steady, kind.chain.between(start(kind, version), kind.latest), simple=way.simple).filter
+            version: translate(steady, way_to_latest(kind, start(kind, version)), simple=way.simple).filter
             for version in way.versions
             if version is not None or kind.detect is None
         }
         if len(earlier) < len(way.versions) or all(each == steady for each in earlier.values()):
             return own.narrowed
         elsewhere = both_of(steady, rows_elsewhere(kind, way.versions))
-        return one_of([elsewhere, *(both_of(each, rows_at(kind, [version])) for version, each in earlier.items())])
+        # No filter says what rows keep beside the shape in which they are stored.
+        kept = [both_of(own.narrowed, HAS_RESIDUE)] if way.residues else []
+        old = (both_of(each, rows_at(kind, [version])) for version, each in earlier.items())
+        return one_of([elsewhere, *old, *kept])
 
 
 def _announce(own: Side, way: UpgradingStages, rows: int, asked: Asked) -> None:

@@ -7,6 +7,8 @@ from pydantic import AliasChoices, AliasPath, BaseModel
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import at_latest, changing, standing
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import DocumentError
 from docstore.store.rows import decoded_parts
@@ -63,27 +65,29 @@ class ProjectionReader(Generic[P]):
                     yield part
 
     def _upgraded(self, row: RawDocument) -> tuple[RawDocument, int]:
-        version = self._kind.version(row)
-        if version != self._kind.latest:
+        version = standing(self._kind, row)
+        if version > self._kind.latest:
+            row = at_latest(self._kind, row)
+        elif version < self._kind.latest:
             row = self._kind.chain.lift(row, version, self._kind.latest)
         return row, version
 
     def _checked(self, row: RawDocument) -> tuple[RawDocument, int]:
-        version = self._kind.version(row)
+        version = standing(self._kind, row)
         # Whole rows are upgraded, the tag too.
         row[self._kind.version_field] = self._kind.latest
         return row, version
 
     def _cut(self, row: RawDocument) -> RawDocument:
         if self._names is None:
-            return {name: value for name, value in row.items() if name != self._kind.version_field}
+            return {name: value for name, value in row.items() if name not in {self._kind.version_field, RESIDUE}}
         return {name: row[name] for name in self._names if name in row}
 
     def _fetched(self) -> dict[str, int] | None:
         kind = self._kind
         if self._names is None or kind.detect is not None:
             return None
-        writes = kind.writes(kind.floor, kind.latest)
+        writes = changing(kind)
         changed = writes is None or any(path[0] in self._names for path in writes)
         if changed or any("." in name or name.startswith("$") for name in self._names):
             return None

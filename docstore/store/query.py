@@ -1,21 +1,23 @@
 """Queries of one kind: what is found, sorted and counted is the latest shape, whatever shape is stored."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 from pydantic import BaseModel
 
 from docstore.core.document import Document, misnomers
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import newer_versions
 from docstore.core.query import read_query
-from docstore.core.stale_query import Way
-from docstore.errors import QueryRefusedError
+from docstore.core.stale_branch import StoredVersion, Way
+from docstore.core.stale_query import old_versions
 from docstore.mongo.driver import AnyDatabase, AnySession, Driver
 from docstore.mongo.reading import Batches, RowSource, SortKeys
-from docstore.store.asked import Course, Query
+from docstore.store.asked import Course, Query, check_names
 from docstore.store.cursor import Cursor, OnError, ReadBatch, Report
 from docstore.store.explaining import Explanation, explain
-from docstore.store.projection import ProjectionReader
+from docstore.store.observed_reading import projection_reader
+from docstore.store.observer import Observer
 from docstore.store.rows import RowReader
 from docstore.store.stale_query import StaleQueries
 from docstore.store.stale_query_in_memory import StaleQueriesInMemory
@@ -33,10 +35,10 @@ class Queries(Generic[D]):
     Filters and sort keys are MongoDB's, on stored names at the latest shape (`_id`, `country.code`). A query on paths
     that no step changes is an ordinary find or count. One that a step changes gives the answer that it would give if
     every row had been rewritten to latest: while older rows are stored, the filter is asked in their shape too, or they
-    are upgraded inside the query.
+    are upgraded inside the query. Rows above latest are brought down in the same ways, through published steps.
 
-    Three kinds of rows are matched in the shape in which they are stored, because nobody knows another one: rows
-    above latest, rows below the floor, and rows whose tag is no version. Reading one that matches raises its error.
+    Three kinds of rows are matched in the shape in which they are stored, because nobody knows another one: above all
+    known steps, below the floor, and with a tag that is no version. Reading one that matches raises its error.
 
     Every method raises:
         QueryRefusedError: The filter or a sort key names the tag, which is docstore's, or a field by a name that it
@@ -48,9 +50,10 @@ class Queries(Generic[D]):
         StoreUnavailableError, StoreRejectedError: The database could not be reached, or refused.
     """
 
-    def __init__(self, database: AnyDatabase, kind: Kind[D], reader: RowReader[D]) -> None:
-        self._kind = kind
-        self._reader = reader
+    def __init__(
+        self, database: AnyDatabase, kind: Kind[D], reader: RowReader[D], observer: Observer | None = None
+    ) -> None:
+        self._kind, self._reader, self._observer = kind, reader, observer
         self._misnomers = misnomers(kind.model)
         self._source = RowSource(database, kind.collection)
         self._stale = (
@@ -125,7 +128,7 @@ class Queries(Generic[D]):
         read: ReadBatch[Any] = self._reader.rows
         fields = None
         if projection is not None:
-            partial = ProjectionReader(self._kind, projection)
+            partial = projection_reader(self._kind, projection, self._observer)
             fields = None if touched else partial.fields
             read = partial.rows if fields is None else partial.parts
 
@@ -240,17 +243,20 @@ class Queries(Generic[D]):
         *,
         limit: int = 0,
         allow_client_filter: bool = False,
+        newer: bool = False,
         session: AnySession | None = None,
     ) -> AsyncGenerator[Any, None]:
         """
-        Yield the ids of the rows stored below latest that match at the latest shape, in no particular order.
+        Yield the ids of the rows stored below latest (with *newer*, above it) that match at the latest shape.
 
-        One that cannot be upgraded may be among them by chance.
+        They are in no particular order. One that cannot be brought to latest may be among them by chance.
 
         Raises:
             DocumentError: An old row would have to be upgraded for this, and cannot be.
         """
-        return self._stale.old_ids(self._query(filter, limit=limit, in_client=allow_client_filter), session=session)
+        versions: Sequence[StoredVersion] = newer_versions(self._kind) if newer else old_versions(self._kind)
+        query = self._query(filter, limit=limit, in_client=allow_client_filter)
+        return self._stale.ids(query, versions, session=session)
 
     async def explain(
         self,
@@ -281,17 +287,5 @@ class Queries(Generic[D]):
     ) -> Query:
         asked, keys = filter or {}, sort or ()
         query = Query(asked, read_query(asked, keys), keys, skip, limit, in_client, announced)
-        if query.paths.names(self._kind.version_field):
-            raise QueryRefusedError(
-                kind=self._kind.name,
-                reason=f"it names the tag {self._kind.version_field!r}",
-                advice="every row is found at the latest shape; how many are stored at which version is coverage",
-            )
-        for name, stored in self._misnomers.items():
-            if query.paths.names(name):
-                raise QueryRefusedError(
-                    kind=self._kind.name,
-                    reason=f"it names {name!r}, which rows hold as {stored!r}",
-                    advice="filters and sort keys name fields as they are stored",
-                )
+        check_names(self._kind, query.paths, self._misnomers)
         return query

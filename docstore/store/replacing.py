@@ -4,15 +4,19 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
+from docstore.core.bson_values import RawDocument
 from docstore.core.document import Document, get_origin_row, set_origin_row
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded
+from docstore.core.write_version import ControlState
 from docstore.errors import ConflictError, DocumentExistsError, DocumentNotFoundError, UnguardedReplaceError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter
 from docstore.store.composing import RowComposer
+from docstore.store.gate import OpenWrite
 from docstore.store.pauses import TRIES, Pause
 from docstore.store.rows import RowReader
+from docstore.store.stored_form import StoredForm
 from docstore.store.tokens import fits
 
 D = TypeVar("D", bound=Document)
@@ -21,10 +25,21 @@ D = TypeVar("D", bound=Document)
 class Replacements(Generic[D]):
     """What `Collection.replace` and `Collection.modify` do; see there for what they promise and raise."""
 
-    def __init__(self, kind: Kind[D], *, writer: RowWriter, composer: RowComposer[D], pause: Pause) -> None:
+    def __init__(
+        self,
+        kind: Kind[D],
+        *,
+        writer: RowWriter,
+        composer: RowComposer[D],
+        form: StoredForm[D],
+        writing: OpenWrite,
+        pause: Pause,
+    ) -> None:
         self._kind = kind
         self._writer = writer
         self._composer = composer
+        self._form = form
+        self._writing = writing
         self._reader = RowReader(kind)
         self._pause = pause
 
@@ -47,9 +62,14 @@ class Replacements(Generic[D]):
         kind = self._kind
         row = decoded(self._composer.new(document), kind)
         try:
-            stored = await self._writer.overwrite(
-                row["_id"], row, field=kind.version_field, versions=range(1, kind.latest + 1), session=session
-            )
+            async with self._writing() as control:
+                if self._form.is_latest(control):
+                    stored = await self._writer.overwrite(
+                        row["_id"], row, field=kind.version_field, versions=range(1, kind.latest + 1), session=session
+                    )
+                else:
+                    # Where the row stands says how it is stored, and what of it is kept.
+                    stored = await self._put_in_place(row, control, session)
         except DuplicateRowError as error:
             raise DocumentExistsError(kind=kind.name, id=document.id, index=error.index) from error
         if stored is not None:
@@ -61,6 +81,19 @@ class Replacements(Generic[D]):
         kind.version(decoded(there, kind))
         # It can be read now: another writer replaced it between the two calls.
         raise ConflictError(kind=kind.name, id=document.id)
+
+    async def _put_in_place(self, row: RawDocument, control: ControlState, session: AnySession | None) -> bytes | None:
+        for tries in range(1, TRIES + 1):
+            raw = await self._writer.current(row["_id"], session=session)
+            if raw is None:
+                return None
+            after = self._form.changed(self._form.over(row, raw), raw, control)
+            await self._form.ready([after], session)
+            stored = await self._writer.rewrite(raw, after, session=session)
+            if stored is not None:
+                return stored
+            await self._pause(tries)
+        return None
 
     async def modify(self, id: Any, change: Callable[[D], D | Awaitable[D]], session: AnySession | None) -> D:
         """Read, change, store; again from the start if the row changed meanwhile."""
@@ -92,9 +125,11 @@ class Replacements(Generic[D]):
 
     async def _store_changes(self, document: D, raw: bytes, session: AnySession | None) -> bool:
         """Write what turns the row *raw* into the document; tell whether the row was still there."""
-        after = self._composer.changed(document, raw)
         try:
-            stored = await self._writer.rewrite(raw, after, session=session)
+            async with self._writing() as control:
+                after = self._form.changed(self._composer.changed(document, raw), raw, control)
+                await self._form.ready([after], session)
+                stored = await self._writer.rewrite(raw, after, session=session)
         except DuplicateRowError as error:
             raise DocumentExistsError(kind=self._kind.name, id=document.id, index=error.index) from error
         if stored is None:

@@ -9,6 +9,8 @@ from bson.errors import BSONError
 from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.document import ORIGIN, Document
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import at_latest, standing
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import decoded, refused
 from docstore.errors import DocumentError
 from docstore.mongo.reading import parts_of
@@ -32,11 +34,19 @@ class RowReader(Generic[D]):
         kind: Whose rows these are.
         on_old: Called with the stored bytes and the upgraded, tagged row of every row below latest that the model
             took. The row is only lent: its values belong to the document that was read.
+        on_failed: Called with the error of every row that a step or the model refuses, before it is raised.
     """
 
-    def __init__(self, kind: Kind[D], on_old: Callable[[bytes, RawDocument], None] | None = None) -> None:
+    def __init__(
+        self,
+        kind: Kind[D],
+        on_old: Callable[[bytes, RawDocument], None] | None = None,
+        *,
+        on_failed: Callable[[DocumentError], None] | None = None,
+    ) -> None:
         self.kind = kind
         self._on_old = on_old
+        self._on_failed = on_failed
 
     def read(self, raw: bytes, row: RawDocument | None = None) -> D:
         """
@@ -47,10 +57,10 @@ class RowReader(Generic[D]):
             row: The same, decoded; it is used up.
 
         Raises:
-            NewerVersionError: The row is above latest; carries both versions.
+            NewerVersionError: The row is above latest, and no published step leads down from there.
             RetiredVersionError: The row is below the floor; carries both versions.
             UnknownVersionError: The tag is no positive integer; carries the type that was found.
-            UpgradeFailedError: A step failed; carries kind, id, version, step and the field path.
+            UpgradeFailedError, DowngradeFailedError: A step failed; carries kind, id, version, step and the field path.
             InvalidDocumentError: The bytes are no valid BSON, or the model refuses the row; carries pydantic's error
                 types and field paths.
         """
@@ -62,16 +72,28 @@ class RowReader(Generic[D]):
         version = kind.latest
         # `type`, because True equals 1 and a double is still to be normalised by the next rewrite.
         if tag != version or type(tag) is not int:
-            version = kind.version(row)
+            version = standing(kind, row)
         lent = None
         if version != kind.latest:
-            row = kind.chain.lift(row, version, kind.latest)
-            lent = None if self._on_old is None else dict(row)
+            row = self._brought(row, version)
+            lent = dict(row) if version < kind.latest and self._on_old is not None else None
         row.pop(field, None)
+        if RESIDUE in row:
+            del row[RESIDUE]
         document = self._modelled(raw, row, version)
         if lent is not None and self._on_old is not None:
             self._on_old(raw, lent)
         return document
+
+    def _brought(self, row: RawDocument, version: int) -> RawDocument:
+        """Bring a row of another version to latest."""
+        try:
+            if version > self.kind.latest:
+                return at_latest(self.kind, row)
+            return self.kind.chain.lift(row, version, self.kind.latest)
+        except DocumentError as error:
+            self._tell(error)
+            raise
 
     def rows(self, batch: bytes, on_error: Callable[[DocumentError], None] | None = None) -> Iterator[D]:
         """
@@ -89,6 +111,8 @@ class RowReader(Generic[D]):
                     # What `read` does with a row at latest: nearly all of them are.
                     if row is not None and (tag := row.get(field)) == latest and type(tag) is int:
                         del row[field]
+                        if RESIDUE in row:
+                            del row[RESIDUE]
                         document = self._modelled(raw, row, latest)
                     else:
                         document = self.read(raw, row)
@@ -104,9 +128,15 @@ class RowReader(Generic[D]):
             document: D = self.kind.model.__pydantic_validator__.validate_python(row)
         except Exception as error:  # noqa: BLE001 - whatever a validator raises, it is this row that is at fault
             # The cause would show the row's values in every traceback.
-            raise refused(error, kind=self.kind, row=row, version=version) from None
+            fault = refused(error, kind=self.kind, row=row, version=version)
+            self._tell(fault)
+            raise fault from None
         _set_origin(document, raw)
         return document
+
+    def _tell(self, error: DocumentError) -> None:
+        if self._on_failed is not None:
+            self._on_failed(error)
 
 
 def decoded_parts(batch: bytes) -> Iterator[tuple[list[bytes], list[RawDocument] | list[None]]]:

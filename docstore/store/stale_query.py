@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 import bson
@@ -10,6 +10,7 @@ import structlog
 
 from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.kind import Kind
+from docstore.core.stale_branch import StoredVersion, Way
 from docstore.core.stale_pipelines import (
     AS_STORED_AGAIN,
     NO_ROW,
@@ -21,7 +22,7 @@ from docstore.core.stale_pipelines import (
     order_and_limits,
     union_of,
 )
-from docstore.core.stale_query import Decision, Way, old_versions, rows_at, rows_elsewhere
+from docstore.core.stale_query import Decision, rows_at, rows_elsewhere
 from docstore.core.translation import NEVER
 from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads
@@ -37,6 +38,8 @@ MAX_DECLINED_ROWS: Final = 1000
 MAX_DECLINED_BYTES: Final = 4 * 1024 * 1024
 
 _Pipeline: TypeAlias = Sequence[Mapping[str, Any]]
+#: Ask only the rows of these versions, for their ids; None: all rows, as they are stored.
+_Only: TypeAlias = Sequence[StoredVersion] | None
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -64,7 +67,6 @@ class StaleQueries:
     def __init__(self, source: RowSource, kind: Kind[Any]) -> None:
         self._source = source
         self._kind = kind
-        self._old = old_versions(kind)
         self.decisions = Decisions(source, kind)
 
     async def rows(
@@ -91,15 +93,17 @@ class StaleQueries:
             async for batch in found:
                 yield batch
 
-    async def old_ids(self, query: Query, *, session: AnySession | None) -> AsyncGenerator[Any, None]:
-        """Yield the ids of those matching rows that are stored below latest; the order is unspecified."""
-        if not self._old:
+    async def ids(
+        self, query: Query, versions: Sequence[StoredVersion], *, session: AnySession | None
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the ids of those matching rows that are stored at these versions; the order is unspecified."""
+        if not versions:
             return
         async with AsyncExitStack() as stack:
             if query.is_touched(self._kind):
-                found = await self._found(stack, query, session, only_old=True)
+                found = await self._found(stack, query, session, only=versions)
             else:
-                found = await stack.enter_async_context(aclosing(self._as_stored(query, session, only_old=True)))
+                found = await stack.enter_async_context(aclosing(self._as_stored(query, session, only=versions)))
             async for batch in found:
                 for row in bson.decode_all(batch, CODEC):
                     yield row["_id"]
@@ -135,24 +139,27 @@ class StaleQueries:
         session: AnySession | None,
         *,
         report: Report | None = None,
-        only_old: bool = False,
+        only: _Only = None,
         course: Course | None = None,
         judged: bool = False,
     ) -> Batches:
-        """Return the matching rows as they are stored, or with *only_old* the ids of those below latest."""
+        """Return the matching rows as they are stored, or the ids of those of some versions."""
         decided = await self.decisions.required(stack, query, session)
+        if only is not None:
+            branches = tuple(branch for branch in decided.decision.branches if branch.version in only)
+            decided = replace(decided, decision=replace(decided.decision, branches=branches))
         decision, moment = decided.decision, decided.moment
         if judged:
             await self._judge(query, decided)
         if course is not None:
             course.way = decision.way
         if decision.way is Way.AS_STORED:
-            found = self._as_stored(query, moment.session, only_old=only_old)
+            found = self._as_stored(query, moment.session, only=only)
         elif decision.way is Way.TRANSLATED:
-            in_every_shape = self.translated(query, decision, only_old=only_old)
-            found = self._find(query, in_every_shape, moment.session, only_id=only_old)
+            in_every_shape = self.translated(query, decision, only=only)
+            found = self._find(query, in_every_shape, moment.session, only_id=only is not None)
         else:
-            found = self._upgraded(query, decided, report, course, only_old=only_old)
+            found = self._upgraded(query, decided, report, course, only=only)
         return await stack.enter_async_context(aclosing(found))
 
     async def _judge(self, query: Query, decided: Decided) -> None:
@@ -162,9 +169,9 @@ class StaleQueries:
             client = ClientFilter(self._source, self._kind, query, session=decided.moment.session)
             await client.try_upgrading(declined)
 
-    def _as_stored(self, query: Query, session: AnySession | None, *, only_old: bool) -> Batches:
-        asked = both_of(rows_at(self._kind, self._old), query.filter) if only_old else query.filter
-        return self._find(query, asked, session, only_id=only_old)
+    def _as_stored(self, query: Query, session: AnySession | None, *, only: _Only) -> Batches:
+        asked = query.filter if only is None else both_of(rows_at(self._kind, only), query.filter)
+        return self._find(query, asked, session, only_id=only is not None)
 
     def _find(self, query: Query, filter: Mapping[str, Any], session: AnySession | None, *, only_id: bool) -> Batches:
         return self._source.find(
@@ -176,11 +183,11 @@ class StaleQueries:
             session=session,
         )
 
-    def translated(self, query: Query, decision: Decision, *, only_old: bool = False) -> Mapping[str, Any]:
+    def translated(self, query: Query, decision: Decision, *, only: _Only = None) -> Mapping[str, Any]:
         """Return the filter for the rows that match as they are stored, each version in its shape."""
         elsewhere: Mapping[str, Any] = rows_elsewhere(self._kind, decision.versions)
-        if only_old:
-            others = [version for version in self._old if version not in decision.versions]
+        if only is not None:
+            others = [version for version in only if version not in decision.versions]
             elsewhere = rows_at(self._kind, others) if others else NO_ROW
         filters = [both_of(query.filter, elsewhere)] if elsewhere is not NO_ROW else []
         ways = [branch for branch in decision.branches if branch.way is Way.TRANSLATED]
@@ -189,11 +196,11 @@ class StaleQueries:
         return one_of(filters)
 
     async def _upgraded(
-        self, query: Query, decided: Decided, report: Report | None, course: Course | None, *, only_old: bool
+        self, query: Query, decided: Decided, report: Report | None, course: Course | None, *, only: _Only
     ) -> Batches:
-        moment, last = decided.moment, ONLY_ID if only_old else AS_STORED_AGAIN
+        moment, last = decided.moment, AS_STORED_AGAIN if only is None else ONLY_ID
         client = ClientFilter(self._source, self._kind, query, session=moment.session)
-        pipelines, left = await self._pipelines(query, decided, client, report=report, only_old=only_old)
+        pipelines, left = await self._pipelines(query, decided, client, report=report, only=only)
         if left is not None:
             self._announce(left, query, decided.decision, course)
         if left is not None and query.sort:
@@ -213,7 +220,7 @@ class StaleQueries:
             return
         parts = [self._source.aggregate([*pipeline, last], session=moment.session) for pipeline in joined]
         if left is not None:
-            parts.append(stored_rows(client.matching(left.filter, report), only_id=only_old))
+            parts.append(stored_rows(client.matching(left.filter, report), only_id=only is not None))
         async with aclosing(window(parts, skip=query.skip, limit=query.limit)) as rows:
             async for row in rows:
                 yield row
@@ -225,7 +232,7 @@ class StaleQueries:
         client: ClientFilter,
         *,
         report: Report | None = None,
-        only_old: bool = False,
+        only: _Only = None,
     ) -> tuple[list[_Pipeline], _Left | None]:
         """
         Return the pipelines whose results together are the answer, but for order and limits; and which rows are left.
@@ -233,7 +240,7 @@ class StaleQueries:
         Rows are left only where the caller allows that the client reads them.
         """
         decision = decided.decision
-        pipelines = self.on_server(query, decision, only_old=only_old)
+        pipelines = self.on_server(query, decision, only=only)
         declined = self.left_to_python(decision)
         if declined is None:
             return pipelines, None
@@ -246,10 +253,10 @@ class StaleQueries:
             pipelines.append(documents_pipeline([with_stored(*one) for one in sent], query.filter))
         return pipelines, None
 
-    def on_server(self, query: Query, decision: Decision, *, only_old: bool = False) -> list[_Pipeline]:
+    def on_server(self, query: Query, decision: Decision, *, only: _Only = None) -> list[_Pipeline]:
         """Return the pipelines that find what the server finds without Python's help."""
         branches = [branch for branch in decision.branches if branch.way is not Way.TRANSLATED and branch.match]
-        as_stored: _Pipeline = [{"$match": self.translated(query, decision, only_old=only_old)}]
+        as_stored: _Pipeline = [{"$match": self.translated(query, decision, only=only)}]
         return [as_stored, *(branch_pipeline(branch, query.filter) for branch in branches)]
 
     def left_to_python(self, decision: Decision) -> Mapping[str, Any] | None:

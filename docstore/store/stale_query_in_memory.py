@@ -6,8 +6,9 @@ from typing import Any
 
 from docstore.core.bson_values import RawDocument, decode
 from docstore.core.kind import Kind
-from docstore.core.row_faults import decoded, upgraded
-from docstore.core.stale_query import StoredVersion, Way, decide, old_versions, stands_at
+from docstore.core.row_faults import brought, decoded
+from docstore.core.stale_branch import StoredVersion, Way
+from docstore.core.stale_query import decide, other_versions, stands_at
 from docstore.errors import DocumentError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import Batches, RowSource
@@ -24,7 +25,6 @@ class StaleQueriesInMemory:
     def __init__(self, source: RowSource, kind: Kind[Any]) -> None:
         self._source = source
         self._kind = kind
-        self.old = old_versions(kind)
 
     async def rows(
         self,
@@ -43,11 +43,13 @@ class StaleQueriesInMemory:
             async for row in found:
                 yield row
 
-    async def old_ids(self, query: Query, *, session: AnySession | None) -> AsyncGenerator[Any, None]:
-        """See `StaleQueries.old_ids`."""
+    async def ids(
+        self, query: Query, versions: Collection[StoredVersion], *, session: AnySession | None
+    ) -> AsyncGenerator[Any, None]:
+        """See `StaleQueries.ids`."""
         del session
-        old = [pair for pair in await self._rows(query, None) if stands_at(self._kind, decode(pair[1]), self.old)]
-        async with aclosing(query_in_memory(old, query.filter, limit=query.limit)) as found:
+        asked = [pair for pair in await self._rows(query, None) if stands_at(self._kind, decode(pair[1]), versions)]
+        async with aclosing(query_in_memory(asked, query.filter, limit=query.limit)) as found:
             async for row in found:
                 yield decode(row)["_id"]
 
@@ -60,7 +62,9 @@ class StaleQueriesInMemory:
     ) -> list[tuple[RawDocument, bytes]]:
         """Return every row as the query has to see it, and as it is stored."""
         narrowed = query.untouched_part(self._kind)
-        stored = await stored_versions(self._source, self._kind.version_field, self.old, narrowed=narrowed)
+        stored = await stored_versions(
+            self._source, self._kind.version_field, other_versions(self._kind), narrowed=narrowed
+        )
         decision = decide(
             self._kind, query.paths, stored, filter=query.filter, sort=query.sort, in_client=query.in_client
         )
@@ -79,7 +83,7 @@ class StaleQueriesInMemory:
         rows: list[tuple[RawDocument, bytes]] = []
         for raw, matters in zip(raws, mattering, strict=True):
             try:
-                rows.append((upgraded(raw, self._kind) if matters else decode(raw), raw))
+                rows.append((brought(raw, self._kind) if matters else decode(raw), raw))
             except DocumentError as error:
                 if report is None:
                     raise

@@ -14,6 +14,7 @@ from docstore.core.chance import hangs_on_chance
 from docstore.core.document import misnomers
 from docstore.core.kind import Kind
 from docstore.core.query import read_query
+from docstore.core.residue import RESIDUE
 from docstore.errors import UpdateRefusedError
 from docstore.store.encoding import sendable
 
@@ -31,6 +32,11 @@ class UpdateRequest:
     array_filters: Sequence[Mapping[str, Any]] | None
     #: Whether Python may read and match rows that only it can upgrade, however many.
     in_client: bool = False
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """The top-level fields that the operators touch."""
+        return frozenset().union(*(_heads(operator, fields) for operator, fields in self.operators.items()))
 
     @property
     def fixed_id(self) -> Any:
@@ -101,6 +107,8 @@ def check_filter(kind: Kind[Any], filter: Mapping[str, Any]) -> None:
     looked_at = read_query(filter)
     if looked_at.names(kind.version_field):
         raise _refusal(kind, f"its filter names the tag {kind.version_field!r}; rows are found at the latest shape")
+    if looked_at.names(RESIDUE):
+        raise _refusal(kind, f"its filter names {RESIDUE!r}, which is docstore's own")
     for name, stored in elsewhere.items():
         if looked_at.names(name):
             raise _refusal(kind, f"its filter names {name!r}, which rows hold as {stored!r}")
@@ -112,8 +120,9 @@ def _refusal(kind: Kind[Any], reason: str) -> UpdateRefusedError:
 
 def _touches(kind: Kind[Any], operator: str, fields: Mapping[str, Any], elsewhere: Mapping[str, str]) -> str | None:
     """Return what an operator touches and must not, or None."""
-    paths = [*fields, *(fields.values() if operator == "$rename" else ())]
-    touched = {str(path).split(".", 1)[0] for path in paths}
+    touched = _heads(operator, fields)
+    if RESIDUE in touched:
+        return f"touches {RESIDUE!r}, in which docstore keeps what an older version cannot express"
     if kind.version_field in touched:
         return f"touches the tag {kind.version_field!r}, which docstore writes"
     if "_id" in touched and operator != "$setOnInsert":
@@ -121,3 +130,9 @@ def _touches(kind: Kind[Any], operator: str, fields: Mapping[str, Any], elsewher
     for name in sorted(touched & elsewhere.keys()):
         return f"names {name!r}, which rows hold as {elsewhere[name]!r}"
     return None
+
+
+def _heads(operator: str, fields: Mapping[str, Any]) -> set[str]:
+    """Return the top-level fields that an operator touches."""
+    paths = [*fields, *(fields.values() if operator == "$rename" else ())]
+    return {str(path).split(".", 1)[0] for path in paths}

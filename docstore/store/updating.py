@@ -3,7 +3,7 @@ Update operators on rows of any version: they only ever meet the latest shape.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from docstore.core.document import Document
 from docstore.core.kind import Kind
@@ -12,15 +12,15 @@ from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter, UpdateResult
 from docstore.mongo.transactions import NO_TRANSACTIONS
+from docstore.store.gate import OpenWrite
 from docstore.store.matching_rows import MatchingRows
 from docstore.store.pauses import TRIES, Pause
+from docstore.store.stored_form import StoredForm
 from docstore.store.update_request import UpdateRequest
+from docstore.store.updating_below_latest import UPSERT_TRIES, UpdatesBelowLatest
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
-
-#: How often an upsert is tried whose key another row has: once more than it takes to lose one race.
-UPSERT_TRIES: Final = 3
 
 
 class Updates(Generic[D]):
@@ -28,17 +28,30 @@ class Updates(Generic[D]):
     Applies update operators to rows of one kind.
 
     Two atomic writes for a row that is still old: a rewrite to the latest version under the guard, which changes its
-    shape and not its meaning, then the operators with the tag in the filter. Any other writer may come between.
+    shape and not its meaning, then the operators with the tag in the filter. Any other writer may come between. Where
+    rows are to be stored below latest, `UpdatesBelowLatest` takes the update.
 
     That no row matches is only said, and a row only inserted, after a look at one moment at the rows of all versions:
     one that is rewritten up or down meanwhile stands somewhere at every moment.
     """
 
-    def __init__(self, kind: Kind[D], *, writer: RowWriter, rows: MatchingRows[D], pause: Pause) -> None:
+    def __init__(
+        self,
+        kind: Kind[D],
+        *,
+        writer: RowWriter,
+        form: StoredForm[D],
+        writing: OpenWrite,
+        rows: MatchingRows[D],
+        pause: Pause,
+    ) -> None:
         self._kind = kind
         self._writer = writer
+        self._form = form
+        self._writing = writing
         self._rows = rows
         self._pause = pause
+        self._below = UpdatesBelowLatest(kind, writer=writer, form=form, writing=writing, rows=rows, pause=pause)
 
     async def apply(
         self, request: UpdateRequest, *, many: bool, upsert: bool, session: AnySession | None
@@ -50,7 +63,7 @@ class Updates(Generic[D]):
                 request.filter,
                 request.inserting if insert else request.operators,
                 field=self._kind.version_field,
-                version=self._kind.latest,
+                versions=[self._kind.latest],
                 many=many,
                 upsert=insert,
                 array_filters=request.array_filters,
@@ -59,16 +72,20 @@ class Updates(Generic[D]):
 
         async def change() -> UpdateResult | None:
             if many:
-                await self._rows.refuse_unreadable(request.filter, session)
+                await self._rows.refuse_unreadable(request.filter, session, in_client=request.in_client)
                 await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session)
-            result = await write(insert=False, within=session)
+            async with self._writing():
+                result = await write(insert=False, within=session)
             return result if result.matched or (many and not upsert) else None
 
         async def insert(within: AnySession | None) -> UpdateResult:
             return await write(insert=True, within=within)
 
+        async def below() -> UpdateResult:
+            return await self._below.apply(request, many=many, upsert=upsert, session=session)
+
         return await self._until_done(
-            request, change, insert if upsert else None, nothing=UpdateResult(0, 0), session=session
+            request, change, insert if upsert else None, below, nothing=UpdateResult(0, 0), session=session
         )
 
     async def find_and_apply(
@@ -85,7 +102,7 @@ class Updates(Generic[D]):
                 request.filter,
                 request.inserting if insert else request.operators,
                 field=self._kind.version_field,
-                version=self._kind.latest,
+                versions=[self._kind.latest],
                 sort=sort,
                 after=after,
                 upsert=insert,
@@ -95,24 +112,29 @@ class Updates(Generic[D]):
 
         async def change() -> bytes | None:
             # Without an order any row will do; with one, the first may be an old one.
-            if sort and not await self._rows.holds_old(request.filter, in_client=request.in_client, session=session):
+            if sort and not await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
                 await self._rows.refuse_unreadable_first(request.filter, sort, session)
             elif sort:
                 raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
                 if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
                     return None
-            return await write(request, insert=False, within=session)
+            async with self._writing():
+                return await write(request, insert=False, within=session)
 
         async def insert(within: AnySession | None) -> bytes | None:
             return await write(request, insert=True, within=within)
 
-        return await self._until_done(request, change, insert if upsert else None, nothing=None, session=session)
+        async def below() -> bytes | None:
+            return await self._below.find_and_apply(request, sort=sort, after=after, upsert=upsert, session=session)
+
+        return await self._until_done(request, change, insert if upsert else None, below, nothing=None, session=session)
 
     async def _until_done(
         self,
         request: UpdateRequest,
         change: Callable[[], Awaitable[T | None]],
         insert: Callable[[AnySession | None], Awaitable[T]] | None,
+        below: Callable[[], Awaitable[T]],
         *,
         nothing: T,
         session: AnySession | None,
@@ -124,10 +146,13 @@ class Updates(Generic[D]):
             request: The update.
             change: Changes rows at latest; returns None where there was none.
             insert: Changes one, or inserts one where there is none.
+            below: Does all of it while rows are to be stored below latest.
             nothing: What to return where nothing matches and nothing is to be inserted.
             session: The session to write in.
         """
         for tries in range(1, TRIES + 1):
+            if await self._stores_below_latest():
+                return await below()
             try:
                 changed = await change()
                 if changed is not None:
@@ -139,7 +164,10 @@ class Updates(Generic[D]):
                     continue
                 if insert is None:
                     return nothing
-                inserted, result = await self._insert(request, insert, session)
+                async with self._writing() as control:
+                    # Else the next round finds out how rows are stored now.
+                    latest = self._form.is_latest(control)
+                    inserted, result = await self._insert(request, insert, session) if latest else (False, None)
                 if inserted:
                     return result if result is not None else nothing
             except DuplicateRowError as error:
@@ -148,6 +176,10 @@ class Updates(Generic[D]):
                     raise DocumentExistsError(kind=self._kind.name, id=request.fixed_id, index=error.index) from error
                 await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=request.fixed_id, tries=TRIES)
+
+    async def _stores_below_latest(self) -> bool:
+        async with self._writing() as control:
+            return not self._form.is_latest(control)
 
     async def _insert(
         self, request: UpdateRequest, insert: Callable[[AnySession | None], Awaitable[T]], session: AnySession | None

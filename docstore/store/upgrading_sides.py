@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
+from docstore.core.newer_steps import changing, standing
 from docstore.core.query import shown
 from docstore.core.row_faults import decoded
-from docstore.core.stale_query import old_versions, rows_at, start
+from docstore.core.stale_branch import start
+from docstore.core.stale_query import other_versions, rows_at
 from docstore.core.upgrading_stages import UpgradingStages, upgrading_stages
 from docstore.errors import DocumentError, NotCompilableError, StaleQueryError
 from docstore.mongo.driver import AnySession
@@ -38,7 +40,7 @@ async def meets(asked: Mapping[str, Any], side: Side, report: Report | None, mom
             for raw in rows_of(batch):
                 met = True
                 try:
-                    side.kind.version(decoded(raw, side.kind))
+                    standing(side.kind, decoded(raw, side.kind))
                 except DocumentError as error:
                     if report is None:
                         raise
@@ -47,12 +49,12 @@ async def meets(asked: Mapping[str, Any], side: Side, report: Report | None, mom
 
 
 async def way_of(
-    side: Side, tags: Sequence[Any], moment: Moment, *, is_own: bool, in_client: bool
+    side: Side, tags: Sequence[Any], moment: Moment, *, is_own: bool, in_client: bool, residues: bool
 ) -> UpgradingStages | None:
     """Return how the side's old rows come to latest; None where none matter."""
     kind = side.kind
     there = {comparable_tag(tag) for tag in tags}
-    mattering = [version for version in old_versions(kind) if version in there and side.matters(version)]
+    mattering = [version for version in other_versions(kind) if version in there and side.matters(version)]
     if not mattering:
         return None
     old = rows_at(kind, mattering)
@@ -71,14 +73,19 @@ async def way_of(
         try:
             python_only = await side.source.has_collation()
             way = upgrading_stages(
-                kind, mattering, side.paths.paths, python_only=python_only, allow_client=is_own and in_client
+                kind,
+                mattering,
+                side.paths.paths,
+                python_only=python_only,
+                allow_client=is_own and in_client,
+                residues=residues,
             )
         except NotCompilableError as error:
             reason = f"{error.operation}: {error.reason}"
             client_can = is_own and moment.reads is not Reads.TRANSACTION
     if reason is not None:
-        standing = {"$and": [old, side.narrowed]}
-        if not await side.source.holds(standing, session=moment.session):
+        there_still = {"$and": [old, side.narrowed]}
+        if not await side.source.holds(there_still, session=moment.session):
             return None
         raise await stale_side(side, old, reason, moment, client_can=client_can)
     return way
@@ -103,8 +110,8 @@ async def stale_side(
     """Return the refusal of an aggregation, with the number of rows that match *filter*."""
     kind = side.kind
     rows = await side.source.count({"$and": [filter, side.narrowed]}, session=moment.session)
-    touched = side.paths.touched(kind.writes(kind.floor, kind.latest))
-    versions = sorted({start(kind, version) for version in old_versions(kind) if side.matters(version)})
+    touched = side.paths.touched(changing(kind))
+    versions = sorted({start(kind, version) for version in other_versions(kind) if side.matters(version)})
     return StaleQueryError(
         kind=kind.name, paths=shown(touched), versions=versions, rows=rows, reason=reason, client_can=client_can
     )

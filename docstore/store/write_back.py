@@ -7,10 +7,13 @@ from typing import Any, Final
 
 import structlog
 
+from docstore.core.bson_values import RawDocument
 from docstore.core.kind import Kind
-from docstore.core.row_faults import upgraded
+from docstore.core.row_faults import decoded, upgraded
+from docstore.core.write_version import ControlState
 from docstore.errors import DocumentError
 from docstore.mongo.row_writer import Rewritten, RowWriter
+from docstore.store.gate import WriteGate
 
 #: How many rows may wait. What comes on top is dropped: the row stays old, and the next read offers it again.
 CAPACITY: Final = 1024
@@ -25,7 +28,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class WriteBackStatistics:
     """What became of the rows that reads have offered so far."""
 
-    #: Rows stored at the latest version.
+    #: Rows stored at the write version: the latest one, as long as no rollout is under way.
     stored: int
     #: Rows that somebody changed in the meantime; theirs stands.
     conflicts: int
@@ -46,13 +49,18 @@ class _Offer:
 
 class WriteBack:
     """
-    A bounded queue of old rows, and one task that rewrites them under the guard.
+    A bounded queue of old rows, and one task that rewrites them under the guard, at the write version.
 
     Offering never waits and never fails. The row is upgraded again when its turn comes, so nothing is shared with
     the document that the reader holds. What is not written stays as it was: losing it is no mistake.
+
+    Args:
+        gate: The gate of the store; says what is to be stored, and whether anything may be.
+        capacity: How many rows may wait.
     """
 
-    def __init__(self, *, capacity: int = CAPACITY) -> None:
+    def __init__(self, gate: WriteGate, *, capacity: int = CAPACITY) -> None:
+        self._gate = gate
         self._capacity = capacity
         self._offers: asyncio.Queue[_Offer] = asyncio.Queue(capacity)
         self._waiting: set[bytes] = set()
@@ -134,15 +142,24 @@ class WriteBack:
         return None
 
     async def _write(self, batch: list[_Offer]) -> None:
+        async with self._gate.writing(batch[0].kind.name) as control:
+            await self._write_at(batch, control)
+
+    async def _write_at(self, batch: list[_Offer], control: ControlState) -> None:
         kind, writer = batch[0].kind, batch[0].writer
         pairs = []
-        failed = 0
+        failed = kept = 0
         for offer in batch:
             try:
-                pairs.append((offer.raw, upgraded(offer.raw, kind)))
+                after = _at_write_version(offer.raw, kind, control)
             except DocumentError:
                 # The model takes more than BSON holds; the other rows are written all the same.
                 failed += 1
+                continue
+            if after is None:
+                kept += 1
+            else:
+                pairs.append((offer.raw, after))
         if len(pairs) == 1:
             # By itself a row may be of any size.
             outcome = Rewritten(int(await writer.rewrite(*pairs[0], session=None) is not None))
@@ -153,4 +170,13 @@ class WriteBack:
             _log.warning("write_back_refused", kind=kind.name, rows=failed)
         self._failed += failed
         self._stored += outcome.rewritten
-        self._conflicts += len(batch) - failed - outcome.rewritten
+        self._conflicts += len(batch) - failed - kept - outcome.rewritten
+
+
+def _at_write_version(raw: bytes, kind: Kind[Any], control: ControlState) -> RawDocument | None:
+    """Return a row as it is to be stored, or None where it stands there already, or above."""
+    row = decoded(raw, kind)
+    standing = kind.version(row)
+    # Not above latest: another release has moved on, and what it stores this one cannot make.
+    target = min(control.version_for(row["_id"], standing=standing), kind.latest)
+    return upgraded(raw, kind, to=target) if target > standing else None

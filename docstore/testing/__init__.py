@@ -7,7 +7,7 @@ What you need to test your own steps.
 - `check_round_trip`: rows that were brought up come back down as they were.
 - `compare_paths`: a real server and Python give the same rows, byte for byte.
 
-Nothing here is imported by the rest of docstore.
+Nothing here is imported by the rest of docstore, but by the drill.
 """
 
 from docstore.testing.both_paths import compare_paths

@@ -42,7 +42,7 @@ async def test_the_examples_of_a_page_run(page: str, database: Any) -> None:
     await views_sync(database, person, versions=[2])
     examples = blocks(page, "python")
     assert examples
-    async with Store(database, kinds=[person], service="docs") as store:
+    async with Store(database, kinds=[person], service="docs", fleet=False) as store:
         names = {
             "database": database,
             "people": store.collection(person),

@@ -199,7 +199,7 @@ async def writers(mongod_uri: str, database: Any) -> AsyncIterator[list[Writer]]
     Four writers, each with a client and a store of its own.
     """
     clients = [AsyncMongoClient[dict[str, Any]](mongod_uri) for _ in range(4)]
-    stores = [Store(client[database.name], kinds=[account], service="tests") for client in clients]
+    stores = [Store(client[database.name], kinds=[account], service="tests", fleet=False) for client in clients]
     yield [Writer(store.collection(account), "abcd"[place], place) for place, store in enumerate(stores)]
     for client in clients:
         await client.close()

@@ -18,7 +18,6 @@ from docstore.errors import (
     UpdateRefusedError,
 )
 from docstore.store.bulk import BulkRun, SingleWrites
-from docstore.store.inserting import Inserts
 from tests.kinds import Place, stored
 
 BOTH = pytest.mark.parametrize("ordered", [True, False])
@@ -64,15 +63,14 @@ async def test_a_mixture_of_writes_on_rows_of_every_version_is_counted(
 async def test_deletes_of_one_list_that_overlap_are_all_counted() -> None:
     others_are_under_way = asyncio.Event()
 
-    async def delete(operation: Delete, _: object) -> int:
+    async def delete(operation: Delete, _session: object) -> int:
         if operation.filter["_id"] == 3:
             others_are_under_way.set()
         await others_are_under_way.wait()
         return int(operation.filter["_id"])
 
-    nothing: Any = None
-    no_inserts: Inserts[Place] = Inserts(nothing, writer=nothing, composer=nothing)
-    writes: SingleWrites[Place] = SingleWrites(no_inserts, nothing, nothing, delete)
+    no_other: Any = None
+    writes: SingleWrites[Place] = SingleWrites(no_other, no_other, no_other, delete)
     deletes = [Delete({"_id": number}) for number in (1, 2, 3)]
 
     assert (await BulkRun(writes, deletes, None).run(kind="place", ordered=False)).deleted == 6

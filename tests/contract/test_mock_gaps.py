@@ -3,16 +3,25 @@ What mongomock-motor cannot do, line by line of `docs/mock.md`: this is the one 
 """
 
 import asyncio
+import datetime
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from docstore import Collection, Store
+from docstore import Collection, Step, Store
+from docstore import operations as ops
 from docstore.commands import views_sync
 from docstore.core.bson_values import encode
-from docstore.errors import DocumentExistsError, QueryRefusedError, StoreRejectedError, ViewRefusedError
+from docstore.errors import (
+    DocumentExistsError,
+    NewerVersionError,
+    QueryRefusedError,
+    StoreRejectedError,
+    ViewRefusedError,
+)
+from docstore.operations.published_step import step_data
 from docstore.store.stale_query_in_memory import StaleQueriesInMemory
 from tests.kinds import Place, place_kind, stored
 
@@ -54,6 +63,14 @@ async def stages(database: Any, places: Collection[Place]) -> None:
     join = {"from": "places", "let": {"mine": "$_id"}, "pipeline": [], "as": "own"}
     with pytest.raises(NotImplementedError):
         await (await places.aggregate([{"$lookup": join}])).to_list()
+
+
+async def newer_rows(database: Any, places: Collection[Place]) -> None:
+    step = step_data("place", Step(ops.AddField("floor", 0), to=4))
+    await database.docstore_steps.insert_one({"_id": 1, "offered": datetime.datetime.now(datetime.UTC), **step})
+    await database.places.insert_one({**stored(3), "schema_version": 4, "floor": 1})
+    with pytest.raises(NewerVersionError):
+        await places.get(1)
 
 
 async def dollar_names(database: Any, places: Collection[Place]) -> None:
@@ -132,6 +149,7 @@ GAPS: dict[str, Gap] = {
     "one moment for a query": one_moment,
     "pipelines that write": pipelines_that_write,
     "stages of an aggregation": stages,
+    "newer rows": newer_rows,
     "other processes": other_processes,
 }
 
@@ -139,7 +157,7 @@ GAPS: dict[str, Gap] = {
 @pytest.mark.parametrize("name", GAPS)
 async def test_the_mock_still_lacks_what_the_page_says(mock_database: Any, name: str) -> None:
     kind = place_kind()
-    await GAPS[name](mock_database, Store(mock_database, kinds=[kind], service="tests").collection(kind))
+    await GAPS[name](mock_database, Store(mock_database, kinds=[kind], service="tests", fleet=False).collection(kind))
 
 
 def test_the_page_lists_exactly_these_gaps() -> None:

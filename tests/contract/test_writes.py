@@ -459,7 +459,7 @@ async def test_update_of_an_untagged_row_that_has_the_latest_shape_already_tags_
     detect: Any,
 ) -> None:
     kind = Kind("place", collection="places", model=Place, detect=detect)
-    places = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    places = Store(any_database, kinds=[kind], service="tests", fleet=False).collection(kind)
     await rows.insert_one({"_id": 1, "name": "Oslo", "visits": 1, **tag})
     by_name = {"name": "Oslo"}
     assert (await places.update(by_name, {"$inc": {"visits": 1}}, many=many)).matched == 1
@@ -501,7 +501,7 @@ async def test_update_never_touches_a_row_that_cannot_be_read(
 async def test_update_never_touches_a_row_below_the_floor(any_database: Any, rows: Any, version: int | None) -> None:
     await rows.insert_many([stored(version, 1), stored(2, 2)])
     kind = place_kind(floor=2)
-    places = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    places = Store(any_database, kinds=[kind], service="tests", fleet=False).collection(kind)
     for many in (False, True):
         with pytest.raises(RetiredVersionError):
             await places.update({"_id": 1}, {"$inc": {"visits": 1}}, many=many, upsert=True)
@@ -561,7 +561,7 @@ async def test_names_that_only_the_model_has_are_refused(any_database: Any) -> N
         l2: str = ""
 
     kind = Kind("thing", collection="places", model=Aliased)
-    things = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    things = Store(any_database, kinds=[kind], service="tests", fleet=False).collection(kind)
     await things.insert(Aliased(id=1, l="a"))
     for name in ("id", "label"):
         queries: list[Any] = [
@@ -616,7 +616,7 @@ async def test_an_upgrader_whose_result_has_no_place_in_bson_fails_its_row(any_d
         return {**row, "slug": row["name"], "seen": {row["name"]}}
 
     kind = Kind("place", collection="places", model=Place, steps=[Step(upgrade=upgrade, writes=["seen", "slug"], to=2)])
-    places = Store(any_database, kinds=[kind], service="tests").collection(kind)
+    places = Store(any_database, kinds=[kind], service="tests", fleet=False).collection(kind)
     before = {"_id": 1, "name": "hunter2", "schema_version": 1}
     await rows.insert_one(before)
     place = await places.get(1)

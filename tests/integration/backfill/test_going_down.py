@@ -16,10 +16,12 @@ from docstore import operations as ops
 from docstore.backfill.progress import BackfillProgress
 from docstore.core.bson_values import CODEC, RawDocument, encode
 from docstore.core.direction import Direction
+from docstore.core.residue import RESIDUE
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
 from docstore.demo.cities import read_places
 from docstore.errors import BackfillRefusedError
+from docstore.mongo.residue_index import RESIDUE_INDEX
 from tests.integration.backfill.conftest import Counter, count_up
 from tests.kinds import Place, drop_slug, place_kind, stored
 from upgraders.city import city
@@ -94,22 +96,44 @@ async def test_real_rows_are_at_the_bottom_what_they_were_made_of(
 
 
 @pytest.mark.parametrize("options", [ON_SERVER, IN_PYTHON], ids=["on the server", "in Python"])
-async def test_a_row_that_would_lose_something_stays_as_it_is_and_is_put_aside(
+async def test_a_row_that_would_lose_something_keeps_it_and_has_it_again_at_the_top(
     database: Database, options: RunOptions
 ) -> None:
-    odd = [note(1, status="secret"), note(2, status=None), note(3, status=["new"])]
-    await database["notes"].insert_many([*odd, note(4, status="new"), note(5)])
+    odd = [note(1, status="secret"), note(2, status=None), note(3, status=["new"]), note(4)]
+    await database["notes"].insert_many([*odd, note(5, status="new")])
     before = await as_bytes(database, "notes")
 
-    result = await commands.backfill(database, added(), to=1, options=options)
+    down = await commands.backfill(database, added(), to=1, options=options)
+    rows = await database["notes"].find(sort=[("_id", 1)]).to_list()
+    up = await commands.backfill(database, added(), options=options)
 
-    after = await as_bytes(database, "notes")
+    assert (down.state, down.complete, down.quarantined) == (RunState.SUCCEEDED, True, 0)
+    assert [row["schema_version"] for row in rows] == [1] * 5
+    assert ["status" in row for row in rows] == [False] * 5
+    assert [RESIDUE in row for row in rows] == [True] * 4 + [False]
+    assert RESIDUE_INDEX in await database["notes"].index_information()
+    assert (up.complete, up.server) == (True, 1 if options is ON_SERVER else 0)
+    assert await as_bytes(database, "notes") == before
+
+
+@pytest.mark.parametrize("options", [ON_SERVER, IN_PYTHON], ids=["on the server", "in Python"])
+async def test_a_row_that_no_older_version_can_have_stays_as_it_is_and_is_put_aside(
+    database: Database, options: RunOptions
+) -> None:
+    kind = Kind("note", collection="notes", model=Anything, steps=[Step(ops.MapValues("s", {1: "new"}), to=2)])
+    await database["notes"].insert_many([note(1, s="secret"), note(2, s="new"), note(3)])
+
+    result = await commands.backfill(database, kind, to=1, options=options)
+
     assert (result.state, result.complete) == (RunState.SUCCEEDED, False)
-    assert (result.quarantined, result.remaining) == (3, 3)
-    assert {key: after[key] for key in list(before)[:3]} == {key: before[key] for key in list(before)[:3]}
-    assert await database["notes"].find({"_id": {"$gt": 3}}).to_list() == [note(4, 1), note(5, 1)]
-    for aside in await commands.quarantine_list(database, added()):
-        assert (aside.version, aside.target, aside.step, aside.path) == (2, 1, 2, "status")
+    assert (result.quarantined, result.remaining) == (1, 1)
+    assert await database["notes"].find(sort=[("_id", 1)]).to_list() == [
+        note(1, s="secret"),
+        note(2, 1, s=1),
+        note(3, 1),
+    ]
+    for aside in await commands.quarantine_list(database, kind):
+        assert (aside.version, aside.target, aside.step, aside.path) == (2, 1, 2, "s")
         assert (aside.error, aside.reason) == ("NotExpressibleError", "version 1 has no place for what is there")
 
 
@@ -117,22 +141,24 @@ async def test_the_type_of_a_number_is_not_lost_where_the_server_calls_the_value
     kind = Kind("note", collection="notes", model=Anything, steps=[Step(ops.AddField("n", {"m": [0.0]}), to=2)])
     odd = [note(1, n={"m": [-0.0]}), note(2, n={"m": [0]}), note(3, n={"m": [Int64(0)]})]
     await database["notes"].insert_many([*odd, note(4, n={"m": [0.0]})])
+    before = await as_bytes(database, "notes")
 
     result = await commands.backfill(database, kind, to=1)
+    await commands.backfill(database, kind)
 
-    assert (result.server, result.client, result.quarantined) == (1, 0, 3)
-    assert await database["notes"].count_documents({"schema_version": 2}) == 3
+    assert (result.server, result.client, result.quarantined) == (1, 3, 0)
+    assert await as_bytes(database, "notes") == before
 
 
-async def test_a_function_that_would_trim_a_row_is_found_out(database: Database) -> None:
+async def test_what_a_function_would_trim_is_kept(database: Database) -> None:
     await database["places"].insert_many([stored(3, 1), stored(3, 2, slug="by hand"), stored(2, 3)])
 
     result = await commands.backfill(database, place_kind(), to=1)
+    row = await database["places"].find_one({"_id": 2})
 
-    (aside,) = await commands.quarantine_list(database, place_kind())
-    assert (result.server, result.client, result.remaining) == (1, 1, 1)
-    assert (aside.id, aside.path, aside.step) == (2, "slug", 3)
-    assert await database["places"].find_one({"_id": 2}) == stored(3, 2, slug="by hand")
+    assert (result.server, result.client, result.remaining) == (1, 2, 0)
+    assert row == stored(1, 2) | {RESIDUE: {"3": {"fields": {"slug": {"was": "oslo", "is": "by hand"}}}}}
+    assert place_kind().upgrade(row) == stored(3, 2, slug="by hand")
     assert await database["places"].find_one({"_id": 1}) == stored(1, 1)
 
 
@@ -144,7 +170,10 @@ async def test_a_step_without_a_way_back_is_refused_before_anything_is_touched(d
         with pytest.raises(BackfillRefusedError, match="step 2 has no way back"):
             await call
 
-    assert await database.list_collection_names() == ["notes"]
+    # The commands were nodes for as long as they ran; no run was made of them.
+    collections = {*await database.list_collection_names()}
+    assert [name for name in collections if not name.startswith("docstore_")] == ["notes"]
+    assert collections.isdisjoint({"docstore_runs", "docstore_batches", "docstore_quarantine"})
     assert [*await database["notes"].index_information()] == ["_id_"]
     assert await database["notes"].find().to_list() == [note(1)]
 
@@ -421,17 +450,16 @@ async def test_a_row_that_failed_on_the_way_up_drops_out_of_quarantine_when_it_g
 
 
 async def test_a_dry_run_says_what_would_go_down_and_what_would_be_lost(database: Database) -> None:
-    await database["notes"].insert_many([note(1, status="new"), note(2, status="old"), note(3, 1)])
+    kind = Kind("note", collection="notes", model=Anything, steps=[Step(ops.MapValues("s", {1: "new"}), to=2)])
+    await database["notes"].insert_many([note(1, s="new"), note(2, s="old"), note(3, 1)])
 
-    result = await commands.backfill_dry_run(database, added(), to=1, sample=10)
+    result = await commands.backfill_dry_run(database, kind, to=1, sample=10)
 
     assert (result.direction, result.would_change, result.would_fail, result.untouched) == (Direction.DOWN, 1, 1, 1)
     assert (result.by_server, result.differing) == (1, 0)
     (failure,) = result.failures
-    assert (failure.id, failure.error, failure.path) == (2, "NotExpressibleError", "status")
-    assert [(change.path, change.change) for change in result.changes if change.path == "status"] == [
-        ("status", "removed")
-    ]
+    assert (failure.id, failure.error, failure.path) == (2, "NotExpressibleError", "s")
+    assert [(change.path, change.change) for change in result.changes if change.path == "s"] == [("s", "changed")]
     assert await database.list_collection_names() == ["notes"]
 
 
@@ -440,6 +468,6 @@ async def test_rows_go_down_on_the_mock(mock_database: Any) -> None:
 
     result = await commands.backfill(mock_database, place_kind(), to=1)
 
-    assert (result.direction, result.client, result.remaining) == (Direction.DOWN, 2, 1)
+    assert (result.direction, result.client, result.remaining) == (Direction.DOWN, 3, 0)
     assert await mock_database.places.find_one({"_id": 1}) == stored(1, 1)
-    assert (await commands.quarantine_list(mock_database, place_kind()))[0].error == "NotExpressibleError"
+    assert place_kind().upgrade(await mock_database.places.find_one({"_id": 2})) == stored(3, 2, slug="by hand")

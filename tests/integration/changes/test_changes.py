@@ -134,7 +134,7 @@ async def test_nothing_is_lost_or_seen_twice_when_the_primary_hands_over(
     async with AsyncMongoClient[dict[str, Any]](replica_set.uri) as client:
         database = client[database_name]
         rows = database["places"]
-        store = Store(database, kinds=[kind], service="tests")
+        store = Store(database, kinds=[kind], service="tests", fleet=False)
         async with store, store.collection(kind).watch(wait=0.2) as changes:
             for number in range(30):
                 if number % 10 == 5:
@@ -209,7 +209,7 @@ async def test_a_token_that_is_none_is_refused_by_the_server(places: Collection[
 
 async def test_the_mock_has_no_change_streams(mock_database: Any) -> None:
     kind = place_kind()
-    async with Store(mock_database, kinds=[kind], service="tests") as store:
+    async with Store(mock_database, kinds=[kind], service="tests", fleet=False) as store:
         with pytest.raises(StoreRejectedError, match="mongomock"):
             await store.collection(kind).watch().open()
 

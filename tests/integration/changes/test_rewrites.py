@@ -61,7 +61,7 @@ async def test_tags_that_are_added_are_rewrites(places: Collection[Place], rows:
 async def test_what_reads_write_back_is_left_out(server_database: Any, rows: Any) -> None:
     kind = place_kind()
     await rows.insert_many([stored(1, 1), stored(2, 2)])
-    async with Store(server_database, kinds=[kind], service="tests", write_back=True) as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False, write_back=True) as store:
         places = store.collection(kind)
         async with places.watch() as changes:
             await places.find().to_list()
@@ -151,7 +151,7 @@ async def test_every_change_of_other_writers_is_seen_and_no_rewrite_while_a_back
     written: list[int] = []
     done = asyncio.Event()
 
-    async with Store(server_database, kinds=[kind], service="tests") as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False) as store:
         collection = store.collection(kind)
 
         def marked(document: Any) -> Any:

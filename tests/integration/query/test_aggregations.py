@@ -53,11 +53,11 @@ KINDS = [person, order, noisy]
 
 
 def _people(database: Any) -> Collection[Loose]:
-    return Store(database, kinds=KINDS, service="tests").collection(person)
+    return Store(database, kinds=KINDS, service="tests", fleet=False).collection(person)
 
 
 def _orders(database: Any) -> Collection[Loose]:
-    return Store(database, kinds=KINDS, service="tests").collection(order)
+    return Store(database, kinds=KINDS, service="tests", fleet=False).collection(order)
 
 
 def _watched(aggregations: Aggregations) -> list[list[dict[str, Any]]]:
@@ -157,7 +157,7 @@ async def test_a_variable_of_a_join_keeps_its_value_whatever_it_is_called(databa
 
 
 async def test_what_functions_make_is_refused_and_the_rest_is_not(any_database: Any) -> None:
-    noises = Store(any_database, kinds=KINDS, service="tests").collection(noisy)
+    noises = Store(any_database, kinds=KINDS, service="tests", fleet=False).collection(noisy)
     await any_database["noises"].insert_many(
         [{"_id": 1, "town": "a", "schema_version": 1}, {"_id": 2, "town": "b", "loud": "B", "schema_version": 2}]
     )
@@ -302,7 +302,7 @@ async def test_rows_that_the_server_declines_are_taken_all_the_same(database: An
         [{"_id": 1, "a": "A"}, {"_id": 2, "a": "Ä"}, {"_id": 3, "a": "B", "lower": "b"}]
     )
     await database["sizes"].update_one({"_id": 3}, {"$set": {"schema_version": 2}})
-    sizes = Store(database, kinds=[kind], service="tests").collection(kind)
+    sizes = Store(database, kinds=[kind], service="tests", fleet=False).collection(kind)
     found = await _result(sizes, [{"$sort": {"_id": 1}}, {"$project": {"lower": 1}}])
     assert found == [{"_id": 1, "lower": "a"}, {"_id": 2, "lower": "ä"}, {"_id": 3, "lower": "b"}]
     with pytest.raises(StaleQueryError, match="cannot be joined"):

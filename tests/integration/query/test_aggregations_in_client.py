@@ -14,8 +14,10 @@ from structlog.testing import capture_logs
 
 from docstore import Collection, Document, Kind, Step, Store
 from docstore import operations as ops
-from docstore.core.stale_query import Way
+from docstore.core.residue import RESIDUE
+from docstore.core.stale_branch import Way
 from docstore.errors import StaleQueryError, UpgradeFailedError
+from docstore.mongo.residue_index import ResidueIndex
 from docstore.store import aggregating_in_client, client_filter, upgrading_sides
 
 
@@ -33,6 +35,22 @@ noisy = Kind(
     collection="noises",
     model=Loose,
     steps=[Step(upgrade=_shout, writes=["loud"], to=2), Step(ops.RenameField("loud", "noise"), to=3)],
+)
+
+
+def _hush(row: dict[str, Any]) -> dict[str, Any]:
+    del row["loud"]
+    return row
+
+
+marked = Kind(
+    "marked",
+    collection="noises",
+    model=Loose,
+    steps=[
+        Step(upgrade=_shout, downgrade=_hush, writes=["loud"], to=2),
+        Step(ops.AddField("status", "new"), to=3),
+    ],
 )
 listener = Kind("listener", collection="listeners", model=Loose, steps=[Step(ops.RenameField("who", "hears"), to=2)])
 
@@ -113,6 +131,39 @@ async def test_what_has_to_be_held_is_bounded_and_refused_by_the_stage(
     assert len(await _result(noises, [{"$match": {"_id": {"$lt": 6}}}, {"$sort": {"noise": 1}}])) == 6
     assert len(await _result(noises, [{"$sort": {"noise": 1}}, {"$limit": 2}])) == 2
     assert len(await _result(noises, [])) == 30
+
+
+@pytest.mark.parametrize("part_rows", [0, 1000])
+async def test_what_rows_keep_beside_their_shape_is_there_at_latest_and_the_residue_is_shown_to_nobody(
+    server_database: Any, monkeypatch: pytest.MonkeyPatch, part_rows: int
+) -> None:
+    monkeypatch.setattr(upgrading_sides, "MAX_DECLINED_ROWS", part_rows)
+    await ResidueIndex(server_database, "noises", "schema_version").require()
+    at_latest = [
+        {"_id": number, "town": "ab"[number % 2], "schema_version": 3, "loud": "AB"[number % 2], "status": status}
+        for number, status in enumerate(["sold", "new", "sold", "kept"])
+    ]
+    lowered = [marked.lower(row, to=version) for row, version in zip(at_latest, [1, 1, 2, 2], strict=True)]
+    assert [RESIDUE in row for row in lowered] == [True, False, True, True]
+    # One that a newer release has lowered: what it keeps of versions above is no business of this one.
+    above = {"_id": 9, "town": "a", "schema_version": 3, "loud": "A", "status": "new", RESIDUE: {"4": {}}}
+    await server_database["noises"].insert_many([*lowered, above])
+    rows = Store(server_database, kinds=[marked], service="tests").collection(marked)
+
+    async def result(pipeline: list[Any]) -> list[dict[str, Any]]:
+        return await (await rows.aggregate(pipeline, allow_client_filter=True)).to_list()
+
+    assert sorted(await result([{"$match": {"status": "sold", "loud": "A"}}, {"$project": {"_id": 1}}]), key=repr) == [
+        {"_id": 0},
+        {"_id": 2},
+    ]
+    grouped = await result([{"$group": {"_id": {"loud": "$loud", "status": "$status"}, "rows": {"$sum": 1}}}])
+    assert Counter({(each["_id"]["loud"], each["_id"]["status"]): each["rows"] for each in grouped}) == Counter(
+        {("A", "sold"): 2, ("B", "new"): 1, ("B", "kept"): 1, ("A", "new"): 1}
+    )
+    del above[RESIDUE]
+    whole = sorted(await result([]), key=lambda row: int(row["_id"]))
+    assert [dict(sorted(row.items())) for row in whole] == [dict(sorted(row.items())) for row in [*at_latest, above]]
 
 
 async def test_a_row_that_no_step_can_upgrade_is_raised_or_left_out(server_database: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 from docstore import Collection, Kind, Store
 from docstore.core.bson_values import RawDocument, comparison_key
 from docstore.core.pipeline_paths import joins_of
-from docstore.core.stale_query import Way
+from docstore.core.stale_branch import Way
 from docstore.errors import StaleQueryError
 from docstore.store import aggregating_in_client, client_filter, upgrading_sides
 from tests.random_kinds import (
@@ -168,7 +168,7 @@ async def test_random_pipelines_over_mixed_versions_answer_as_after_a_full_rewri
             await database[kind.collection].delete_many({})
             await database[kind.collection].insert_many(held)
         pipelines = [_pipeline(rng, kinds, upgraded) for _ in range(PIPELINES)]
-        ones = Store(database, kinds=kinds, service="tests").collection(kinds[0])
+        ones = Store(database, kinds=kinds, service="tests", fleet=False).collection(kinds[0])
         answers = [await _asked(ones, pipeline) for pipeline in pipelines]
         functions = any(step.upgrade for kind in kinds for step in kind.steps)
         for kind, held in zip(kinds, upgraded, strict=True):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, create_model
 
 from docstore import Kind
 from docstore.core.bson_values import RawDocument
-from docstore.core.stale_query import Way
+from docstore.core.stale_branch import Way
 from docstore.errors import StaleQueryError
 from docstore.store.query import Queries
 from docstore.store.rows import RowReader

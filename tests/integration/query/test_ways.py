@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 
 from docstore import Document, Kind, Step, Store
 from docstore import operations as ops
-from docstore.core.stale_query import Way
+from docstore.core.stale_branch import Way
 from docstore.errors import QueryRefusedError, StaleQueryError, UpgradeFailedError
 from docstore.store import client_filter
 from docstore.store.query import Queries
@@ -229,7 +229,7 @@ async def test_nothing_is_paid_once_nothing_old_is_left(half_old: Any) -> None:
 
 
 async def test_a_collection_explains_and_filters_in_the_client(half_old: Any) -> None:
-    async with Store(half_old, kinds=[parcel], service="tests") as store:
+    async with Store(half_old, kinds=[parcel], service="tests", fleet=False) as store:
         parcels = store.collection(parcel)
         explained = await parcels.explain({"label": "003"}, allow_client_filter=True)
         assert (explained.way, explained.client_rows) == (Way.IN_CLIENT, 30)
@@ -242,7 +242,7 @@ async def test_a_collection_explains_and_filters_in_the_client(half_old: Any) ->
 
 async def test_a_write_announces_once_what_the_client_reads_for_it(half_old: Any) -> None:
     asked = {"label": {"$lt": "050"}}
-    async with Store(half_old, kinds=[parcel], service="tests") as store:
+    async with Store(half_old, kinds=[parcel], service="tests", fleet=False) as store:
         parcels = store.collection(parcel)
         with structlog.testing.capture_logs() as logs:
             assert await parcels.delete_many({**asked, "kilos": {"$gte": 30}}, allow_client_filter=True) == 20

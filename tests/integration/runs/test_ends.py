@@ -13,9 +13,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from docstore import Document, Kind, Step, commands
 from docstore import operations as ops
-from docstore.backfill import concluding, failing, joining, patience, untagged
+from docstore.backfill import concluding, failing, joining, patience
 from docstore.backfill.operating import LiveOption
 from docstore.backfill.pacing import Pacing
+from docstore.backfill.untagged import untagged_elsewhere
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
@@ -465,7 +466,7 @@ async def test_rows_that_come_while_they_are_counted_explain_none_that_are_left(
         detect=lambda row: 3 if "shape" in row else 1,
     )
     await database["counters"].insert_many(old_rows(20))
-    count, look = concluding.Conclusion._count, untagged.untagged_elsewhere
+    count, look = concluding.Conclusion._count, untagged_elsewhere
     left, newer = [{"_id": -1, "steps": 0}], [{"_id": -2, "shape": "new"}]
 
     async def after_one_is_left(self: Any, *arguments: Any) -> Any:

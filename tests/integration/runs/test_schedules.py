@@ -252,10 +252,10 @@ async def test_a_look_that_the_database_refuses_once_ends_no_worker(
     await commands.backfill_start(database, counter(), by="a test")
     look, looks = Runs.open, iter(range(1000))
 
-    async def fails_once(self: Runs, *arguments: Any) -> Any:
+    async def fails_once(self: Runs, **options: Any) -> Any:
         if next(looks) == 0:
             raise StoreRejectedError(reason="Interrupted", code=11601)
-        return await look(self, *arguments)
+        return await look(self, **options)
 
     monkeypatch.setattr(Runs, "open", fails_once)
 

@@ -13,16 +13,17 @@ from bson.timestamp import Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.operations import IndexModel
 
-from docstore import Kind, commands
+from docstore import Kind, Step, commands
 from docstore.backfill.operating import LiveOption
 from docstore.core.id_range import BEGINNING
+from docstore.core.residue import RESIDUE
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
 from docstore.errors import BackfillRefusedError
 from docstore.mongo import selections
 from docstore.mongo.selections import Selection, forget_abandoned
 from tests.integration.runs.conftest import PATIENCE, Processes, old_rows, until
-from tests.kinds import place_kind, stored
+from tests.kinds import Place, drop_slug, place_kind, stored
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -169,16 +170,25 @@ async def test_a_sample_of_more_rows_than_there_are_takes_them_all_and_of_none_i
 
 
 async def test_a_sample_of_a_way_down_takes_rows_above(database: Database) -> None:
+    def downgrade(row: dict[str, Any]) -> dict[str, Any]:
+        if row["_id"] > 7:
+            raise ValueError
+        return drop_slug(row)
+
+    first, second = place_kind().steps
+    steps = [first, Step(upgrade=second.upgrade, downgrade=downgrade, to=3)]
+    kind = Kind("place", collection="places", model=Place, steps=steps)
     await database["places"].insert_many([stored(3, number) for number in range(10)])
     await database["places"].update_many({"_id": {"$gt": 5}}, {"$set": {"slug": "its own"}})
 
-    result = await commands.backfill(database, place_kind(), to=2, sample=10)
-    named = await commands.backfill(database, place_kind(), to=2, ids=[1, 2, 3])
+    result = await commands.backfill(database, kind, to=2, sample=10)
+    named = await commands.backfill(database, kind, to=2, ids=[1, 2, 3])
 
-    aside = await database["docstore_quarantine"].count_documents({})
-    assert (result.state, result.client, result.remaining, aside) == (RunState.SUCCEEDED, 6, 4, 4)
+    kept = await database["places"].distinct("_id", {RESIDUE: {"$exists": True}})
+    assert (result.state, result.client, result.remaining) == (RunState.SUCCEEDED, 8, 2)
+    assert (len(await commands.quarantine_list(database, kind)), kept) == (2, [6, 7])
     assert (named.complete, named.client) == (True, 0)
-    assert await versions(database) == {2: 6, 3: 4}
+    assert await versions(database) == {2: 8, 3: 2}
 
 
 async def test_ids_that_name_no_row_are_refused_and_leave_nothing_behind(database: Database) -> None:

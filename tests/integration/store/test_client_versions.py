@@ -58,7 +58,7 @@ async def asks(database: Any, since: str = "2026-01-01") -> list[tuple[int, str,
 async def test_every_question_of_a_store_is_counted_and_shown_in_coverage(server_database: Any, rows: Any) -> None:
     await rows.insert_many([stored(3, number) for number in range(5)])
     kind = place_kind()
-    async with Store(server_database, kinds=[kind], service="tests") as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False) as store:
         places: Collection[Place] = store.collection(kind)
         older = await places.get(1, as_version=1)
         await places.find({"name": "Oslo"}, as_version=1).to_list()
@@ -190,7 +190,7 @@ async def test_a_version_that_nobody_asks_for_any_more_stands_in_nobodys_way(
 
 async def test_the_mock_counts_too(mock_database: Any) -> None:
     kind = place_kind()
-    async with Store(mock_database, kinds=[kind], service="tests") as store:
+    async with Store(mock_database, kinds=[kind], service="tests", fleet=False) as store:
         places = store.collection(kind)
         await places.insert(Place(id=1, name="Oslo"))
         await places.get(1, as_version=2)

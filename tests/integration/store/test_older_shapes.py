@@ -110,7 +110,7 @@ async def test_what_the_older_shape_does_not_have_is_kept(server_database: Any) 
     kind = Kind("item", collection="items", model=Item, steps=[Step(ops.AddField("status", "new"), to=2)])
     row = {"_id": 1, "schema_version": 2, "name": "a", "status": "sold", "unknown": [1]}
     await server_database["items"].insert_one(row)
-    async with Store(server_database, kinds=[kind], service="tests") as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False) as store:
         items = store.collection(kind)
         older = await items.get(1, as_version=1)
         assert kept(older) == {"_id": 1, "schema_version": 1, "name": "a", "unknown": [1]}
@@ -247,7 +247,7 @@ async def test_a_step_that_makes_what_cannot_be_stored_refuses_the_change(server
 
     kind = Kind("place", collection="places", model=Place, steps=[Step(upgrade=odd, downgrade=dict, to=2)])
     await server_database["places"].insert_one({"_id": 1, "schema_version": 1, "name": "a"})
-    async with Store(server_database, kinds=[kind], service="tests") as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False) as store:
         older = await store.collection(kind).get(1, as_version=1)
         older["name"] = "odd"
         with pytest.raises(UpdateRefusedError, match="cannot be stored"):
@@ -272,14 +272,14 @@ async def test_versions_that_the_kind_does_not_have_are_refused(places: Collecti
 async def test_a_step_without_a_way_back_is_named(server_database: Any) -> None:
     kind = Kind("place", collection="places", model=Place, steps=[Step(upgrade=kept, to=2)])
     await server_database["places"].insert_one({"_id": 1, "schema_version": 2, "name": "a"})
-    async with Store(server_database, kinds=[kind], service="tests") as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False) as store:
         with pytest.raises(NotInvertibleError, match="step 2"):
             await store.collection(kind).get(1, as_version=1)
 
 
 async def test_the_mock_gives_and_takes_older_shapes(mock_database: Any) -> None:
     kind = place_kind()
-    async with Store(mock_database, kinds=[kind], service="tests") as store:
+    async with Store(mock_database, kinds=[kind], service="tests", fleet=False) as store:
         places = store.collection(kind)
         await places.insert(Place(id=1, name="Oslo"))
         older = await places.get(1, as_version=1)

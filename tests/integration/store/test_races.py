@@ -128,7 +128,7 @@ async def test_no_increment_is_lost_while_reads_write_rows_back(server_database:
         while not stop.is_set():
             await places.find().to_list()
 
-    async with Store(server_database, kinds=[kind], service="tests", write_back=True) as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False, write_back=True) as store:
         reader = asyncio.create_task(read(store.collection(kind)))
         added = await asyncio.gather(*(plain_increments(rows, random.Random(seed)) for seed in range(4)))
         stop.set()
@@ -178,7 +178,7 @@ async def test_update_of_an_old_row_meets_a_rewriter_and_a_plain_writer_between_
             await interfere(self)
             return stored_row
 
-    async with Store(server_database, kinds=[kind], service="tests") as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False) as store:
         places = store.collection(kind)
         interfering = Interfering(server_database, "places")
         places._updates._writer = places._updates._rows._writer = interfering

@@ -202,7 +202,7 @@ async def test_random_writes_on_rows_of_all_versions_do_what_they_do_after_a_ful
         for collection, held in ((mixed, rows), (rewritten, upgraded)):
             await collection.delete_many({})
             await collection.insert_many(held)
-        things = Store(database, kinds=[kind], service="tests").collection(kind)
+        things = Store(database, kinds=[kind], service="tests", fleet=False).collection(kind)
         for _ in range(WRITES):
             asked, (ours, plain) = _asked(rng, kind, upgraded), rng.choice(WRITE)
             try:

@@ -147,7 +147,7 @@ async def test_reads_in_a_session_are_not_written_back(server_database: Any, row
         await places.find({}, session=session).to_list()
         await places.replace(visited(place), session=session)
 
-    async with Store(server_database, kinds=[kind], service="tests", write_back=True) as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False, write_back=True) as store:
         places = store.collection(kind)
         await in_transaction(server_database, body)
     statistics = store.write_back_statistics()

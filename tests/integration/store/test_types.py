@@ -127,7 +127,7 @@ def holding(database: AsyncDatabase[dict[str, Any]]) -> Callable[[Any], Any]:
     def open_collection(of: Any) -> Any:
         model: type[Document] = create_model("Holder", __base__=Document, value=(of, ...), other=(int, 0))
         kind = Kind("holder", collection="holders", model=model)
-        return Store(database, kinds=[kind], service="tests").collection(kind)
+        return Store(database, kinds=[kind], service="tests", fleet=False).collection(kind)
 
     return open_collection
 

@@ -104,7 +104,7 @@ async def test_a_write_concern_that_cannot_be_met_leaves_open_what_became_of_the
 ) -> None:
     kind = place_kind()
     impatient = server_database.with_options(write_concern=WriteConcern(w=5))
-    places = Store(impatient, kinds=[kind], service="tests").collection(kind)
+    places = Store(impatient, kinds=[kind], service="tests", fleet=False).collection(kind)
     await rows.insert_one(stored(3, 1))
     attempts = [
         places.insert(Place(id=2, name="x")),
@@ -156,7 +156,7 @@ async def test_where_the_options_may_not_be_asked_for_strings_are_compared_byte_
 async def test_a_server_that_is_not_there_is_one_error_from_every_method(client_type: Any) -> None:
     client = client_type("mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=20&connectTimeoutMS=20")
     kind = place_kind()
-    places = Store(client["nowhere"], kinds=[kind], service="tests").collection(kind)
+    places = Store(client["nowhere"], kinds=[kind], service="tests", fleet=False).collection(kind)
     attempts = [
         places.get(1),
         places.find_one({}),
@@ -184,7 +184,7 @@ async def test_old_rows_are_looked_for_on_the_primary_wherever_the_client_reads(
     # There is no secondary: a read that asked for one would find none.
     elsewhere = server_database.with_options(read_preference=Secondary())
     kind = place_kind()
-    places = Store(elsewhere, kinds=[kind], service="tests").collection(kind)
+    places = Store(elsewhere, kinds=[kind], service="tests", fleet=False).collection(kind)
     await rows.insert_many([stored(1, 1), stored(2, 2), stored(1, 3, "Molde")])
     assert (await places.update_many({"name": "Oslo"}, {"$inc": {"visits": 1}})).matched == 2
     assert (await places.upsert({"name": "Molde"}, {"$inc": {"visits": 1}})).matched == 1

@@ -44,7 +44,7 @@ async def test_a_row_that_is_missed_because_it_moves_is_found_in_the_next_round(
 ) -> None:
     await rows.insert_one(stored(3))
     kind = place_kind()
-    async with Store(server_database, kinds=[kind], service="tests") as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False) as store:
         places = store.collection(kind)
         places._updates._writer = Moving(server_database, "places")
         result = await places.update({"name": "Oslo"}, {"$inc": {"visits": 1}}, upsert=upsert)
@@ -93,7 +93,7 @@ async def test_an_upsert_is_part_of_the_transaction_that_it_is_given(
 ) -> None:
     await rows.insert_one(stored(1))
     kind = place_kind()
-    ours = Store(database, kinds=[kind], service="tests").collection(kind)
+    ours = Store(database, kinds=[kind], service="tests", fleet=False).collection(kind)
     async with database.client.start_session() as session:
         await session.start_transaction()
         first = await ours.upsert({"name": "Molde"}, {"$inc": {"visits": 1}}, session=session)
@@ -113,7 +113,7 @@ async def test_on_a_standalone_an_upsert_by_other_fields_is_refused_and_one_by_i
                 raise OperationFailure("Transaction numbers are only allowed on a replica set member or mongos", 20)
 
     kind = place_kind()
-    async with Store(server_database, kinds=[kind], service="tests") as store:
+    async with Store(server_database, kinds=[kind], service="tests", fleet=False) as store:
         places = store.collection(kind)
         places._updates._writer = Standalone(server_database, "places")
         with pytest.raises(UpdateRefusedError, match="standalone"):

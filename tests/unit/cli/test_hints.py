@@ -18,6 +18,7 @@ from docstore.cli.hints import hint_for
         (errors.BackfillRefusedError(kind="a", reason="b"), "docstore coverage"),
         (errors.BackfillRefusedError(kind="a", reason="b", advice="wait for it"), "wait for it"),
         (errors.IllegalTransitionError(before="a", after="b", allowed=[]), "docstore backfill status"),
+        (errors.RolloutRefusedError(kind="a", asked="b", blockers=[]), "docstore rollout status"),
         (errors.RunNotFoundError(kind="a"), "docstore backfill start a"),
         (errors.StoreUnavailableError(reason="a"), "server"),
         (errors.StoreRejectedError(reason="AuthenticationFailed", code=18), "password"),

@@ -10,7 +10,8 @@ from bson import Decimal128, Int64
 from docstore import Document, Kind, Step
 from docstore import operations as ops
 from docstore.core.query import read_query
-from docstore.core.stale_query import Way, decide, old_versions, relevant, stands_at, start
+from docstore.core.stale_branch import Way, relevant, start
+from docstore.core.stale_query import decide, old_versions, stands_at
 from docstore.errors import NotCompilableError
 
 

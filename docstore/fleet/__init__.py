@@ -1,0 +1,3 @@
+"""
+Nodes, the write version, rollouts and knobs.
+"""
