@@ -1,0 +1,357 @@
+"""
+Stores of four releases on one database, their operators, and what was acknowledged of every row.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Literal
+
+from docstore import Store, commands
+from docstore.core.control_view import ControlView
+from docstore.core.fleet_facts import Fleet, NodeFacts
+from docstore.core.rollout_gates import Overrides
+from docstore.core.rollout_state import OPEN, RolloutState
+from docstore.core.write_version import ControlState
+from docstore.errors import (
+    BackfillRefusedError,
+    ConflictError,
+    DocumentExistsError,
+    DocumentNotFoundError,
+    IllegalTransitionError,
+    NewerVersionError,
+    NodeRefusedError,
+    NotInFleetError,
+    ReaderRefusedError,
+    RetiredVersionError,
+    RolloutRefusedError,
+    StaleNodeError,
+    StoreClosedError,
+    StoreUnavailableError,
+    UpdateRefusedError,
+    WriteVersionUnwritableError,
+)
+from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.node_records import NodeRecords
+from tests.integration.fleet.item_releases import ADDED, LAST, MANY_TAGS, NEWEST, counter, release
+from tests.integration.fleet.store_process import BEAT, DEAD_AFTER, Process
+
+#: What a write may be told without having happened.
+TOLD: Final = (
+    ConflictError,
+    DocumentExistsError,
+    DocumentNotFoundError,
+    NewerVersionError,
+    NodeRefusedError,
+    RetiredVersionError,
+    StaleNodeError,
+    StoreClosedError,
+    UpdateRefusedError,
+    WriteVersionUnwritableError,
+)
+#: How many processes there are at most.
+MOST: Final = 5
+#: How long to work on a backfill that may have to wait for somebody, in seconds.
+WORK: Final = 1.0
+
+How = Literal["modify", "replace", "update"]
+
+
+@dataclass
+class Known:
+    """
+    What was acknowledged of one row.
+    """
+
+    #: How often its count was raised, and how often nobody knows whether it was.
+    raised: int = 0
+    doubtful: int = 0
+    #: The highest number that was written into each field, and all that were added to its list.
+    highest: Counter[str] = field(default_factory=Counter)
+    tags: set[int] = field(default_factory=set)
+
+
+class StoreFleet:
+    """
+    What processes and operators do, and what has to hold after it.
+    """
+
+    def __init__(self, database: Any) -> None:
+        self.database = database
+        self.processes: list[Process] = []
+        self.killed: list[Process] = []
+        self.known: defaultdict[int, Known] = defaultdict(Known)
+        self.done: Counter[str] = Counter()
+        self.serial = 0
+        #: The versions at which rows stood at the last look, and the epochs in which they may have been lowered.
+        self.stood: dict[int, int] = {}
+        self.rolling_back: set[int] = set()
+        self.newest = -1
+
+    # What processes do.
+
+    async def start(
+        self,
+        latest: int,
+        *,
+        floor: int = 1,
+        service: str = "api",
+        instance: str = "0",
+        warns: bool = False,
+        borrows: bool = True,
+        write_back: bool = False,
+    ) -> None:
+        latest = min(latest, LAST)
+        if len(self.processes) >= MOST:
+            return
+        kind = release(latest, floor=min(floor, latest))
+        store = Store(
+            self.database,
+            [kind],
+            service=service,
+            instance=instance,
+            policy="warn" if warns else "enforce",
+            read_newer="published" if borrows else "refuse",
+            write_back=write_back,
+            heartbeat=BEAT,
+            dead_after=DEAD_AFTER,
+            patience=0.0,
+        )
+        process = Process(latest, floor, kind, store, warns=warns)
+        try:
+            await store.open()
+        except NodeRefusedError:
+            self.done["not admitted"] += 1
+            await store.close()
+        else:
+            self.processes.append(process)
+
+    async def stop(self, process: Process) -> None:
+        if process in self.processes:
+            self.processes.remove(process)
+            await process.let_go()
+            await process.store.close()
+
+    async def kill(self, process: Process, *, seconds: float) -> None:
+        if process in self.processes:
+            self.processes.remove(process)
+            self.killed.append(process)
+            await process.drop()
+            await self.hang(process, seconds=seconds)
+
+    async def hang(self, process: Process, *, seconds: float) -> None:
+        if not process.hanging:
+            await process.hang()
+        await process.silent(self.database, seconds)
+
+    async def write(self, process: Process, row: int, how: How, *, held: bool = False) -> None:
+        """
+        Write with a process, also with one that hangs: that is one that must not.
+        """
+        if held:
+            await process.hold(partial(self._write, process, row, how))
+        else:
+            await self._write(process, row, how)
+
+    async def _write(self, process: Process, row: int, how: How) -> None:
+        self.serial += 1
+        number, known = self.serial, self.known[row]
+        names = [name for version, name in ADDED.items() if version <= process.latest]
+        name = names[number % len(names)] if names else None
+        tagged = process.latest >= MANY_TAGS and number % 2 == 0
+        # As nobody knows whether it was stored, where the answer is not there in time.
+        known.doubtful += 1
+        try:
+            written = await self._written(process, row, how, number, name, tagged=tagged)
+        except StoreUnavailableError:
+            return
+        except TOLD as error:
+            self.done[f"told {type(error).__name__}"] += 1
+            written = False
+        known.doubtful -= 1
+        if written:
+            self.done["written"] += 1
+            known.raised += 1
+            if name is not None:
+                known.highest[name] = max(known.highest[name], number)
+            if tagged:
+                known.tags.add(number)
+
+    async def _written(
+        self, process: Process, row: int, how: How, number: int, name: str | None, *, tagged: bool
+    ) -> bool:
+        items = process.store.collection(process.kind)
+        total = counter(process.latest)
+
+        def changed(item: Any) -> Any:
+            setattr(item, total, getattr(item, total) + 1)
+            if name is not None:
+                setattr(item, name, max(getattr(item, name), number))
+            if tagged:
+                item.tag = [*item.tag, number]
+            return item
+
+        if row not in self.stood:
+            await items.insert(changed(process.kind.model(id=row)))
+            return True
+        match how:
+            case "replace":
+                await items.replace(changed(await items.get(row)))
+            case "update":
+                operators: dict[str, Any] = {"$inc": {total: 1}}
+                if name is not None:
+                    operators["$max"] = {name: number}
+                if tagged:
+                    operators["$push"] = {"tag": number}
+                return bool((await items.update({"_id": row}, operators)).matched)
+            case "modify":
+                await items.modify(row, changed)
+        return True
+
+    # What operators do.
+
+    async def canary(self, percent: float, *, ignoring: bool) -> None:
+        overrides = await self._overrides(ignoring=ignoring)
+        await self._ask(commands.rollout_canary(self.database, NEWEST, percent, by="operator", overrides=overrides))
+
+    async def advance(self, *, ignoring: bool) -> None:
+        overrides = await self._overrides(ignoring=ignoring)
+        await self._ask(commands.rollout_advance(self.database, NEWEST, by="operator", overrides=overrides))
+
+    async def roll_back(self, *, ignoring: bool) -> None:
+        overrides = await self._overrides(ignoring=ignoring)
+        await self._ask(
+            commands.rollout_rollback(self.database, NEWEST, by="operator", overrides=overrides, settling=0.0)
+        )
+
+    async def deploy(self) -> bool:
+        """
+        Replace every process that does not read the next version itself; tell whether there is one.
+        """
+        control = await self.control()
+        if control.next > LAST:
+            return False
+        await commands.rollout_unfreeze(self.database, by="operator")
+        await self.forget()
+        for process in [each for each in self.processes if each.latest < control.next]:
+            await self.stop(process)
+            who = process.node.who
+            await self.start(control.next, service=who.service, instance=who.instance)
+        return True
+
+    async def heard(self) -> None:
+        """
+        Wait until all processes that do not hang, and are not about to write, store what they are to store.
+        """
+        control = await self.control()
+        waiting = [each for each in self.processes if not each.hanging and each.node._admitted]
+        async with asyncio.timeout(60.0):
+            while any(each.node.control("item").epoch < control.epoch for each in waiting if each.node._admitted):
+                await asyncio.sleep(0.005)
+
+    async def backfill(self) -> None:
+        """
+        Have rows brought to where they are to be stored, by the release that the newest process is of.
+        """
+        control = await self.control()
+        if control.state not in OPEN or not self.processes:
+            return
+        kind = max(self.processes, key=lambda process: process.latest).kind
+        with suppress(BackfillRefusedError, RolloutRefusedError, IllegalTransitionError, NodeRefusedError):
+            await commands.backfill_start(self.database, kind, to=control.write_version, by="operator")
+        with suppress(NodeRefusedError, TimeoutError):
+            async with asyncio.timeout(WORK):
+                await commands.work(self.database, [kind], drain=True, throttled=False)
+
+    async def declare(self, service: str, low: int, high: int) -> None:
+        with suppress(ReaderRefusedError):
+            await commands.fleet_declare(self.database, service, NEWEST, low=low, high=high, by="operator")
+
+    async def forget(self) -> None:
+        for service in {reader.service for reader in (await self._view()).readers}:
+            with suppress(NotInFleetError):
+                await commands.fleet_forget(self.database, service, by="operator")
+
+    async def _ask(self, asked: Awaitable[Any]) -> None:
+        try:
+            await asked
+        except (RolloutRefusedError, NotInFleetError):
+            return
+        self.done["moves"] += 1
+
+    async def _overrides(self, *, ignoring: bool) -> Overrides:
+        unclean = Fleet(await NodeRecords(self.database).all()).unclean()
+        return Overrides(ignored_nodes=frozenset(node.id for node in unclean) if ignoring else frozenset())
+
+    # What holds.
+
+    async def check(self) -> None:
+        """
+        P4 and P11 for every row; P6 and P7 for every process that is believed to be alive and takes itself for it.
+        """
+        view = await self._view()
+        rows = [row async for row in self.database.items.find()]
+        fleet = Fleet(await NodeRecords(self.database).all(), view.readers)
+        alive = {node.id: node for node in fleet.live("item")}
+        bound = [
+            each for each in self.processes if not each.warns and each.node._admitted and each.node.who.id in alive
+        ]
+        for process in bound:
+            self._check_reads(alive[process.node.who.id], rows)
+        for reader in view.readers:
+            assert all(reader.reads.holds(row["schema_version"]) for row in rows), (reader, rows)
+        latest = {process.latest for process in bound}
+        assert not latest or max(latest) - min(latest) <= 1, latest
+        await self._check_versions(rows)
+        for row in rows:
+            self._check_row(NEWEST.upgrade(row), LAST)
+        for process in bound:
+            found = await process.store.collection(process.kind).find({}).to_list()
+            assert {document.id for document in found} == {row["_id"] for row in rows}
+            for document in found:
+                self._check_row({"_id": document.id, **document.model_dump()}, process.latest)
+
+    def _check_reads(self, node: NodeFacts, rows: list[dict[str, Any]]) -> None:
+        reads = node.kinds["item"].reads
+        assert all(reads.holds(row["schema_version"]) for row in rows), (node.name, reads, rows)
+
+    async def _check_versions(self, rows: list[dict[str, Any]]) -> None:
+        """
+        Only a rollback lowers a row's version: one that is on, or one that somebody is still carrying out.
+        """
+        before = self.rolling_back
+        entries = await ControlRecords(self.database).history(kind="item", limit=50)
+        states = {entry["_id"]["number"]: entry["after"] for entry in entries if entry["after"] is not None}
+        known = {epoch for epoch, state in states.items() if state == RolloutState.ROLLING_BACK}
+        newest = max(states, default=0)
+        held = {each.node._heard.controls["item"].epoch for each in self.processes if each.node._heard.controls}
+        held |= {epoch for each in self.processes for _, epoch in each.node._in_flight._writes}
+        self.rolling_back = (held | {newest}) & known
+        since = {epoch for epoch in known if epoch > self.newest}
+        self.newest = newest
+        for row in rows:
+            stood = self.stood.get(row["_id"], 0)
+            assert row["schema_version"] >= stood or before or since, (row, stood)
+        self.stood = {row["_id"]: row["schema_version"] for row in rows}
+
+    def _check_row(self, row: dict[str, Any], latest: int) -> None:
+        known = self.known[row["_id"]]
+        count = row[counter(latest)]
+        assert known.raised <= count <= known.raised + known.doubtful, (row, known)
+        for version, name in ADDED.items():
+            assert version > latest or row[name] >= known.highest[name], (row, known)
+        assert latest < MANY_TAGS or known.tags <= set(row["tag"]), (row, known)
+
+    async def control(self) -> ControlState:
+        return (await self._view()).controls["item"]
+
+    async def _view(self) -> ControlView:
+        return await ControlRecords(self.database).settled_view()
+
+    async def close(self) -> None:
+        for process in [*self.processes, *self.killed]:
+            await process.drop()
+            await process.store.close()
