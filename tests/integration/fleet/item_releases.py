@@ -6,6 +6,8 @@ Version 2 adds a number, version 3 a number and a list where there was one value
 
 from typing import Any, Final
 
+from pydantic import Field
+
 from docstore import Document, Kind, Step
 from docstore import operations as ops
 
@@ -25,14 +27,14 @@ class Item2(Document):
 
 class Item3(Document):
     count: int = 0
-    tag: list[int] = []
+    tag: list[int] = Field(default_factory=list)
     two: int = 0
     three: int = 0
 
 
 class Item4(Document):
     total: int = 0
-    tag: list[int] = []
+    tag: list[int] = Field(default_factory=list)
     two: int = 0
     three: int = 0
     four: int = 0

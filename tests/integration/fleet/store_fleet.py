@@ -36,6 +36,7 @@ from docstore.errors import (
 )
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.node_records import NodeRecords
+from tests.integration.fleet.conftest import until
 from tests.integration.fleet.item_releases import ADDED, LAST, MANY_TAGS, NEWEST, counter, release
 from tests.integration.fleet.store_process import BEAT, DEAD_AFTER, Process
 
@@ -244,13 +245,15 @@ class StoreFleet:
 
     async def heard(self) -> None:
         """
-        Wait until all processes that do not hang, and are not about to write, store what they are to store.
+        Wait until all processes that do not hang store what they are to store.
         """
         control = await self.control()
-        waiting = [each for each in self.processes if not each.hanging and each.node._admitted]
-        async with asyncio.timeout(60.0):
-            while any(each.node.control("item").epoch < control.epoch for each in waiting if each.node._admitted):
-                await asyncio.sleep(0.005)
+        waiting = [each.node for each in self.processes if not each.hanging]
+
+        async def all_have() -> bool:
+            return all(not node._admitted or node.control("item").epoch >= control.epoch for node in waiting)
+
+        await until(all_have, seconds=60.0)
 
     async def backfill(self) -> None:
         """
