@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -37,8 +36,8 @@ from docstore.errors import (
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.node_records import NodeRecords
 from tests.integration.fleet.conftest import until
-from tests.integration.fleet.item_releases import ADDED, LAST, MANY_TAGS, NEWEST, counter, release
 from tests.integration.fleet.store_process import BEAT, DEAD_AFTER, Process
+from tests.item_releases import LAST, NEWEST, Change, Known, release
 
 #: What a write may be told without having happened.
 TOLD: Final = (
@@ -59,20 +58,6 @@ MOST: Final = 5
 WORK: Final = 1.0
 
 How = Literal["modify", "replace", "update"]
-
-
-@dataclass
-class Known:
-    """
-    What was acknowledged of one row.
-    """
-
-    #: How often its count was raised, and how often nobody knows whether it was.
-    raised: int = 0
-    doubtful: int = 0
-    #: The highest number that was written into each field, and all that were added to its list.
-    highest: Counter[str] = field(default_factory=Counter)
-    tags: set[int] = field(default_factory=set)
 
 
 class StoreFleet:
@@ -159,14 +144,11 @@ class StoreFleet:
 
     async def _write(self, process: Process, row: int, how: How) -> None:
         self.serial += 1
-        number, known = self.serial, self.known[row]
-        names = [name for version, name in ADDED.items() if version <= process.latest]
-        name = names[number % len(names)] if names else None
-        tagged = process.latest >= MANY_TAGS and number % 2 == 0
+        change, known = Change(process.latest, self.serial), self.known[row]
         # As nobody knows whether it was stored, where the answer is not there in time.
         known.doubtful += 1
         try:
-            written = await self._written(process, row, how, number, name, tagged=tagged)
+            written = await self._written(process, row, how, change)
         except StoreUnavailableError:
             return
         except TOLD as error:
@@ -175,41 +157,20 @@ class StoreFleet:
         known.doubtful -= 1
         if written:
             self.done["written"] += 1
-            known.raised += 1
-            if name is not None:
-                known.highest[name] = max(known.highest[name], number)
-            if tagged:
-                known.tags.add(number)
+            known.acknowledge(change)
 
-    async def _written(
-        self, process: Process, row: int, how: How, number: int, name: str | None, *, tagged: bool
-    ) -> bool:
+    async def _written(self, process: Process, row: int, how: How, change: Change) -> bool:
         items = process.store.collection(process.kind)
-        total = counter(process.latest)
-
-        def changed(item: Any) -> Any:
-            setattr(item, total, getattr(item, total) + 1)
-            if name is not None:
-                setattr(item, name, max(getattr(item, name), number))
-            if tagged:
-                item.tag = [*item.tag, number]
-            return item
-
         if row not in self.stood:
-            await items.insert(changed(process.kind.model(id=row)))
+            await items.insert(change.of(process.kind.model(id=row)))
             return True
         match how:
             case "replace":
-                await items.replace(changed(await items.get(row)))
+                await items.replace(change.of(await items.get(row)))
             case "update":
-                operators: dict[str, Any] = {"$inc": {total: 1}}
-                if name is not None:
-                    operators["$max"] = {name: number}
-                if tagged:
-                    operators["$push"] = {"tag": number}
-                return bool((await items.update({"_id": row}, operators)).matched)
+                return bool((await items.update({"_id": row}, change.operators())).matched)
             case "modify":
-                await items.modify(row, changed)
+                await items.modify(row, change.of)
         return True
 
     # What operators do.
@@ -340,13 +301,8 @@ class StoreFleet:
             assert row["schema_version"] >= stood or before or since, (row, stood)
         self.stood = {row["_id"]: row["schema_version"] for row in rows}
 
-    def _check_row(self, row: dict[str, Any], latest: int) -> None:
-        known = self.known[row["_id"]]
-        count = row[counter(latest)]
-        assert known.raised <= count <= known.raised + known.doubtful, (row, known)
-        for version, name in ADDED.items():
-            assert version > latest or row[name] >= known.highest[name], (row, known)
-        assert latest < MANY_TAGS or known.tags <= set(row["tag"]), (row, known)
+    def _check_row(self, seen: dict[str, Any], latest: int) -> None:
+        assert list(self.known[seen["_id"]].missing(seen, latest)) == [], seen
 
     async def control(self) -> ControlState:
         return (await self._view()).controls["item"]

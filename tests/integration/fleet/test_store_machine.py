@@ -20,6 +20,7 @@ from docstore import commands
 from tests.conftest import SEED
 from tests.integration.fleet.store_fleet import How, StoreFleet
 from tests.integration.fleet.store_process import DEAD_AFTER, Process, with_doors
+from tests.item_releases import first_row
 
 #: What is told of an action: everything that is done at once with the writes that come with it.
 Acts: TypeAlias = Sequence[Awaitable[Any]]
@@ -77,8 +78,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     async def _begin(self, second: int, *, rows: bool) -> None:
         if rows:
-            stored = [{"_id": row, "schema_version": 2, "count": 0, "tag": 0, "two": 0} for row in range(4)]
-            await self.fleet.database.items.insert_many(stored)
+            await self.fleet.database.items.insert_many([first_row(row, 2) for row in range(4)])
         await self.fleet.start(2, instance="0")
         await self.fleet.start(second, instance="1")
 
@@ -216,7 +216,7 @@ def test_no_order_of_events_breaks_a_promise(
     wanted = 5000 if thorough else 500
     with_doors(monkeypatch)
     settings = hypothesis.settings(
-        max_examples=wanted // 40,
+        max_examples=wanted // 25,
         stateful_step_count=20,
         deadline=None,
         database=None,
