@@ -129,9 +129,7 @@ class StoreFleet:
             await self.hang(process, seconds=seconds)
 
     async def hang(self, process: Process, *, seconds: float) -> None:
-        if not process.hanging:
-            await process.hang()
-        await process.silent(self.database, seconds)
+        await process.hang(self.database, seconds)
 
     async def write(self, process: Process, row: int, how: How, *, held: bool = False) -> None:
         """
@@ -214,7 +212,7 @@ class StoreFleet:
         async def all_have() -> bool:
             return all(not node._admitted or node.control("item").epoch >= control.epoch for node in waiting)
 
-        await until(all_have, seconds=60.0)
+        await until(all_have)
 
     async def backfill(self) -> None:
         """

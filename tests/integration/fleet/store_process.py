@@ -17,9 +17,9 @@ import pytest
 
 from docstore import Store
 from docstore.errors import StoreError
-from docstore.fleet.clock import steady_seconds
 from docstore.fleet.node import Node
 from docstore.mongo.server_writing import ServerRowWriter
+from tests.integration.fleet.conftest import move_clock, move_record, vanish
 
 T = TypeVar("T")
 
@@ -74,12 +74,8 @@ class Process:
     store: Store
     #: Whether it goes on although it was refused: the promises are not made to it.
     warns: bool = False
-    ahead: float = 0.0
     hanging: bool = False
     held: list[tuple[Door, asyncio.Task[None]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.node._clock = self.node._joining._clock = lambda: steady_seconds() + self.ahead
 
     @property
     def node(self) -> Node:
@@ -87,26 +83,18 @@ class Process:
         assert isinstance(member, Node)
         return member
 
-    async def hang(self) -> None:
+    async def hang(self, database: Any, seconds: float) -> None:
         """
-        Send no heartbeat any more, and hear of nothing.
+        Send no heartbeat any more, and hear of nothing; then let time pass, which it notices before others do.
         """
         self.hanging = True
-        for task in self.node._tasks:
-            task.cancel()
+        vanish(self.node)
         await asyncio.gather(*self.node._tasks, return_exceptions=True)
-
-    async def silent(self, database: Any, seconds: float) -> None:
-        """
-        Let time pass for a process that hangs: first it notices, then the others.
-        """
-        assert self.hanging
-        self.ahead += seconds
+        move_clock(self.node, seconds)
         for write in list(self.store._gate._under_way):
             write.end()
             write.look()
-        earlier = {"$subtract": ["$seen", round(seconds * 1000)]}
-        await database.docstore_nodes.update_one({"_id": self.node.who.id}, [{"$set": {"seen": earlier}}])
+        await move_record(database, self.node, seconds)
 
     async def come_back(self) -> None:
         """
