@@ -11,9 +11,9 @@ from typing import Any, Final, Literal
 
 from docstore import Store, commands
 from docstore.core.control_view import ControlView
-from docstore.core.fleet_facts import Fleet, NodeFacts
+from docstore.core.fleet_facts import Fleet
 from docstore.core.rollout_gates import Overrides
-from docstore.core.rollout_state import OPEN, RolloutState
+from docstore.core.rollout_state import OPEN
 from docstore.core.write_version import ControlState
 from docstore.errors import (
     BackfillRefusedError,
@@ -37,6 +37,7 @@ from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.node_records import NodeRecords
 from tests.integration.fleet.conftest import until
 from tests.integration.fleet.store_process import BEAT, DEAD_AFTER, Process
+from tests.integration.fleet.store_promises import Promises
 from tests.item_releases import LAST, NEWEST, Change, Known, release
 
 #: What a write may be told without having happened.
@@ -70,12 +71,9 @@ class StoreFleet:
         self.processes: list[Process] = []
         self.killed: list[Process] = []
         self.known: defaultdict[int, Known] = defaultdict(Known)
+        self.promises = Promises(database, self.known)
         self.done: Counter[str] = Counter()
         self.serial = 0
-        #: The versions at which rows stood at the last look, and the epochs in which they may have been lowered.
-        self.stood: dict[int, int] = {}
-        self.rolling_back: set[int] = set()
-        self.newest = -1
 
     # What processes do.
 
@@ -159,7 +157,7 @@ class StoreFleet:
 
     async def _written(self, process: Process, row: int, how: How, change: Change) -> bool:
         items = process.store.collection(process.kind)
-        if row not in self.stood:
+        if row not in self.promises.stood:
             await items.insert(change.of(process.kind.model(id=row)))
             return True
         match how:
@@ -251,56 +249,7 @@ class StoreFleet:
     # What holds.
 
     async def check(self) -> None:
-        """
-        P4 and P11 for every row; P6 and P7 for every process that is believed to be alive and takes itself for it.
-        """
-        view = await self._view()
-        rows = [row async for row in self.database.items.find()]
-        fleet = Fleet(await NodeRecords(self.database).all(), view.readers)
-        alive = {node.id: node for node in fleet.live("item")}
-        bound = [
-            each for each in self.processes if not each.warns and each.node._admitted and each.node.who.id in alive
-        ]
-        for process in bound:
-            self._check_reads(alive[process.node.who.id], rows)
-        for reader in view.readers:
-            assert all(reader.reads.holds(row["schema_version"]) for row in rows), (reader, rows)
-        latest = {process.latest for process in bound}
-        assert not latest or max(latest) - min(latest) <= 1, latest
-        await self._check_versions(rows)
-        for row in rows:
-            self._check_row(NEWEST.upgrade(row), LAST)
-        for process in bound:
-            found = await process.store.collection(process.kind).find({}).to_list()
-            assert {document.id for document in found} == {row["_id"] for row in rows}
-            for document in found:
-                self._check_row({"_id": document.id, **document.model_dump()}, process.latest)
-
-    def _check_reads(self, node: NodeFacts, rows: list[dict[str, Any]]) -> None:
-        reads = node.kinds["item"].reads
-        assert all(reads.holds(row["schema_version"]) for row in rows), (node.name, reads, rows)
-
-    async def _check_versions(self, rows: list[dict[str, Any]]) -> None:
-        """
-        Only a rollback lowers a row's version: one that is on, or one that somebody is still carrying out.
-        """
-        before = self.rolling_back
-        entries = await ControlRecords(self.database).history(kind="item", limit=50)
-        states = {entry["_id"]["number"]: entry["after"] for entry in entries if entry["after"] is not None}
-        known = {epoch for epoch, state in states.items() if state == RolloutState.ROLLING_BACK}
-        newest = max(states, default=0)
-        held = {each.node._heard.controls["item"].epoch for each in self.processes if each.node._heard.controls}
-        held |= {epoch for each in self.processes for _, epoch in each.node._in_flight._writes}
-        self.rolling_back = (held | {newest}) & known
-        since = {epoch for epoch in known if epoch > self.newest}
-        self.newest = newest
-        for row in rows:
-            stood = self.stood.get(row["_id"], 0)
-            assert row["schema_version"] >= stood or before or since, (row, stood)
-        self.stood = {row["_id"]: row["schema_version"] for row in rows}
-
-    def _check_row(self, seen: dict[str, Any], latest: int) -> None:
-        assert list(self.known[seen["_id"]].missing(seen, latest)) == [], seen
+        await self.promises.check(self.processes)
 
     async def control(self) -> ControlState:
         return (await self._view()).controls["item"]
