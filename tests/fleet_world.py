@@ -307,7 +307,7 @@ class World:
                     yield f"P6: {name} cannot read version {version}"
             if self.control is not None and not reads.holds(self.control.write_version):
                 yield f"P6: {name} cannot read the write version {self.control.write_version}"
-        yield from self.items.missing(process.kind for process in self.processes.values() if process.admitted)
+        yield from self.items.broken(process.kind for process in self.processes.values() if process.admitted)
 
     def _commit(self, control: ControlState) -> None:
         self.epoch += 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from docstore.core.bson_values import RawDocument, decode, encode
 from docstore.core.kind import Kind
 from docstore.core.newer_steps import at_latest, readable
+from docstore.core.rollout_state import RolloutState
 from docstore.core.write_version import ControlState
 from docstore.errors import DocumentError, UpdateRefusedError, WriteVersionUnwritableError
 from docstore.store.composing import RowComposer
@@ -32,6 +33,8 @@ class Write:
     #: The row, as it was read; None where there was none.
     before: RawDocument | None
     after: RawDocument
+    #: What it was decided by.
+    control: ControlState
 
 
 @dataclass
@@ -45,6 +48,8 @@ class StoredItems:
     rows: dict[Any, RawDocument] = field(default_factory=dict)
     known: defaultdict[Any, Known] = field(default_factory=lambda: defaultdict(Known))
     serial: int = 0
+    #: What was stored although it must not be.
+    faults: list[str] = field(default_factory=list)
     _seen: dict[Any, RawDocument] = field(default_factory=dict)
 
     def row(self, id: Any) -> RawDocument | None:
@@ -70,7 +75,7 @@ class StoredItems:
                 after = form.changed(composer.changed(document, raw), raw, control)
         except (DocumentError, UpdateRefusedError, WriteVersionUnwritableError):
             return None
-        return Write(change, id, before, after)
+        return Write(change, id, before, after, control)
 
     def land(self, write: Write) -> int | None:
         """
@@ -78,6 +83,9 @@ class StoredItems:
         """
         if self.row(write.id) is not write.before:
             return None
+        stood, stands = (write.before or write.after)["schema_version"], write.after["schema_version"]
+        if stands < stood and (write.change.latest < stood or write.control.state is not RolloutState.ROLLING_BACK):
+            self.faults.append(f"P4: a row was brought from {stood} to {stands} by a change of {write.control.state}")
         self._store(write.after)
         self.known[write.id].acknowledge(write.change)
         return self.versions[write.id]
@@ -93,10 +101,11 @@ class StoredItems:
         else:
             self._store(NEWEST.lower(row, to=version))
 
-    def missing(self, kinds: Iterable[Kind[Any]]) -> Iterator[str]:
+    def broken(self, kinds: Iterable[Kind[Any]]) -> Iterator[str]:
         """
-        Say what is not there of what was acknowledged, in rows that were stored since this was asked last.
+        Say what must not be stored, and what is not there of what was acknowledged, in rows that were stored since.
         """
+        yield from self.faults
         releases = [NEWEST, *kinds]
         for row_id in self.versions:
             row = self.row(row_id)

@@ -57,7 +57,8 @@ def action(**draws: st.SearchStrategy[Any]) -> Callable[[Callable[..., Acts]], A
             self.done_at_once([*act(self, **drawn), *self.written(writes)])
 
         acted.__name__ = acted.__qualname__ = act.__name__
-        return rule(writes=WRITES, **draws)(acted)
+        drawn: dict[str, Any] = {"writes": WRITES, **draws}
+        return rule(**drawn)(acted)
 
     return ruled
 
