@@ -87,7 +87,7 @@ def vanish(node: Node) -> None:
         task.cancel()
 
 
-async def until(holds: Callable[[], Awaitable[Any]], *, seconds: float = 10.0) -> Any:
+async def until(holds: Callable[[], Awaitable[Any]], *, seconds: float = 60.0) -> Any:
     """
     Wait until something holds, and return what it gave.
     """

@@ -49,7 +49,7 @@ async def services(database: Any) -> list[str]:
 
 
 async def until(holds: Callable[[], Awaitable[Any]]) -> Any:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not (found := await holds()):
         assert time.monotonic() < end, "it did not happen in time"
         await asyncio.sleep(0.02)
