@@ -2,6 +2,7 @@
 Going down without loss: what an older version cannot express is kept in the row's residue, and comes up again (P11).
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -79,10 +80,7 @@ def lowered(chain: Chain, row: RawDocument, version: int, to: int, *, ordered: b
     different = _different(row, again, chain.field, same)
     if different is not None:
         raise lost(step=to + 1, path=different)
-    if _is_too_large(lower):
-        step, path = largest(lower[RESIDUE])
-        raise lost(step=step, path=path)
-    return lower
+    return _with_room(lower, lost)
 
 
 def trimmed(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
@@ -130,6 +128,13 @@ def _kept(chain: Chain, row: RawDocument, version: int, to: int, same: Same) -> 
             residue[str(at)] = entry
     if residue:
         lower[RESIDUE] = residue
+    return lower
+
+
+def _with_room(lower: RawDocument, lost: Callable[..., NotExpressibleError]) -> RawDocument:
+    if _is_too_large(lower):
+        step, path = largest(lower[RESIDUE])
+        raise lost(step=step, path=path)
     return lower
 
 
