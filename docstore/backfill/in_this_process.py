@@ -92,7 +92,7 @@ async def work_until_ended(
     rollouts = RolloutFollowing(database, by=who.name, now=now)
     watching = asyncio.create_task(tell_of_others(database, run.id, worker=who.id, meter=meter))
     try:
-        by = await until_stopped(_followed(rollouts, kind, _work(work, run, stop), stop), stop)
+        by = await until_stopped(_followed(rollouts, kind, run, _work(work, run, stop), stop), stop)
     finally:
         await cancelled(watching)
     standing = await in_time(standing_of(database, run), by=by)
@@ -131,10 +131,12 @@ def _reason(work: RunWork, run: RunRecord) -> str:
 
 
 async def _followed(
-    rollouts: RolloutFollowing, kind: Kind[Any], working: Coroutine[Any, Any, None], stop: asyncio.Event
+    rollouts: RolloutFollowing, kind: Kind[Any], run: RunRecord, working: Coroutine[Any, Any, None], stop: asyncio.Event
 ) -> None:
     """Bring the rollout of the kind up to the run, do the work, and end the rollout if that was the last of it."""
     await patiently(lambda: rollouts.look([kind]))
+    while not stop.is_set() and await patiently(lambda: rollouts.holds_back(run)):
+        await asyncio.sleep(BEAT)
     await working
     if not stop.is_set():
         await patiently(lambda: rollouts.wait(kind, seconds=SETTLING))

@@ -73,8 +73,12 @@ class Updates(Generic[D]):
         async def change() -> UpdateResult | None:
             if many:
                 await self._rows.refuse_unreadable(request.filter, session, in_client=request.in_client)
-                await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session)
-            async with self._writing():
+                if not await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session):
+                    return None
+            async with self._writing() as control:
+                # Since a rollback rows may stand lower that match: the next round sees them.
+                if not self._form.is_latest(control):
+                    return None
                 result = await write(insert=False, within=session)
             return result if result.matched or (many and not upsert) else None
 
@@ -118,7 +122,10 @@ class Updates(Generic[D]):
                 raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
                 if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
                     return None
-            async with self._writing():
+            async with self._writing() as control:
+                # Since a rollback the first row may stand lower: the next round sees it.
+                if not self._form.is_latest(control):
+                    return None
                 return await write(request, insert=False, within=session)
 
         async def insert(within: AnySession | None) -> bytes | None:

@@ -3,12 +3,14 @@ Rollouts and the runs that move their rows: who begins, who ends, and what is le
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
 import pytest
 
 from docstore import Kind, Step, commands
+from docstore.backfill.rollout_following import RolloutFollowing
 from docstore.core.blocker import Cause
 from docstore.core.direction import Direction
 from docstore.core.rollout_state import RolloutState
@@ -306,6 +308,41 @@ async def test_a_rollout_waits_for_every_node_to_acknowledge_before_it_ends(node
         assert (await status(nodes)).state is RolloutState.ROLLING_BACK
     await worked(nodes)
     assert (await status(nodes)).state is RolloutState.STABLE
+
+
+async def _brought_back_here(nodes: Nodes) -> None:
+    await commands.backfill(nodes.database, KIND, to=2, direction=Direction.DOWN, throttled=False)
+
+
+@pytest.mark.parametrize("work", [worked, _brought_back_here])
+async def test_no_row_goes_down_while_a_node_may_still_store_the_version_above(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, work: Callable[[Nodes], Awaitable[None]]
+) -> None:
+    looks = []
+    real = RolloutFollowing.holds_back
+
+    async def counted(self: RolloutFollowing, run: Any) -> bool:
+        looks.append(await real(self, run))
+        return looks[-1]
+
+    monkeypatch.setattr(RolloutFollowing, "holds_back", counted)
+    await seeded(nodes, old=1)
+    late = await started(nodes)
+    await commands.rollout_advance(nodes.database, KIND, by=BY)
+    await until(lambda: knows(late, 3))
+    await nodes.database.places.insert_one(stored(3, 100))
+    with late.writing("place"):
+        await commands.rollout_rollback(nodes.database, KIND, by=BY, settling=0.1)
+        working = asyncio.create_task(work(nodes))
+        await until(lambda: enough(looks), seconds=60.0)
+        assert await versions(nodes) == [2, 3]
+    await working
+
+    assert await versions(nodes) == [2, 2]
+
+
+async def enough(looks: list[bool]) -> bool:
+    return looks[:2] == [True, True]
 
 
 async def test_any_number_of_workers_may_follow_a_rollout_at_once(nodes: Nodes) -> None:
