@@ -24,11 +24,16 @@ _MAJORITY_TIMEOUT: Final = 10_000
 NOW: Final = "$$NOW"
 
 
-def open_records(database: AnyDatabase, name: str) -> AnyCollection:
+def open_records(database: AnyDatabase, name: str, *, majority: bool = False) -> AnyCollection:
     """
     Return a collection of records: read from the primary, acknowledged by a majority, with dates in UTC.
+
+    Args:
+        database: Where they are.
+        name: The collection.
+        majority: Read nothing that an election could undo; what was acknowledged to this process is read all the same.
     """
-    records = open_collection(database, name, primary=True)
+    records = open_collection(database, name, primary=True, majority=majority)
     return records.with_options(
         codec_options=CODEC.with_options(tz_aware=True),
         write_concern=WriteConcern("majority", wtimeout=_MAJORITY_TIMEOUT),

@@ -239,10 +239,9 @@ async def test_a_declared_reader_blocks_until_it_is_forgotten(nodes: Nodes) -> N
     await nodes.rows(2)
     await nodes.open(3)
     controls = FleetControls(nodes.database, by="operator")
-    rows = await row_ends(nodes.database, collection="places", field="schema_version", baseline=1)
-    await controls.declare(DeclaredReader("nightly", "place", VersionRange(1, 2), by="me"), rows)
+    await controls.declare(DeclaredReader("nightly", "place", VersionRange(1, 2), by="me"), nodes.ends)
     with pytest.raises(ReaderRefusedError):
-        await controls.declare(DeclaredReader("java", "place", VersionRange(1, 1), by="me"), rows)
+        await controls.declare(DeclaredReader("java", "place", VersionRange(1, 1), by="me"), nodes.ends)
 
     with pytest.raises(RolloutRefusedError) as caught:
         await nodes.rollouts().advance(NEW)
