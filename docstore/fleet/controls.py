@@ -7,6 +7,7 @@ from typing import Any
 
 from docstore.core.admission import reader_admission
 from docstore.core.blocker import Blocker, Cause
+from docstore.core.canonical_id import refuse_share
 from docstore.core.control_view import KNOB_PREFIX, Knob, reader_record
 from docstore.core.fleet_facts import DeclaredReader, Fleet
 from docstore.core.write_version import StoredRows
@@ -94,8 +95,10 @@ class FleetControls:
         Give a knob a value, for all keys or for a share of them.
 
         Raises:
+            ValueError: *percent* is not from 0 to 100.
             RolloutRefusedError: Everything is frozen.
         """
+        refuse_share(percent)
         while True:
             view = await self._control.settled_view()
             if view.freeze is not None:

@@ -300,3 +300,15 @@ async def test_the_ends_of_the_rows_are_found(nodes: Nodes, *, indexed: bool) ->
     assert await ends() == StoredRows(2, 3)
     await nodes.rows(None)
     assert await ends() == StoredRows(1, 3, untagged=True)
+
+
+@pytest.mark.parametrize("percent", [-0.1, 100.1, float("nan"), float("inf")])
+async def test_what_is_no_share_of_the_ids_is_refused(nodes: Nodes, percent: float) -> None:
+    await nodes.rows(2)
+    await nodes.open(3)
+
+    with pytest.raises(ValueError, match="0 to 100"):
+        await nodes.rollouts().canary(NEW, percent)
+    with pytest.raises(ValueError, match="0 to 100"):
+        await FleetControls(nodes.database, by="operator").turn("search", value=True, percent=percent)
+    assert (await nodes.control()).state is RolloutState.STABLE
