@@ -22,7 +22,7 @@ from docstore.fleet.canary_watch import CanaryWatch
 from docstore.fleet.clock import steady_seconds
 from docstore.fleet.health import NodeHealth
 from docstore.fleet.heard import Heard
-from docstore.fleet.in_flight import InFlight
+from docstore.fleet.in_flight import InFlight, Session
 from docstore.fleet.joining import PATIENCE, Joined, Joining
 from docstore.fleet.listening import listen
 from docstore.fleet.process_facts import Identity, node_kind
@@ -95,7 +95,7 @@ class Node:
         self._closing = closing
         self._clock = clock
         self.steps = StepExchange(database, self._kinds, clock=clock) if steps is None else steps
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(clock)
         self._joining = Joining(
             database,
             self.who,
@@ -154,18 +154,18 @@ class Node:
             if await ended(tasks):
                 await said(self._nodes.remove(self.who.id), seconds=self._closing)
 
-    def writing(self, kind: str) -> AbstractContextManager[ControlState]:
+    def writing(self, kind: str, session: Session | None = None) -> AbstractContextManager[ControlState]:
         """
         Return the context of one write, from the decision how to store it to the server's answer. Makes no call.
 
         It gives the control state to decide by. A change of it is acknowledged when the contexts are over that were
-        entered before it.
+        entered before it, and the transaction of the *session* that it was written in, if there is one.
 
         Raises:
             StaleNodeError: The node was not heard of in time; reads go on.
         """
         self.may_write()
-        return self._in_flight.one(self._heard.controls.get(kind) or self._unsettled[kind])
+        return self._in_flight.one(self._heard.controls.get(kind) or self._unsettled[kind], session)
 
     def may_write(self) -> None:
         """

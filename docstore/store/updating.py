@@ -74,7 +74,7 @@ class Updates(Generic[D]):
             if many:
                 await self._rows.refuse_unreadable(request.filter, session, in_client=request.in_client)
                 await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session)
-            async with self._writing():
+            async with self._writing(session):
                 result = await write(insert=False, within=session)
             return result if result.matched or (many and not upsert) else None
 
@@ -118,7 +118,7 @@ class Updates(Generic[D]):
                 raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
                 if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
                     return None
-            async with self._writing():
+            async with self._writing(session):
                 return await write(request, insert=False, within=session)
 
         async def insert(within: AnySession | None) -> bytes | None:
@@ -164,7 +164,7 @@ class Updates(Generic[D]):
                     continue
                 if insert is None:
                     return nothing
-                async with self._writing() as control:
+                async with self._writing(session) as control:
                     # Else the next round finds out how rows are stored now.
                     latest = self._form.is_latest(control)
                     inserted, result = await self._insert(request, insert, session) if latest else (False, None)
