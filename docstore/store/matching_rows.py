@@ -141,7 +141,7 @@ class MatchingRows(Generic[D]):
         """
         if not self.is_old(raw):
             return True
-        async with self._writing() as control:
+        async with self._writing(session) as control:
             return await self._writer.rewrite(raw, self._upgraded(raw, control), session=session) is not None
 
     async def bring_up_all(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> bool:
@@ -179,7 +179,7 @@ class MatchingRows(Generic[D]):
                     await self._writer.rewrite_many([(raw, self._upgraded(raw, control)) for raw in rows])
                 continue
             for raw in rows:
-                async with self._writing() as control:
+                async with self._writing(session) as control:
                     if not self._form.is_latest(control):
                         return False
                     await self._writer.rewrite(raw, self._upgraded(raw, control), session=session)
