@@ -3,6 +3,7 @@ Writes that are under way, by the control state that they were decided under.
 """
 
 from collections import Counter
+from collections.abc import Callable, Hashable
 from types import TracebackType
 
 from docstore.core.write_version import ControlState
@@ -42,6 +43,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self._writes: Counter[tuple[str, int]] = Counter()
+        self._held: dict[tuple[str, int, Hashable], Callable[[], bool]] = {}
 
     def one(self, control: ControlState) -> OneWrite:
         """
@@ -53,4 +55,17 @@ class InFlight:
         """
         Return the epoch that may be acknowledged by a node that works with a control state.
         """
-        return min([control.epoch, *(epoch for kind, epoch in self._writes if kind == control.kind)])
+        self._held = {write: goes_on for write, goes_on in self._held.items() if goes_on()}
+        under_way = [*self._writes, *((kind, epoch) for kind, epoch, _ in self._held)]
+        return min([control.epoch, *(epoch for kind, epoch in under_way if kind == control.kind)])
+
+    def hold(self, control: ControlState, part_of: Hashable, goes_on: Callable[[], bool]) -> None:
+        """
+        Count a write as under way for as long as *goes_on* says so: its context may end before it takes effect.
+
+        Args:
+            control: What it was decided under.
+            part_of: What it is a part of; writes of the same thing count once.
+            goes_on: Asked whenever there is something to acknowledge.
+        """
+        self._held[control.kind, control.epoch, part_of] = goes_on

@@ -3,7 +3,7 @@ What the write path asks, whether the process is a node of a fleet or works alon
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -49,6 +49,11 @@ class Membership(Protocol):
             StaleNodeError: The node was not heard of in time; reads go on.
         """
         ...
+
+    def hold(self, control: ControlState, part_of: Hashable, goes_on: Callable[[], bool]) -> None:
+        """
+        Count a write as under way for as long as *goes_on* says so, though its context has ended: a transaction's.
+        """
 
     def may_write(self) -> None:
         """
@@ -130,6 +135,11 @@ class Alone:
         Return a context that gives the control state of a stable kind.
         """
         return nullcontext(self._controls[kind])
+
+    def hold(self, control: ControlState, part_of: Hashable, goes_on: Callable[[], bool]) -> None:
+        """
+        Do nothing: nobody waits for an acknowledgement.
+        """
 
     def may_write(self) -> None:
         """

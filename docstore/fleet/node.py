@@ -4,7 +4,7 @@ A process as a node: it follows what is to be stored, says that it is alive, and
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from types import TracebackType
@@ -165,6 +165,12 @@ class Node:
         """
         self.may_write()
         return self._in_flight.one(self._heard.controls.get(kind) or self._unsettled[kind])
+
+    def hold(self, control: ControlState, part_of: Hashable, goes_on: Callable[[], bool]) -> None:
+        """
+        Count a write as under way for as long as *goes_on* says so; see `InFlight.hold`. Makes no call.
+        """
+        self._in_flight.hold(control, part_of, goes_on)
 
     def may_write(self) -> None:
         """

@@ -100,7 +100,7 @@ class Collection(CollectionReplacements[D]):
             InvalidDocumentError, UnstorableValueError: One could not be read back; nothing was written.
             UpdateRefusedError: One has a field by a name of docstore's own; nothing was written.
         """
-        async with self._writing() as control:
+        async with self._writing(session) as control:
             rows = [self._inserts.row(document, control) for document in documents]
             stored = await self._inserts.store(documents, rows, ordered=ordered, session=session)
         if stored.errors:
@@ -163,7 +163,7 @@ class Collection(CollectionReplacements[D]):
         Raises:
             DocumentNotFoundError: There is none.
         """
-        async with self._writing():
+        async with self._writing(session):
             deleted = await self._writer.delete(self._value(id), session=session)
         if not deleted:
             raise DocumentNotFoundError(kind=self.kind.name, id=id)

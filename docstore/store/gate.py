@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 from docstore.core.abort_rule import counts_as_error
 from docstore.core.kind import Kind
@@ -14,11 +14,23 @@ from docstore.core.write_version import ControlState
 from docstore.errors import DocumentError, StoreClosedError
 from docstore.fleet.membership import Membership
 from docstore.fleet.write_bound import WriteBound, bounded_write
+from docstore.mongo.driver import AnySession
+from docstore.mongo.transactions import still_open
 from docstore.store import events
 from docstore.store.observed_control import ObservedControl
 
-#: Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
-OpenWrite: TypeAlias = Callable[[], AbstractAsyncContextManager[ControlState]]
+
+
+class OpenWrite(Protocol):
+    """
+    Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
+    """
+
+    def __call__(self, session: AnySession | None = None) -> AbstractAsyncContextManager[ControlState]:
+        """
+        Return the context; where the session is in a transaction, the write is under way until that has ended.
+        """
+        ...
 
 
 class WriteGate:
@@ -97,9 +109,11 @@ class WriteGate:
         return partial(self.writing, kind)
 
     @asynccontextmanager
-    async def writing(self, kind: str) -> AsyncIterator[ControlState]:
+    async def writing(self, kind: str, session: AnySession | None = None) -> AsyncIterator[ControlState]:
         """
         Give the control state to store by; the context lasts until the server has answered.
+
+        What is written in a transaction is not there before that is committed, so others wait for its end.
 
         Raises:
             StoreClosedError: The store is closed.
@@ -116,6 +130,8 @@ class WriteGate:
         self._idle.clear()
         try:
             async with bounded_write(self._member, kind, bound) as control:
+                if session is not None and session.in_transaction:
+                    self._member.hold(control, id(session), still_open(session, asyncio.get_running_loop().time))
                 if control.canary is None:
                     yield control
                 else:

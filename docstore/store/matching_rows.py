@@ -141,7 +141,7 @@ class MatchingRows(Generic[D]):
         """
         if not self.is_old(raw):
             return True
-        async with self._writing() as control:
+        async with self._writing(session) as control:
             return await self._writer.rewrite(raw, self._upgraded(raw, control), session=session) is not None
 
     async def bring_up_all(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> bool:
@@ -173,13 +173,13 @@ class MatchingRows(Generic[D]):
                 return True
             # The size of a command is bounded, and the writer's command for many knows no session.
             if session is None and len(rows) > 1 and sum(map(len, rows)) <= _BYTES_AT_ONCE and tries == 1:
-                async with self._writing() as control:
+                async with self._writing(session) as control:
                     if not self._form.is_latest(control):
                         return False
                     await self._writer.rewrite_many([(raw, self._upgraded(raw, control)) for raw in rows])
                 continue
             for raw in rows:
-                async with self._writing() as control:
+                async with self._writing(session) as control:
                     if not self._form.is_latest(control):
                         return False
                     await self._writer.rewrite(raw, self._upgraded(raw, control), session=session)

@@ -75,7 +75,7 @@ class Updates(Generic[D]):
                 await self._rows.refuse_unreadable(request.filter, session, in_client=request.in_client)
                 if not await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session):
                     return None
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 # Since a rollback rows may stand lower that match: the next round sees them.
                 if not self._form.is_latest(control):
                     return None
@@ -122,7 +122,7 @@ class Updates(Generic[D]):
                 raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
                 if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
                     return None
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 # Since a rollback the first row may stand lower: the next round sees it.
                 if not self._form.is_latest(control):
                     return None
@@ -171,7 +171,7 @@ class Updates(Generic[D]):
                     continue
                 if insert is None:
                     return nothing
-                async with self._writing() as control:
+                async with self._writing(session) as control:
                     # Else the next round finds out how rows are stored now.
                     latest = self._form.is_latest(control)
                     inserted, result = await self._insert(request, insert, session) if latest else (False, None)

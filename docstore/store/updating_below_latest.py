@@ -81,7 +81,7 @@ class UpdatesBelowLatest(Generic[D]):
             await self._rows.refuse_unreadable(request.filter, session)
         result = UpdateResult(0, 0)
         if self._says_the_same(request, ()):
-            async with self._writing():
+            async with self._writing(session):
                 result = await self._writer.update(
                     request.filter,
                     request.operators,
@@ -110,7 +110,7 @@ class UpdatesBelowLatest(Generic[D]):
         if self._says_the_same(request, sort):
             if sort:
                 await self._refuse_unreadable_first(request, sort, session)
-            async with self._writing():
+            async with self._writing(session):
                 found = await self._writer.find_and_update(
                     request.filter,
                     request.operators,
@@ -181,7 +181,7 @@ class UpdatesBelowLatest(Generic[D]):
 
     async def _check(self, request: UpdateRequest, session: AnySession | None) -> None:
         """Have the server look at an update of no row: whether it takes the operators is nothing that rows decide."""
-        async with self._writing():
+        async with self._writing(session):
             await self._writer.update(
                 joined(request.filter, {"_id": {"$in": []}}),
                 request.operators,
@@ -199,7 +199,7 @@ class UpdatesBelowLatest(Generic[D]):
         """Run *work* in one transaction, which is one write."""
         await self._form.prepare(session)
         try:
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 return await self._writer.in_transaction(partial(work, control), session=session)
         except StoreRejectedError as error:
             if error.code != NO_TRANSACTIONS:

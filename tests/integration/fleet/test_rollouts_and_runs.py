@@ -3,7 +3,7 @@ Rollouts and the runs that move their rows: who begins, who ends, and what is le
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any
 
@@ -316,7 +316,7 @@ async def _brought_back_here(nodes: Nodes) -> None:
 
 @pytest.mark.parametrize("work", [worked, _brought_back_here])
 async def test_no_row_goes_down_while_a_node_may_still_store_the_version_above(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, work: Callable[[Nodes], Awaitable[None]]
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, work: Callable[[Nodes], Coroutine[Any, Any, None]]
 ) -> None:
     looks = []
     real = RolloutFollowing.holds_back
@@ -333,7 +333,7 @@ async def test_no_row_goes_down_while_a_node_may_still_store_the_version_above(
     await nodes.database.places.insert_one(stored(3, 100))
     with late.writing("place"):
         await commands.rollout_rollback(nodes.database, KIND, by=BY, settling=0.1)
-        working = asyncio.create_task(work(nodes))
+        working: asyncio.Task[None] = asyncio.create_task(work(nodes))
         await until(lambda: enough(looks), seconds=60.0)
         assert await versions(nodes) == [2, 3]
     await working

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from docstore import Delete, Insert, Kind, Step, Store, commands
-from docstore.core.fleet_facts import Lifetime, Policy
+from docstore.core.fleet_facts import Fleet, Lifetime, Policy
 from docstore.core.residue import RESIDUE
 from docstore.core.rollout_gates import Overrides
 from docstore.errors import (
@@ -28,6 +28,9 @@ from docstore.fleet.membership import Alone
 from docstore.fleet.node import Node
 from docstore.fleet.operating import Rollouts
 from docstore.fleet.status import fleet_status
+from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.driver import settled
+from docstore.mongo.node_records import NodeRecords
 from docstore.store.gate import WriteGate
 from tests.kinds import Place, add_slug, place_kind, stored
 
@@ -263,6 +266,44 @@ async def test_two_stores_see_the_flip_and_store_at_the_next_version_from_then_o
         assert (row["schema_version"], row["slug"], row["visits"], RESIDUE in row) == (3, "by hand", 1, False)
         await of(one).update({"_id": 1}, {"$inc": {"visits": 1}})
         assert (await database.places.find_one({"_id": 1}))["schema_version"] == 3
+
+
+async def test_what_a_transaction_has_stored_is_acknowledged_as_gone_when_it_has_ended(
+    server_database: Any, database: Any
+) -> None:
+    await database.places.insert_one(stored(2, 1))
+    kind = place_kind(latest=3)
+    async with opened(server_database) as store:
+        places = of(store)
+
+        async def stores(version: int) -> bool:
+            async with places._writing() as control:
+                return bool(control.write_version == version)
+
+        async def beaten(since: Any) -> bool:
+            return bool((await database.docstore_nodes.find_one())["seen"] > since)
+
+        async def has_acknowledged() -> bool:
+            return Fleet(await NodeRecords(database).all()).settled(
+                (await ControlRecords(database).view()).controls["place"]
+            )
+
+        await Rollouts(database, by="operator").advance(kind, overrides=Overrides())
+        await until(lambda: stores(3))
+        await until(has_acknowledged)
+        async with await settled(server_database.client.start_session()) as session:
+            async with await settled(session.start_transaction()):
+                await places.insert(Place(id=2, name="Bergen", slug="own"), session=session)
+                await Rollouts(database, by="operator").rollback("place")
+                await until(lambda: stores(2))
+                since = (await database.docstore_nodes.find_one())["seen"]
+                await until(lambda: beaten(since))
+                assert not await has_acknowledged()
+            await until(has_acknowledged)
+        await commands.work(database, [kind], drain=True, throttled=False)
+
+        assert {row["schema_version"] async for row in database.places.find()} == {2}
+        assert (await places.get(2)).slug == "own"
 
 
 async def test_rows_are_written_back_at_the_write_version_and_not_above(database: Any) -> None:
