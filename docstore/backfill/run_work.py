@@ -16,7 +16,7 @@ from docstore.backfill.joining import begin, context_of
 from docstore.backfill.lane import Lane
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.pacing import Pacing
-from docstore.backfill.patience import briefly, cancelled, is_cancelled, patiently
+from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Phase
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.turns import Turns
@@ -32,6 +32,7 @@ from docstore.errors import StoreError
 from docstore.fleet.membership import Alone, Membership
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.leaving import ended, is_told_to_end, said
 from docstore.mongo.run_totals import RunningTotals
 from docstore.mongo.run_workers import RunWorkers
 from docstore.mongo.runs import Runs
@@ -131,7 +132,7 @@ class RunWork:
             with self._waits.at_hand():
                 await self._joined(joined)
         finally:
-            await briefly(self._workers.leave(run_id, self._who.id))
+            await said(self._workers.leave(run_id, self._who.id))
         return joined if self._stop.is_set() else await patiently(lambda: self.settle(run_id))
 
     async def settle(self, run_id: str) -> RunRecord | None:
@@ -200,7 +201,7 @@ class RunWork:
         except BaseExceptionGroup as errors:
             raise first_of(errors) from errors
         finally:
-            await cancelled(beating, looking)
+            await ended([beating, looking])
 
     async def _first_look(self, run: RunRecord) -> RunContext | None:
         """
@@ -234,7 +235,7 @@ class RunWork:
 
     async def _keep_beating(self, run_id: str) -> None:
         totals = RunningTotals(self._database, run_id)
-        while not is_cancelled():
+        while not is_told_to_end():
             try:
                 run = await self._beat(run_id, "")
                 self._look(run)
