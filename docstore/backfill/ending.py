@@ -3,7 +3,6 @@ Ending in time: one moment, at which a process was told to stop, from which ever
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -32,10 +31,10 @@ class Ending:
 
     Args:
         stop: What tells the process to stop.
-        clock: Seconds that never go back.
+        clock: Seconds that never go back; the event loop's by default.
     """
 
-    def __init__(self, stop: asyncio.Event | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stop: asyncio.Event | None = None, *, clock: Callable[[], float] | None = None) -> None:
         self.stop = stop or asyncio.Event()
         self._clock = clock
         #: When the process was told to stop.
@@ -47,7 +46,7 @@ class Ending:
         """
         if not self.stop.is_set():
             return None
-        now = self._clock()
+        now = asyncio.get_running_loop().time() if self._clock is None else self._clock()
         if self._told is None:
             self._told = now
         return max(0.0, self._told + of - now)

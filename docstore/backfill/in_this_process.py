@@ -13,9 +13,10 @@ from docstore.backfill.ending import Ending
 from docstore.backfill.last_look import about, left_of, standing_of
 from docstore.backfill.others import tell_of_others
 from docstore.backfill.patience import patiently
+from docstore.backfill.presence import BEAT
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
 from docstore.backfill.rollout_following import SETTLING, RolloutFollowing
-from docstore.backfill.run_work import BEAT, RunWork
+from docstore.backfill.run_work import RunWork
 from docstore.backfill.selection_status import SelectionStatus
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.who import Who

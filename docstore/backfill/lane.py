@@ -155,16 +155,12 @@ class Lane:
         return self._pacing.burst(path) if self._throttling.in_bursts else None
 
     async def _keep_to_the_rate(self) -> None:
-        """
-        Wait until the next rows may go; the limit may be changed meanwhile.
-        """
+        """Wait until the next rows may go; the limit may be changed meanwhile."""
         while (seconds := self._pacing.wait(time.monotonic())) > 0 and not self._is_over:
             await self._wait(min(seconds, _LONGEST_IDLE))
 
     async def _wait(self, seconds: float) -> None:
-        """
-        Wait, at most until the worker is to stop.
-        """
+        """Wait, at most until the worker is to stop."""
         if seconds <= 0 or self._is_over:
             return
         ends = [asyncio.create_task(event.wait()) for event in (self._over, self._context.stop)]
@@ -294,9 +290,7 @@ class Lane:
         await said(self._batches.give_back(batch, tally=tally, seconds=seconds))
 
     async def _let_go(self, claiming: "asyncio.Task[Held | None]") -> None:
-        """
-        Give back what is just being claimed.
-        """
+        """Give back what is just being claimed."""
         await asyncio.wait({claiming}, timeout=LAST_WORDS)
         if not claiming.done():
             claiming.cancel()

@@ -12,6 +12,7 @@ from docstore.commands import as_node as module
 from docstore.commands.as_node import as_node
 from docstore.errors import BackfillInterruptedError
 from tests.kinds import place_kind
+from tests.unit.backfill.test_worker import Loop, stuck
 
 
 class Clock:
@@ -92,6 +93,25 @@ async def test_what_does_not_answer_in_time_is_ended_whatever_it_is(late: Ending
 
     assert said == ["good-bye"]
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def test_a_process_whose_every_call_is_stuck_has_ended_when_its_time_is_over() -> None:
+    async def seconds_to_end() -> float:
+        ending, over, loop = Ending(), asyncio.Event(), asyncio.get_running_loop()
+        working = asyncio.create_task(ending.unless_stopped(stuck(over)))
+        await asyncio.sleep(10)
+        ending.stop.set()
+        told = loop.time()
+        await working
+        await ending.in_time(stuck(over))
+        await ending.leave(stuck(over), stuck(over), stuck(over))
+        took = loop.time() - told
+        over.set()
+        await asyncio.sleep(0.1)
+        return took
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        assert 0 < runner.run(seconds_to_end()) <= TIME_TO_END + 0.1
 
 
 async def test_what_has_an_answer_is_heard_even_by_a_process_that_is_late(late: Ending) -> None:
