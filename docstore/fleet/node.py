@@ -40,6 +40,10 @@ _DUE: Final = 0.8
 _RETRY: Final = 0.5
 #: How long a node that closes tries to have itself forgotten, in seconds.
 CLOSING: Final = 2.0
+#: How long a heartbeat that was cancelled may take to end, in seconds, and how often it is told: the driver may swallow
+#: a cancellation, and the next call waits for the database again.
+_CANCELLING: Final = 0.6
+_CANCELLATIONS: Final = 2
 #: The epoch of what is written while a kind has no control state.
 _BEFORE_ALL: Final = -1
 
@@ -151,7 +155,7 @@ class Node:
         if tasks:
             self._admitted = False
             # A heartbeat that is still under way would bring the record back.
-            if await ended(tasks):
+            if await ended(tasks, times=_CANCELLATIONS, seconds=_CANCELLING):
                 await said(self._nodes.remove(self.who.id), seconds=self._closing)
 
     def writing(self, kind: str, session: Session | None = None) -> AbstractContextManager[ControlState]:

@@ -11,7 +11,7 @@ import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step, commands
-from docstore.backfill import concluding, failing, operating, run_work
+from docstore.backfill import concluding, failing, operating, presence
 from docstore.backfill.lane import Lane
 from docstore.backfill.operating import LiveOption
 from docstore.backfill.pacing import Pacing
@@ -49,7 +49,7 @@ async def test_a_process_that_waits_goes_on_with_a_run_that_was_paused_and_resum
 ) -> None:
     await database["counters"].insert_many(old_rows(30))
     monkeypatch.setattr(Pacing, "size", lambda *_, **__: 10)
-    monkeypatch.setattr(run_work, "BEAT", 0.05)
+    monkeypatch.setattr(presence, "BEAT", 0.05)
     finish, asked = Lane._finish, asyncio.Event()
 
     async def resume_first(self: Lane, *arguments: Any) -> None:
@@ -291,7 +291,7 @@ async def test_a_worker_says_again_that_it_is_there_after_a_call_in_vain(
     database: Database, monkeypatch: pytest.MonkeyPatch, error: StoreError
 ) -> None:
     await database["counters"].insert_many(old_rows(1_000))
-    monkeypatch.setattr(run_work, "BEAT", 0.02)
+    monkeypatch.setattr(presence, "BEAT", 0.02)
     beat, beats = RunWorkers.beat, iter(range(1_000_000))
 
     async def fails_at_times(self: RunWorkers, *arguments: Any, **facts: Any) -> Any:
