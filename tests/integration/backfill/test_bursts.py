@@ -135,9 +135,7 @@ async def rewritten(context: RunContext) -> None:
 
 
 @pytest.mark.parametrize("begun", [Path.SERVER], indirect=True)
-async def test_the_ends_of_many_bursts_are_asked_for_at_once(
-    begun: RunContext, sent: Commands, pauses: Pauses
-) -> None:
+async def test_the_ends_of_many_bursts_are_asked_for_at_once(begun: RunContext, sent: Commands, pauses: Pauses) -> None:
     await rewritten(begun)
 
     bursts = ROWS // 2 + 1
