@@ -84,7 +84,7 @@ class ClientPath:
             await self._context.breathe(1)
             return await upgrading
         finally:
-            await cancelled(upgrading)
+            await ended([upgrading])
 
     async def _upgrade(self, rows: Sequence[bytes]) -> Upgraded:
         """

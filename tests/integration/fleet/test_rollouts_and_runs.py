@@ -3,7 +3,7 @@ Rollouts and the runs that move their rows: who begins, who ends, and what is le
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import count
 from typing import Any
 
@@ -317,7 +317,7 @@ async def _brought_back_here(nodes: Nodes) -> None:
 
 @pytest.mark.parametrize("work", [worked, _brought_back_here])
 async def test_no_row_goes_down_while_a_node_may_still_store_the_version_above(
-    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, work: Callable[[Nodes], Awaitable[None]]
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, work: Callable[[Nodes], Coroutine[Any, Any, None]]
 ) -> None:
     looks = []
     real = RolloutFollowing.holds_back

@@ -27,8 +27,8 @@ class Clock:
         return self.now
 
 
-async def never() -> None:
-    await asyncio.Event().wait()
+async def never() -> object:
+    return await asyncio.Event().wait()
 
 
 async def answered() -> str:
