@@ -36,7 +36,7 @@ class Process:
     sent: float = 0.0
     #: The control state that it works with.
     held: ControlState | None = None
-    in_flight: InFlight = field(default_factory=InFlight)
+    in_flight: InFlight = field(default_factory=lambda: InFlight(lambda: 0.0))
     #: Writes that were decided and have not arrived, with what ends each.
     under_way: list[tuple[Write, ExitStack]] = field(default_factory=list)
     kind: Kind[Any] = field(init=False)

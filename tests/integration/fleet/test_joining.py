@@ -10,7 +10,7 @@ import pytest
 from docstore.core.blocker import Cause
 from docstore.core.fleet_facts import DeclaredReader, Lifetime, Policy
 from docstore.core.rollout_gates import Overrides
-from docstore.core.write_version import StoredRows, VersionRange
+from docstore.core.write_version import VersionRange
 from docstore.errors import FleetSkewError, NodeRefusedError, RecordFormatError, StaleNodeError
 from docstore.fleet.controls import FleetControls
 from docstore.fleet.node import Node
@@ -42,7 +42,7 @@ async def test_the_first_node_stores_what_declared_readers_read(
     nodes: Nodes, low: int, high: int, expected: int | None
 ) -> None:
     reader = DeclaredReader("nightly", "place", VersionRange(low, high), by="me")
-    await FleetControls(nodes.database, by="operator").declare(reader, StoredRows())
+    await FleetControls(nodes.database, by="operator").declare(reader, nodes.ends)
 
     if expected is not None:
         assert (await nodes.open(3)).version_for("place", 1) == expected

@@ -58,7 +58,8 @@ def action(**draws: st.SearchStrategy[Any]) -> Callable[[Callable[..., Acts]], A
 
         acted.__name__ = acted.__qualname__ = act.__name__
         drawn: dict[str, Any] = {"writes": WRITES, **draws}
-        return rule(**drawn)(acted)
+        as_rule: Any = rule(**drawn)
+        return as_rule(acted)
 
     return ruled
 
