@@ -172,7 +172,8 @@ def knob(
     where = Where(uri=uri, database=database)
     if name is None or value is None:
         run(_knobs(context, where, name, format))
-    run(_knob(context, where, name, _value(value), percent=percent, format=format))
+    else:
+        run(_knob(context, where, name, _value(value), percent=percent, format=format))
 
 
 async def _knobs(context: typer.Context, where: Where, name: str | None, format: Format) -> ExitCode:
