@@ -54,6 +54,7 @@ async def rollout_canary(
 
     Raises:
         AbortRuleError: The rule cannot be understood.
+        ValueError: *percent* is not from 0 to 100.
         RolloutRefusedError: Carries everything that is in the way.
         NotInFleetError: No node has ever worked with the kind.
     """

@@ -58,8 +58,8 @@ def put(
         trimming: Whether *shape* is a change of what `seen_at` shows so.
 
     Raises:
-        UpdateRefusedError: The `_id` was changed, the tag is another version's, or the row cannot take the change:
-            carries the fields that would be lost.
+        UpdateRefusedError: The `_id` was changed, the tag is another version's, a field has a name of docstore's own,
+            or the row cannot take the change: carries the fields that would be lost.
         UpgradeFailedError, DowngradeFailedError, VersionRangeError, ...: See `seen_at`; *shape* may be what a step
             refuses.
         NotInvertibleError: A step above *version* has no way back, so nobody could see the change at *version*.
@@ -105,6 +105,8 @@ def _tagged(kind: Kind[Any], before: RawDocument, shape: Mapping[str, Any], vers
     if tag_version(tag) != version:
         raise UpdateRefusedError(kind=kind.name, reason=f"its tag is not that of version {version}, as which it came")
     now[kind.version_field] = version
+    if RESIDUE in now:
+        raise UpdateRefusedError(kind=kind.name, reason=f"it has a field {RESIDUE!r}, which is docstore's own")
     if "_id" not in now or not identical(now["_id"], before["_id"]):
         raise UpdateRefusedError(kind=kind.name, reason="the document's id was changed")
     # In the order of the row: that the tag and new fields stand elsewhere is no change.

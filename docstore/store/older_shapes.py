@@ -178,7 +178,7 @@ class OlderReplacements(Generic[D]):
     async def _written(self, document: Older, raw: bytes, after: RawDocument, session: AnySession | None) -> bool:
         """Turn the row *raw* into *after*, which is at latest; tell whether it was still there."""
         try:
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 form = self._form.changed(after, raw, control)
                 await self._form.ready([form], session)
                 stored = await self._writer.rewrite(raw, form, session=session)

@@ -76,8 +76,12 @@ class Updates(Generic[D]):
         async def change() -> UpdateResult | None:
             if many:
                 await self._rows.refuse_unreadable(request.filter, session, in_client=request.in_client)
-                await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session)
-            async with self._writing():
+                if not await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session):
+                    return None
+            async with self._writing(session) as control:
+                # Since a rollback rows may stand lower that match: the next round sees them.
+                if not self._form.is_latest(control):
+                    return None
                 result = await write(insert=False, within=session)
             return result if result.matched or (many and not upsert) else None
 
@@ -125,7 +129,10 @@ class Updates(Generic[D]):
                 await self._rows.refuse_unreadable_first(request.filter, sort, session)
             if chosen is None:
                 return None
-            async with self._writing():
+            async with self._writing(session) as control:
+                # Since a rollback the first row may stand lower: the next round sees it.
+                if not self._form.is_latest(control):
+                    return None
                 found = await write(chosen, insert=False, within=session)
             if found is None and chosen is not request:
                 # Somebody else took it. Which row is the first now is chosen anew, among those of all versions.
@@ -183,7 +190,7 @@ class Updates(Generic[D]):
                     continue
                 if insert is None:
                     return nothing
-                async with self._writing() as control:
+                async with self._writing(session) as control:
                     # Else the next round finds out how rows are stored now.
                     latest = self._form.is_latest(control)
                     inserted, result = await self._insert(request, insert, session) if latest else (False, None)
