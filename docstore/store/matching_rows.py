@@ -142,12 +142,14 @@ class MatchingRows(Generic[D]):
         """
         if not self.is_old(raw):
             return True
-        async with self._writing() as control:
+        async with self._writing(session) as control:
             return await self._writer.rewrite(raw, self._upgraded(raw, control), session=session) is not None
 
-    async def bring_up_all(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> None:
+    async def bring_up_all(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> bool:
         """
-        Rewrite every old row that matches to the latest version.
+        Rewrite every old row that matches to the latest version; tell whether rows are to be stored there at all.
+
+        They may not be any more, since a rollback.
 
         Raises:
             DocumentError: One cannot be read, or the model would refuse it; others may have been rewritten.
@@ -159,24 +161,28 @@ class MatchingRows(Generic[D]):
             async for row_id in found:
                 ids.append(row_id)
                 if len(ids) == _ROWS_AT_ONCE:
-                    await self._bring_up_those(ids, session)
+                    if not await self._bring_up_those(ids, session):
+                        return False
                     ids = []
-        if ids:
-            await self._bring_up_those(ids, session)
+        return not ids or await self._bring_up_those(ids, session)
 
-    async def _bring_up_those(self, ids: Sequence[Any], session: AnySession | None) -> None:
+    async def _bring_up_those(self, ids: Sequence[Any], session: AnySession | None) -> bool:
         left = list(ids)
         for tries in range(1, TRIES + 1):
             rows = [raw for raw in await self._writer.those(left, session=session) if self.is_old(raw)]
             if not rows:
-                return
+                return True
             # The size of a command is bounded, and the writer's command for many knows no session.
             if session is None and len(rows) > 1 and sum(map(len, rows)) <= _BYTES_AT_ONCE and tries == 1:
                 async with self._writing() as control:
+                    if not self._form.is_latest(control):
+                        return False
                     await self._writer.rewrite_many([(raw, self._upgraded(raw, control)) for raw in rows])
                 continue
             for raw in rows:
-                async with self._writing() as control:
+                async with self._writing(session) as control:
+                    if not self._form.is_latest(control):
+                        return False
                     await self._writer.rewrite(raw, self._upgraded(raw, control), session=session)
             left = [id_of(raw) for raw in rows]
             if tries > 1:

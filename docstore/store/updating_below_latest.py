@@ -82,7 +82,7 @@ class UpdatesBelowLatest(Generic[D]):
         tried = straight.everywhere(sort)
         if sort and tried is not None:
             await self._refuse_unreadable_first(request, sort, session)
-        async with self._writing() as control:
+        async with self._writing(session) as control:
             if is_read_only(self._kind, control):
                 tried = None
             elif not sort:
@@ -108,7 +108,7 @@ class UpdatesBelowLatest(Generic[D]):
         self, request: UpdateRequest, straight: StraightUpdate, session: AnySession | None
     ) -> tuple[UpdateResult, Statement | None]:
         """Update one of the rows that stand where rows are stored; tell what of, and by which statement."""
-        async with self._writing() as control:
+        async with self._writing(session) as control:
             statement = None if is_read_only(self._kind, control) else straight.at(control.write_version)
             if statement is None:
                 return _NOTHING, None
@@ -118,7 +118,7 @@ class UpdatesBelowLatest(Generic[D]):
         """Update every row that matches: at once, or each that matches at one moment by itself and once."""
         statement = straight.everywhere()
         if statement is not None:
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 if not is_read_only(self._kind, control):
                     return await self._sent(statement, request, many=True, session=session)
         matched = modified = 0
@@ -188,7 +188,7 @@ class UpdatesBelowLatest(Generic[D]):
         """Update one row, as it is stored if that is possible; None if it does not match."""
         statement = None if version is None else straight.at(version)
         if statement is not None and statement is not tried:
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 # A rollback brings rows down that are written.
                 stays = version is not None and control.version_for(row_id, standing=version) >= version
                 if stays and not is_read_only(self._kind, control):
@@ -252,7 +252,7 @@ class UpdatesBelowLatest(Generic[D]):
 
     async def _check(self, request: UpdateRequest, session: AnySession | None) -> None:
         """Have the server look at an update of no row: whether it takes the operators is nothing that rows decide."""
-        async with self._writing():
+        async with self._writing(session):
             await self._writer.update(
                 joined(request.filter, {"_id": {"$in": []}}),
                 request.operators,

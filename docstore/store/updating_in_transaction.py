@@ -65,7 +65,7 @@ class UpdatesInTransaction(Generic[D]):
         """Run *work* in one transaction, which is one write."""
         await self._form.prepare(session)
         try:
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 return await self._writer.in_transaction(partial(work, control), session=session)
         except StoreRejectedError as error:
             if error.code != NO_TRANSACTIONS:
