@@ -16,7 +16,7 @@ from docstore.commands.backfill_run import backfill, backfill_dry_run
 from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
 from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
 from docstore.commands.process import this_process, utc_now
-from docstore.commands.quarantine_rows import quarantine_list, quarantine_retry, quarantine_show
+from docstore.commands.quarantine_rows import quarantine_count, quarantine_list, quarantine_retry, quarantine_show
 from docstore.commands.rollout_control import (
     RolloutEvent,
     rollout_freeze,
@@ -60,6 +60,7 @@ __all__ = [
     "fleet",
     "fleet_declare",
     "fleet_forget",
+    "quarantine_count",
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",

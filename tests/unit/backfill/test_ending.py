@@ -27,8 +27,9 @@ class Clock:
         return self.now
 
 
-async def never() -> None:
+async def never() -> str:
     await asyncio.Event().wait()
+    return "never"
 
 
 async def answered() -> str:
