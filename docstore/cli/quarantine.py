@@ -31,7 +31,8 @@ _IDS: Final = (
 _LIST_HELP: Final = (
     "List the rows of KIND that cannot be upgraded, and why.\n\n"
     "Nothing is written. Rows that are gone or were mended meanwhile are not listed; of those that were mended and not "
-    "brought further yet it says on stderr how many there are. No value of a row is shown, unless a backfill was told to record error texts."
+    "brought further yet it says on stderr how many there are. No value of a row is shown, unless a backfill was told "
+    "to record error texts."
 )
 _SHOW_HELP: Final = f"Show why one row cannot be upgraded; with --document also the row.\n\n{_IDS}"
 _RETRY_HELP: Final = (
