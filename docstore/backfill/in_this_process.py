@@ -94,7 +94,7 @@ async def work_until_ended(
     rollouts = RolloutFollowing(database, by=who.name, now=now)
     watching = asyncio.create_task(tell_of_others(database, run.id, worker=who.id, meter=meter))
     try:
-        await ending.unless_stopped(_followed(rollouts, kind, _work(work, run, stop), stop))
+        await ending.unless_stopped(_followed(rollouts, kind, run, _work(work, run, stop), stop))
     finally:
         await ended([watching])
     standing = await ending.in_time(standing_of(database, run))
@@ -140,10 +140,12 @@ def _reason(work: RunWork, run: RunRecord) -> str:
 
 
 async def _followed(
-    rollouts: RolloutFollowing, kind: Kind[Any], working: Coroutine[Any, Any, None], stop: asyncio.Event
+    rollouts: RolloutFollowing, kind: Kind[Any], run: RunRecord, working: Coroutine[Any, Any, None], stop: asyncio.Event
 ) -> None:
     """Bring the rollout of the kind up to the run, do the work, and end the rollout if that was the last of it."""
     await patiently(lambda: rollouts.look([kind]))
+    while not stop.is_set() and await patiently(lambda: rollouts.holds_back(run)):  # noqa: ASYNC110 - it is in the database
+        await asyncio.sleep(BEAT)
     await working
     if not stop.is_set():
         await patiently(lambda: rollouts.wait(kind, seconds=SETTLING))

@@ -126,6 +126,8 @@ class Worker:
                 await self._work_on(kind).settle(run.id)
             elif note := self._obstacle(kind, run):
                 await self._work_on(kind).tell(run.id, note)
+            elif await self._rollouts.holds_back(run):
+                able += 1
             else:
                 able += 1
                 if self._resting.get(run.id, 0.0) <= asyncio.get_running_loop().time():

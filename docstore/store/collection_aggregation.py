@@ -10,8 +10,9 @@ import bson
 from docstore.core.bson_values import CODEC, RawDocument
 from docstore.core.document import Document, misnomers
 from docstore.core.kind import Kind
-from docstore.core.pipeline_paths import leading_filter, written_collections
+from docstore.core.pipeline_paths import joins_of, leading_filter, needed_paths, written_collections
 from docstore.core.query import read_query
+from docstore.core.residue import RESIDUE
 from docstore.errors import QueryRefusedError
 from docstore.mongo.driver import AnyDatabase, AnySession, Driver, driver_of
 from docstore.store.aggregating import Aggregations
@@ -79,8 +80,8 @@ class CollectionAggregation(CollectionUpdates[D]):
             session: The session to read in.
 
         Raises:
-            QueryRefusedError: The pipeline begins with a filter on the tag or on a name that only the model has, or
-                writes to the collection of a kind or of docstore itself.
+            QueryRefusedError: The pipeline begins with a filter on the tag or on a name that only the model has, names
+                a field of docstore's own, or writes to the collection of a kind or of docstore itself.
             StaleQueryError: Old rows take part that cannot be brought along: functions write what is needed of them
                 (and `allow_client_filter` was not given, or these rows are joined), a stage is possible on stored rows
                 only (`$graphLookup`, `$geoNear`, `$text`), too many rows need Python, the server is a standalone; when
@@ -140,6 +141,13 @@ class CollectionAggregation(CollectionUpdates[D]):
                 kind=self.kind.name,
                 reason=f"it begins with a filter on the tag {self.kind.version_field!r}",
                 advice="every row is seen at the latest shape; how many are stored at which version is coverage",
+            )
+        joined = (join.paths for join in joins_of(pipeline) if join.collection in self._kinds)
+        if any(paths.names(RESIDUE) for paths in (needed_paths(pipeline), *joined)):
+            raise QueryRefusedError(
+                kind=self.kind.name,
+                reason=f"it names {RESIDUE!r}, which is docstore's own",
+                advice="what is kept there is found where the latest shape has it",
             )
         for name, stored in misnomers(self.kind.model).items():
             if asked.names(name):

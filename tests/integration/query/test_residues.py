@@ -166,6 +166,24 @@ async def test_nobody_asks_for_the_field_or_writes_it(database: Any) -> None:
         await notes.delete_many({RESIDUE: {"$exists": True}})
 
 
+NAMING: Final[list[list[dict[str, Any]]]] = [
+    [{"$project": {"kept": f"${RESIDUE}"}}],
+    [{"$project": {"kept": {"$getField": RESIDUE}}}],
+    [{"$group": {"_id": f"$$ROOT.{RESIDUE}.3"}}],
+    [{"$match": {"status": "sold"}}, {"$sort": {RESIDUE: 1}}],
+    [{"$lookup": {"from": "notes", "localField": "_id", "foreignField": RESIDUE, "as": "others"}}],
+    [{"$unionWith": {"coll": "notes", "pipeline": [{"$project": {RESIDUE: 1}}]}}],
+]
+
+
+@pytest.mark.parametrize("pipeline", NAMING)
+async def test_no_pipeline_names_the_field(any_database: Any, pipeline: list[dict[str, Any]]) -> None:
+    notes = Store(any_database, kinds=[NOTE], service="tests").collection(NOTE)
+
+    with pytest.raises(QueryRefusedError, match="docstore's own"):
+        await notes.aggregate(pipeline)
+
+
 async def test_numbers_that_the_server_calls_equal_are_unchanged_on_both_paths(database: Any) -> None:
     kind = Kind("note", collection="notes", model=Note, steps=[Step(ops.CopyField("n", "m"), to=2)])
     row = kind.lower({"_id": 1, "schema_version": 2, "n": 1, "m": 5}, to=1)

@@ -27,9 +27,8 @@ class Clock:
         return self.now
 
 
-async def never() -> str:
-    await asyncio.Event().wait()
-    return "never"
+async def never() -> object:
+    return await asyncio.Event().wait()
 
 
 async def answered() -> str:
