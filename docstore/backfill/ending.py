@@ -12,9 +12,9 @@ from docstore.mongo.leaving import CANCELLING, ended, said
 #: By when batches in flight are to be finished, in seconds after a process was told to stop; then they are given back.
 GRACE: Final = 1.2
 #: By when it has asked all that it still wants to know.
-TIME_TO_ASK: Final = 2.6
+TIME_TO_ASK: Final = 2.4
 #: By when it has said its last word. Closing the client takes a little more where the database is silent.
-TIME_TO_END: Final = 3.1
+TIME_TO_END: Final = 2.8
 #: Where nobody is in a hurry, how long a process takes at most to leave, in seconds.
 _LEAVING: Final = 2.0
 #: What is said even by a process that is late has this many seconds, so that what runs in the background is ended.

@@ -25,7 +25,7 @@ from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.leaving import is_told_to_end
 from docstore.mongo.node_records import NodeRecords
-from docstore.mongo.quarantine import count_quarantined
+from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.runs import Runs
 from docstore.mongo.tag_filters import short_of
 
@@ -93,7 +93,7 @@ async def _of_kind(
 ) -> KindSurvey:
     control = view.controls.get(kind.name)
     is_open = control is not None and control.state in OPEN
-    aside = await count_quarantined(database, kind.name, collection=kind.collection, field=kind.version_field)
+    aside = await Quarantine(database, kind.name).count(kind.collection, kind.version_field)
     return KindSurvey(
         quarantined=aside,
         behind=await _behind(database, kind, control, now),

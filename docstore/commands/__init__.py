@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
     from docstore.commands.process import this_process, utc_now
-    from docstore.commands.quarantine_rows import quarantine_list, quarantine_retry, quarantine_show
+    from docstore.commands.quarantine_rows import (
+        quarantine_count,
+        quarantine_list,
+        quarantine_retry,
+        quarantine_show,
+    )
     from docstore.commands.rollout_control import (
         RolloutEvent,
         rollout_freeze,
@@ -66,6 +71,7 @@ __all__ = [
     "fleet",
     "fleet_declare",
     "fleet_forget",
+    "quarantine_count",
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
@@ -113,6 +119,7 @@ _HOME = {
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",
     "fleet_forget": "docstore.commands.fleet_control",
+    "quarantine_count": "docstore.commands.quarantine_rows",
     "quarantine_list": "docstore.commands.quarantine_rows",
     "quarantine_retry": "docstore.commands.quarantine_rows",
     "quarantine_show": "docstore.commands.quarantine_rows",

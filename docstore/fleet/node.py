@@ -6,9 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import structlog
 
@@ -25,7 +23,7 @@ from docstore.fleet.heard import Heard
 from docstore.fleet.in_flight import InFlight, Session
 from docstore.fleet.joining import PATIENCE, Joined, Joining
 from docstore.fleet.listening import listen
-from docstore.fleet.process_facts import Identity, node_kind
+from docstore.fleet.process_facts import Identity, node_kind_at_work
 from docstore.fleet.step_exchange import StepExchange
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
@@ -194,9 +192,7 @@ class Node:
         return self._heard.controls[kind].version_for(id, standing=standing)
 
     def control(self, kind: str) -> ControlState:
-        """
-        Return what this node stores of a kind, as far as it has heard. Makes no call.
-        """
+        """Return what this node stores of a kind, as far as it has heard. Makes no call."""
         return self._heard.controls[kind]
 
     def observed(self, kind: str, version: int, *, failed: bool) -> None:
@@ -236,16 +232,12 @@ class Node:
 
     @property
     def heartbeat_age(self) -> float:
-        """
-        Seconds since the last acknowledged heartbeat was sent.
-        """
+        """Seconds since the last acknowledged heartbeat was sent."""
         return self._clock() - self._sent
 
     @property
     def health(self) -> NodeHealth | None:
-        """
-        How the node fares; None before it has joined, and after it has left.
-        """
+        """How the node fares; None before it has joined, and after it has left."""
         if not self._tasks:
             return None
         return NodeHealth(self.heartbeat_age, self._life.fence_after, self._admitted, self._heard.controls.copy())
@@ -272,7 +264,7 @@ class Node:
                 changed = await self._adopt_with_steps(await self._control.view())
                 if not changed and sent - self._sent < self._life.beat * _DUE:
                     return
-                heard = await self._nodes.beat(self.who.id, {kind.name: self._facts(kind) for kind in self._kinds})
+                heard = await self._nodes.beat(self.who.id, self._facts())
             if heard:
                 self._sent = sent
                 await self._watch.look(self._heard.controls.values())
@@ -282,15 +274,12 @@ class Node:
             _log.warning("taken for dead", service=self.who.service, silent=sent - self._sent)
         self._take(await self._joining.attempt())
 
-    def _facts(self, kind: Kind[Any]) -> NodeKind:
-        control = self._heard.controls.get(kind.name)
-        if control is None:
-            return node_kind(kind, None)
-        return replace(
-            node_kind(kind, control),
-            acknowledged=self._in_flight.acknowledged(control),
-            canary=self._counting.figures(control),
-        )
+    def _facts(self) -> dict[str, NodeKind]:
+        controls = self._heard.controls
+        return {
+            kind.name: node_kind_at_work(kind, controls.get(kind.name), self._in_flight, self._counting)
+            for kind in self._kinds
+        }
 
     def _take(self, joined: Joined) -> None:
         # Whoever reads rows has to know; whoever only carries out what operators ask for leaves those rows alone.
@@ -308,12 +297,3 @@ class Node:
         """
         learnt = self._heard.moves_with(view) and await self.steps.load(view.controls)
         return self._heard.adopt(view) or learnt
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()

@@ -16,6 +16,8 @@ from docstore.core.fleet_facts import Lifetime, NodeFacts, NodeKind, Policy
 from docstore.core.kind import Kind
 from docstore.core.newer_steps import readable
 from docstore.core.write_version import ControlState
+from docstore.fleet.canary_counting import CanaryCounting
+from docstore.fleet.in_flight import InFlight
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,18 @@ def node_kind(kind: Kind[Any], control: ControlState | None) -> NodeKind:
         acknowledged=None if control is None else control.epoch,
         borrowed={} if kind.newer is None else {str(step.to): step_fingerprint(step) for step in kind.newer.steps},
     )
+
+
+def node_kind_at_work(
+    kind: Kind[Any], control: ControlState | None, in_flight: InFlight, counting: CanaryCounting
+) -> NodeKind:
+    """
+    Return the same of a node that is at work: what no write contradicts any more, and what it has counted.
+    """
+    facts = node_kind(kind, control)
+    if control is None:
+        return facts
+    return replace(facts, acknowledged=in_flight.acknowledged(control), canary=counting.figures(control))
 
 
 def _writes(kind: Kind[Any], control: ControlState) -> int | None:

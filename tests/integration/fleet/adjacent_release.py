@@ -16,6 +16,7 @@ from docstore import Store, commands
 from docstore.backfill import worker
 from docstore.core import record_format
 from docstore.core.record_format import RecordFormat
+from docstore.core.run_record import new_run
 from docstore.core.write_version import ControlState
 from docstore.mongo import runs
 from docstore.mongo.client import connected
@@ -38,10 +39,10 @@ def become(name: str, written: int, read: frozenset[int]) -> None:
         object.__setattr__(each, "read", read)
     # Nobody waits here for runs to be asked for.
     worker.POLL = 0.05  # type: ignore[misc]
-    control, run = ControlState.stored, runs.new_run
+    control = ControlState.stored
     added = {f"added_by_{name}": written}
     ControlState.stored = lambda self: {**control(self), **added}  # type: ignore[method-assign]
-    runs.new_run = lambda **facts: {**run(**facts), **added}  # type: ignore[attr-defined]
+    vars(runs)["new_run"] = lambda **facts: {**new_run(**facts), **added}
 
 
 class Release:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ from tests.kinds import place_kind
 
 async def main():
     async with AsyncMongoClient(sys.argv[1]) as client:
-        async with Node(client[sys.argv[2]], [place_kind(latest=3)], service="jobs", instance="pod", life=FAST):
-            print("open", flush=True)
-            await asyncio.Event().wait()
+        await Node(client[sys.argv[2]], [place_kind(latest=3)], service="jobs", instance="pod", life=FAST).open()
+        print("open", flush=True)
+        await asyncio.Event().wait()
 
 asyncio.run(main())
 """
@@ -47,7 +48,10 @@ async def test_a_node_on_motor_follows_by_heartbeats_and_by_a_stream(nodes: Node
     slow = Lifetime(beat=30.0, dead_after=100.0)
     polling = Node(motor_database, [place_kind(latest=3)], service="api", life=STEADY, streams=False)
     hearing = Node(motor_database, [place_kind(latest=3)], service="api", life=slow)
-    async with polling, hearing:
+    async with AsyncExitStack() as closing:
+        for node in (polling, hearing):
+            closing.push_async_callback(node.close)
+            await node.open()
         await nodes.rollouts().advance(place_kind(latest=3))
 
         await until(lambda: _stores([polling, hearing], 3))

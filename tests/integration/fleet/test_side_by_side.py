@@ -107,21 +107,21 @@ async def test_adjacent_releases_work_side_by_side_and_the_one_before_both_is_re
     database: Any, releases: tuple[Release, Release]
 ) -> None:
     before, after = releases
-    assert await asyncio.gather(before.answer(), after.answer()) == ["open", "open"]
+    assert list(await asyncio.gather(before.answer(), after.answer())) == ["open", "open"]
     assert await before.do("nodes") == await after.do("nodes") == ["after", "before"]
 
     # The newer one flips; the older one follows, orders the run, and both work on it.
     assert await after.do("advance") == "open"
     assert await before.do("wait", 3) == 3
-    assert await asyncio.gather(before.do("insert", 100), after.do("insert", 101)) == [100, 101]
+    assert list(await asyncio.gather(before.do("insert", 100), after.do("insert", 101))) == [100, 101]
     assert await before.do("order") == "enqueued"
-    assert await asyncio.gather(before.do("work"), after.do("work")) == ["succeeded", "succeeded"]
+    assert list(await asyncio.gather(before.do("work"), after.do("work"))) == ["succeeded", "succeeded"]
     assert await database["places"].count_documents({"schema_version": 3}) == ROWS + 2
 
     # And back: the newer one asks for the run, which the older one works off alone.
     assert await after.do("rollback") == "rolling_back"
     assert await before.do("wait", 2) == 2
-    assert await asyncio.gather(before.do("modify", 101), after.do("modify", 100)) == [7, 7]
+    assert list(await asyncio.gather(before.do("modify", 101), after.do("modify", 100))) == [7, 7]
     assert await before.do("work") == "succeeded"
 
     rows = {row["_id"]: row async for row in database["places"].find()}
