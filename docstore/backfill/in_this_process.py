@@ -135,7 +135,9 @@ async def _followed(
 ) -> None:
     """Bring the rollout of the kind up to the run, do the work, and end the rollout if that was the last of it."""
     await patiently(lambda: rollouts.look([kind]))
-    while not stop.is_set() and await patiently(lambda: rollouts.holds_back(run)):
+    while not stop.is_set():
+        if not await patiently(lambda: rollouts.holds_back(run)):
+            break
         await asyncio.sleep(BEAT)
     await working
     if not stop.is_set():

@@ -16,6 +16,7 @@ from docstore.commands import adopt, backfill
 from docstore.store.changes import Change, Changes
 from tests.integration.changes.conftest import told, until
 from tests.kinds import Place, place_kind, stored
+from tests.pinned import pinned
 
 ROWS = 120
 
@@ -129,6 +130,27 @@ async def test_a_change_within_the_transaction_of_a_rewrite_is_shown(
         seen = await until(changes, "end")
     assert ("update", 1) in told(seen)
     assert seen[-2].document == Place(id=1, name="Oslo", visits=1, slug="oslo")
+
+
+@pytest.mark.parametrize("images", [False, True], ids=["no images", "images kept"])
+async def test_an_update_of_a_row_below_latest_is_one_change(
+    images: bool,  # noqa: FBT001 - a parameter of the test
+    server_database: Any,
+) -> None:
+    kind = place_kind()
+    await server_database.create_collection("places", changeStreamPreAndPostImages={"enabled": images})
+    places = pinned(server_database, kind, 2)
+    await places.insert(Place(id=1, name="Oslo", slug="own"))
+    async with places.watch() as changes, places.watch(include_rewrites=True) as all_changes:
+        await places.update({"_id": 1}, {"$set": {"slug": "other"}})
+        await places.update({"_id": 2}, {"$set": {"name": "Bergen", "slug": "b"}}, upsert=True)
+        await places.update({"_id": 1}, {"$set": {"slug": "other"}})
+        await places.insert(Place(id=3, name="end"))
+        seen, whole = await until(changes, 3), await until(all_changes, 3)
+
+    assert told(seen) == [("update", 1), ("insert", 2), ("insert", 3)]
+    assert [change.document and change.document.slug for change in seen] == ["other", "b", ""]
+    assert [change.id for change in whole if not change.rewrite] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("images", [False, True], ids=["no images", "images kept"])
