@@ -39,12 +39,15 @@ class Breathing:
         """
         return self._clock() - self._begun - self.paused
 
-    async def breathe(self) -> None:
+    async def breathe(self, reads: int) -> None:
         """
-        Pause after some rows, for as long as the work since the last pause asks for; call it once for each page.
+        Pause after some rows, for as long as the work since the last pause asks for.
+
+        Args:
+            reads: How many reads that work needed.
         """
         now = self._clock()
-        self._throttling.worked(seconds=now - self._breathed, operations=1)
+        self._throttling.worked(seconds=now - self._breathed, operations=reads)
         await self._throttling.before_batch(self._is_over)
         self._breathed = self._clock()
         self.paused += self._breathed - now

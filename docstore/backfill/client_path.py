@@ -8,12 +8,13 @@ from typing import Any, Final, TypeAlias
 
 from docstore.backfill.context import RunContext
 from docstore.backfill.directing import in_python
-from docstore.backfill.patience import cancelled, patiently
+from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Path
 from docstore.backfill.upgrading import Upgraded
 from docstore.core.failed_row import FailedRow
 from docstore.core.id_range import BEGINNING
 from docstore.mongo.batch_writing import Rewrite, refused_rows
+from docstore.mongo.leaving import ended
 from docstore.mongo.old_rows import OldRows, Page
 
 #: Rows read, upgraded and written together. More make a command slower to answer and a conflict likelier.
@@ -56,21 +57,34 @@ class ClientPath:
         reading = self._read_ahead(after, upto)
         try:
             while (page := await reading).rows and not self._context.stop.is_set():
+                in_bursts = self._burst() is not None
+                if in_bursts:
+                    # One thing at a time is asked of a server that is to have pauses.
+                    await _ended(in_flight)
                 reading = self._read_ahead(page.last, upto)
-                upgraded = await self._upgrade(page.rows)
+                if in_bursts:
+                    await asyncio.wait({reading})
+                    upgraded = await self._upgrade_in_pause(page.rows)
+                else:
+                    upgraded = await self._upgrade(page.rows)
+                    await _ended(in_flight, but=IN_FLIGHT - 1)
                 self.untouched += upgraded.untouched
-                while len(in_flight) >= IN_FLIGHT:
-                    await in_flight.popleft()
                 in_flight.append(asyncio.create_task(self._write(upgraded)))
-                if self._burst() is not None:
-                    # What the server still has to do belongs to the burst, not to the pause after it.
-                    await in_flight.pop()
-                await self._context.breathe()
-            while in_flight:
-                await in_flight.popleft()
+                if not in_bursts:
+                    await self._context.breathe(1)
+            await _ended(in_flight)
         finally:
             # After a fault or a cancellation only; whatever the server still does, it does under the guard.
-            await cancelled(reading, *in_flight)
+            await ended([reading, *in_flight])
+
+    async def _upgrade_in_pause(self, rows: Sequence[bytes]) -> Upgraded:
+        """Upgrade rows while the server has its pause, and let it have the whole of it."""
+        upgrading = asyncio.create_task(self._upgrade(rows))
+        try:
+            await self._context.breathe(1)
+            return await upgrading
+        finally:
+            await ended([upgrading])
 
     async def _upgrade(self, rows: Sequence[bytes]) -> Upgraded:
         """
@@ -134,3 +148,9 @@ class ClientPath:
     async def _once_more(self, ids: Sequence[Any]) -> Upgraded:
         page = await patiently(lambda: self._rows.read_those(ids))
         return await self._upgrade(page.rows)
+
+
+async def _ended(writing: deque[asyncio.Task[None]], *, but: int = 0) -> None:
+    """Wait until no more than so many are left."""
+    while len(writing) > but:
+        await writing.popleft()

@@ -22,7 +22,7 @@ from docstore.mongo.selections import Selection
 from docstore.mongo.server_results import ServerResults
 
 
-async def _at_once() -> None:
+async def _at_once(_: int) -> None:
     """
     Go on without a pause.
     """
@@ -60,8 +60,8 @@ class RunContext:
     direction: Direction = Direction.UP
     #: This process as a part of its fleet: what it may store, and whether it may at all.
     member: Membership = field(default_factory=lambda: Alone(()))
-    #: Awaited after every page of rows; pauses while the backfill holds back.
-    breathe: Callable[[], Awaitable[None]] = _at_once
+    #: Awaited after every page of rows, and told how many reads it needed; pauses while the backfill holds back.
+    breathe: Callable[[int], Awaitable[None]] = _at_once
     #: The ids of rows that killed the workers which took them, as far as is known; grows while the run goes on.
     deadly: list[Any] = field(default_factory=list)
     #: Says how many rows are rewritten between two pauses on a path at the moment; None where nothing holds back.

@@ -2,16 +2,36 @@
 The server path: a chain's pipeline is run by the server itself, over one range of ids.
 """
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
 from docstore.backfill import events
 from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Path
 from docstore.core.chain import CompiledChain
-from docstore.core.id_range import BEGINNING, IdRange
+from docstore.core.id_range import IdRange
 from docstore.errors import StoreRejectedError
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.old_rows import OldRows
+
+#: Parts of a range whose ends are asked for together.
+ENDS_AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Burst:
+    """
+    The ids of the rows that are rewritten before the next pause, and how many reads it took to find them.
+    """
+
+    range: IdRange
+    reads: int
+    is_last: bool
 
 
 async def rewrite_on_server(
@@ -32,32 +52,45 @@ async def rewrite_on_server(
         StoreTimeoutError: It took too long; a part of the rows may be done.
     """
     rewritten = 0
-    rest: IdRange | None = range
-    while rest is not None and not context.stop.is_set():
-        part, rest = await _burst_of(context, rows, rest)
-        done = await _rewritten(rows, part, chain)
-        context.meter.add(server=done)
-        rewritten += done
-        if rest is not None:
-            await context.breathe()
+    async with aclosing(_bursts(context, rows, range)) as bursts:
+        async for burst in bursts:
+            if context.stop.is_set():
+                break
+            done = await _rewritten(rows, burst.range, chain, settled=burst.is_last)
+            context.meter.add(server=done)
+            rewritten += done
+            if not burst.is_last:
+                await context.breathe(burst.reads)
     if rewritten < size:
         await declined.rewrite(range.after, range.upto)
 
 
-async def _burst_of(context: RunContext, rows: OldRows, range: IdRange) -> tuple[IdRange, IdRange | None]:
+async def _bursts(context: RunContext, rows: OldRows, range: IdRange) -> AsyncGenerator[_Burst, None]:
     """
-    Return the part of a range that is rewritten before the next pause, and what is left of it.
+    Cut a range into parts, each as large as the pauses ask for by then.
     """
-    most = context.burst(Path.SERVER)
-    middle = BEGINNING if most is None else await patiently(lambda: rows.middle(range.after, range.upto, most))
-    if middle is BEGINNING:
-        return range, None
-    return IdRange(range.after, middle), IdRange(middle, range.upto)
+    after, reads = range.after, 0
+    ends: list[Any] = []
+    is_whole = False
+    while not is_whole or ends:
+        most = context.burst(Path.SERVER)
+        if most is None:
+            break
+        if not ends:
+            # Asked for each by itself, they would cost as much as some of the rows.
+            wanted = partial(rows.ends, after, range.upto, size=most, number=ENDS_AT_ONCE)
+            ends, reads = (await patiently(wanted))[::-1], 1
+            is_whole = len(ends) < ENDS_AT_ONCE
+            continue
+        end = ends.pop()
+        yield _Burst(IdRange(after, end), reads=reads, is_last=False)
+        after, reads = end, 0
+    yield _Burst(IdRange(after, range.upto), reads=reads, is_last=True)
 
 
-async def _rewritten(rows: OldRows, range: IdRange, chain: CompiledChain) -> int:
+async def _rewritten(rows: OldRows, range: IdRange, chain: CompiledChain, *, settled: bool) -> int:
     try:
-        return await patiently(lambda: rows.rewrite(range.after, range.upto, chain))
+        return await patiently(lambda: rows.rewrite(range.after, range.upto, chain, settled=settled))
     except StoreRejectedError as error:
         if reaction_to(error) is Reaction.FAIL:
             raise

@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any, Final
 
 import typer
+from bson.errors import BSONError
 
 from docstore import commands
 from docstore.cli import rollout_moves
@@ -14,6 +15,7 @@ from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri,
 from docstore.cli.rollout_table import show_history, show_rollouts
 from docstore.cli.running import opened, run, workplace
 from docstore.cli.runs import operator
+from docstore.core.bson_values import encode
 
 # Paragraphs are single lines, which typer wraps to the terminal.
 HELP: Final = (
@@ -171,6 +173,13 @@ async def _knob(context: typer.Context, where: Where, name: str, value: Any, *, 
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    try:
+        encode({"value": value})
+    except (OverflowError, BSONError) as error:
+        # The text of the error quotes the value.
+        msg = f"the database cannot hold this value ({type(error).__name__}); as text it can: '\"...\"'"
+        raise typer.BadParameter(msg) from None
+    return value

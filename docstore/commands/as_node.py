@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from docstore.backfill.patience import LAST_WORDS, patiently
+from docstore.backfill.ending import Ending
+from docstore.backfill.patience import patiently
+from docstore.backfill.throttling import Throttling
 from docstore.core.fleet_facts import Policy
 from docstore.core.kind import Kind
 from docstore.fleet.membership import Alone, Membership
 from docstore.fleet.node import Node
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
+from docstore.mongo.leaving import LAST_WORDS
 
 
 def member_of(database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str) -> Membership:
@@ -38,17 +41,39 @@ def member_of(database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str
 
 
 @asynccontextmanager
-async def as_node(database: AnyDatabase, kind: Kind[Any], *, service: str) -> AsyncIterator[Membership]:
+async def as_node(
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    service: str,
+    ending: Ending | None = None,
+    throttling: Throttling | None = None,
+) -> AsyncIterator[Membership]:
     """
     Be a node for the time of a command.
 
+    Args:
+        database: A Motor or PyMongo Async database.
+        kind: What the command is about.
+        service: What the process calls itself.
+        ending: By when it has left where it is told to stop.
+        throttling: Begins to look at the server when the node has joined, and is closed together with it.
+
     Raises:
+        BackfillInterruptedError: The process was told to stop before it had joined.
         StoreUnavailableError: The database stayed away for a minute.
         StoreRejectedError: It refuses what a node needs.
     """
-    member = member_of(database, [kind], service=service)
+    ending, member = ending or Ending(), member_of(database, [kind], service=service)
     try:
-        await patiently(member.open)
+        await ending.or_interrupted(_joined(member), kind=kind.name)
+        if throttling is not None:
+            throttling.begin()
         yield member
     finally:
-        await member.close()
+        await ending.leave(member.close(), *([] if throttling is None else [throttling.close()]))
+
+
+async def _joined(member: Membership) -> Membership:
+    await patiently(member.open)
+    return member

@@ -86,6 +86,7 @@ async def rollout_knob(database: AnyDatabase, name: str, value: Any, *, percent:
     Give a knob a value, for all keys or for a share of them; every node has it within two seconds.
 
     Raises:
+        ValueError: *percent* is not from 0 to 100.
         RolloutRefusedError: Everything is frozen.
     """
     return await FleetControls(database, by=by).turn(name, value, percent=percent)

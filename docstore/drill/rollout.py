@@ -69,13 +69,7 @@ class DrillRollout:
         """
         Return the versions that every live node reads of the kind.
         """
-        ranges = [
-            kind.reads
-            for node in (await commands.fleet(self._database)).nodes
-            if node.life is Life.ALIVE
-            for kind in node.kinds
-            if kind.kind == self._kind.name
-        ]
+        ranges = await self._ranges()
         return VersionRange(max(low for low, _ in ranges), min(high for _, high in ranges))
 
     async def all_read(self, version: int, *, within: float) -> bool:
@@ -90,6 +84,26 @@ class DrillRollout:
                 return False
             await asyncio.sleep(_LOOK)
         return True
+
+    async def _ranges(self) -> list[tuple[int, int]]:
+        """
+        Return what each live node reads; a machine that stood still finds all of them silent, until they beat again.
+        """
+        end = asyncio.get_running_loop().time() + _PATIENCE
+        while True:
+            ranges = [
+                kind.reads
+                for node in (await commands.fleet(self._database)).nodes
+                if node.life is Life.ALIVE
+                for kind in node.kinds
+                if kind.kind == self._kind.name
+            ]
+            if ranges:
+                return ranges
+            if asyncio.get_running_loop().time() > end:
+                reason = "no node of it is alive"
+                raise DrillBrokenError(kind=self._kind.name, phase=self._phase(), reason=reason)
+            await asyncio.sleep(_LOOK)
 
     async def _until(self, state: RolloutState) -> RolloutStatus:
         loop = asyncio.get_running_loop()

@@ -2,11 +2,31 @@
 Writes that are under way, by the control state that they were decided under.
 """
 
+import weakref
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from types import TracebackType
+from typing import Final, Protocol
 
 from docstore.core.write_version import ControlState
+
+#: How long a transaction lasts at most, in seconds: the server ends it then (`transactionLifetimeLimitSeconds`).
+LONGEST_TRANSACTION: Final = 60.0
+#: A kind and an epoch.
+_Key = tuple[str, int]
+
+
+class Session(Protocol):
+    """
+    A session of any driver.
+    """
+
+    @property
+    def in_transaction(self) -> bool:
+        """
+        Whether a transaction is open in it; until it is committed nobody sees what was written.
+        """
+        ...
 
 
 class OneWrite:
@@ -14,58 +34,82 @@ class OneWrite:
     The context of one write. A class of its own, because every write enters one.
     """
 
-    __slots__ = ("_control", "_key", "_writes")
+    __slots__ = ("_control", "_key", "_session", "_writes")
 
-    def __init__(self, writes: Counter[tuple[str, int]], control: ControlState) -> None:
+    def __init__(self, writes: "InFlight", control: ControlState, session: Session | None) -> None:
         self._writes = writes
         self._control = control
         self._key = (control.kind, control.epoch)
+        self._session = session
 
     def __enter__(self) -> ControlState:
-        self._writes[self._key] += 1
+        self._writes.begin(self._key)
         return self._control
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writes[self._key] == 1:
-            del self._writes[self._key]
-        else:
-            self._writes[self._key] -= 1
+        if self._session is not None and self._session.in_transaction:
+            self._writes.wait_for(self._session, self._key)
+        self._writes.end(self._key)
 
 
 class InFlight:
     """
-    Counts writes from their decision to their end.
+    Counts writes from their decision to their end, which is the end of their transaction if they are in one.
 
     A node has acknowledged a change only when nothing that it decided before is still on its way to the server.
+
+    Args:
+        clock: A monotonic clock, in seconds.
     """
 
-    def __init__(self) -> None:
-        self._writes: Counter[tuple[str, int]] = Counter()
-        self._held: dict[tuple[str, int, Hashable], Callable[[], bool]] = {}
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._writes: Counter[_Key] = Counter()
+        #: Sessions whose transactions were written in, and when last; by identity, for those of Motor have no hash.
+        self._open: dict[tuple[_Key, int], tuple[weakref.ref[Session], float]] = {}
 
-    def one(self, control: ControlState) -> OneWrite:
+    def one(self, control: ControlState, session: Session | None = None) -> OneWrite:
         """
         Return the context in which a write counts as under way.
         """
-        return OneWrite(self._writes, control)
+        return OneWrite(self, control, session)
+
+    def begin(self, key: _Key) -> None:
+        """
+        Count a write.
+        """
+        self._writes[key] += 1
+
+    def end(self, key: _Key) -> None:
+        """
+        Count a write no more.
+        """
+        if self._writes[key] == 1:
+            del self._writes[key]
+        else:
+            self._writes[key] -= 1
+
+    def wait_for(self, session: Session, key: _Key) -> None:
+        """
+        Take what was decided under a control state for under way until the transaction of a session is over.
+        """
+        self._open[key, id(session)] = weakref.ref(session), self._clock()
 
     def acknowledged(self, control: ControlState) -> int:
         """
         Return the epoch that may be acknowledged by a node that works with a control state.
         """
-        self._held = {write: goes_on for write, goes_on in self._held.items() if goes_on()}
-        under_way = [*self._writes, *((kind, epoch) for kind, epoch, _ in self._held)]
+        self._forget_those_that_are_over()
+        under_way = {*self._writes, *(key for key, _ in self._open)}
         return min([control.epoch, *(epoch for kind, epoch in under_way if kind == control.kind)])
 
-    def hold(self, control: ControlState, part_of: Hashable, goes_on: Callable[[], bool]) -> None:
-        """
-        Count a write as under way for as long as *goes_on* says so: its context may end before it takes effect.
-
-        Args:
-            control: What it was decided under.
-            part_of: What it is a part of; writes of the same thing count once.
-            goes_on: Asked whenever there is something to acknowledge.
-        """
-        self._held[control.kind, control.epoch, part_of] = goes_on
+    def _forget_those_that_are_over(self) -> None:
+        # A session that goes on with one transaction after the other may never be seen between two of them.
+        oldest = self._clock() - LONGEST_TRANSACTION
+        self._open = {
+            place: (reference, written)
+            for place, (reference, written) in self._open.items()
+            if (session := reference()) is not None and session.in_transaction and written > oldest
+        }

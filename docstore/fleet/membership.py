@@ -3,13 +3,14 @@ What the write path asks, whether the process is a node of a fleet or works alon
 """
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.fleet.health import NodeHealth
+from docstore.fleet.in_flight import Session
 
 
 class Membership(Protocol):
@@ -41,19 +42,16 @@ class Membership(Protocol):
         Leave it.
         """
 
-    def writing(self, kind: str) -> AbstractContextManager[ControlState]:
+    def writing(self, kind: str, session: Session | None = None) -> AbstractContextManager[ControlState]:
         """
         Return the context of one write, from the decision how to store it to the server's answer.
+
+        In a transaction of the *session* the write counts as under way until that is over.
 
         Raises:
             StaleNodeError: The node was not heard of in time; reads go on.
         """
         ...
-
-    def hold(self, control: ControlState, part_of: Hashable, goes_on: Callable[[], bool]) -> None:
-        """
-        Count a write as under way for as long as *goes_on* says so, though its context has ended: a transaction's.
-        """
 
     def may_write(self) -> None:
         """
@@ -130,16 +128,12 @@ class Alone:
         Do nothing.
         """
 
-    def writing(self, kind: str) -> AbstractContextManager[ControlState]:
+    def writing(self, kind: str, session: Session | None = None) -> AbstractContextManager[ControlState]:
         """
         Return a context that gives the control state of a stable kind.
         """
+        del session
         return nullcontext(self._controls[kind])
-
-    def hold(self, control: ControlState, part_of: Hashable, goes_on: Callable[[], bool]) -> None:
-        """
-        Do nothing: nobody waits for an acknowledgement.
-        """
 
     def may_write(self) -> None:
         """

@@ -4,7 +4,7 @@ A process as a node: it follows what is to be stored, says that it is alive, and
 
 import asyncio
 import random
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from types import TracebackType
@@ -16,13 +16,13 @@ from docstore.core.control_view import ControlView
 from docstore.core.fleet_facts import Lifetime, NodeKind, Policy
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
-from docstore.errors import FleetError, StaleNodeError, StoreError
+from docstore.errors import StaleNodeError
 from docstore.fleet.canary_counting import CanaryCounting
 from docstore.fleet.canary_watch import CanaryWatch
 from docstore.fleet.clock import steady_seconds
 from docstore.fleet.health import NodeHealth
 from docstore.fleet.heard import Heard
-from docstore.fleet.in_flight import InFlight
+from docstore.fleet.in_flight import InFlight, Session
 from docstore.fleet.joining import PATIENCE, Joined, Joining
 from docstore.fleet.listening import listen
 from docstore.fleet.process_facts import Identity, node_kind
@@ -40,6 +40,10 @@ _DUE: Final = 0.8
 _RETRY: Final = 0.5
 #: How long a node that closes tries to have itself forgotten, in seconds.
 CLOSING: Final = 2.0
+#: How long a heartbeat that was cancelled may take to end, in seconds, and how often it is told: the driver may swallow
+#: a cancellation, and the next call waits for the database again.
+_CANCELLING: Final = 0.6
+_CANCELLATIONS: Final = 2
 #: The epoch of what is written while a kind has no control state.
 _BEFORE_ALL: Final = -1
 
@@ -95,6 +99,7 @@ class Node:
         self._closing = closing
         self._clock = clock
         self.steps = StepExchange(database, self._kinds, clock=clock) if steps is None else steps
+        self._in_flight = InFlight(clock)
         self._joining = Joining(
             database,
             self.who,
@@ -102,6 +107,7 @@ class Node:
             policy=policy,
             life=life,
             begins=begins,
+            acknowledged=self._in_flight.acknowledged,
             clock=clock,
             chance=chance,
             steps=self.steps,
@@ -111,7 +117,6 @@ class Node:
         self._heard = Heard(self._kinds)
         # A write before anybody has settled what is stored is older than every control state.
         self._unsettled = {kind.name: ControlState(kind.name, kind.latest, _BEFORE_ALL) for kind in self._kinds}
-        self._in_flight = InFlight()
         self._counting = CanaryCounting()
         self._watch = CanaryWatch(database, by=f"{self.who.service}/{self.who.instance}", patience=life.beat)
         self._admitted = False
@@ -150,27 +155,21 @@ class Node:
         if tasks:
             self._admitted = False
             # A heartbeat that is still under way would bring the record back.
-            if await ended(tasks):
+            if await ended(tasks, times=_CANCELLATIONS, seconds=_CANCELLING):
                 await said(self._nodes.remove(self.who.id), seconds=self._closing)
 
-    def writing(self, kind: str) -> AbstractContextManager[ControlState]:
+    def writing(self, kind: str, session: Session | None = None) -> AbstractContextManager[ControlState]:
         """
         Return the context of one write, from the decision how to store it to the server's answer. Makes no call.
 
         It gives the control state to decide by. A change of it is acknowledged when the contexts are over that were
-        entered before it.
+        entered before it, and the transaction of the *session* that it was written in, if there is one.
 
         Raises:
             StaleNodeError: The node was not heard of in time; reads go on.
         """
         self.may_write()
-        return self._in_flight.one(self._heard.controls.get(kind) or self._unsettled[kind])
-
-    def hold(self, control: ControlState, part_of: Hashable, goes_on: Callable[[], bool]) -> None:
-        """
-        Count a write as under way for as long as *goes_on* says so; see `InFlight.hold`. Makes no call.
-        """
-        self._in_flight.hold(control, part_of, goes_on)
+        return self._in_flight.one(self._heard.controls.get(kind) or self._unsettled[kind], session)
 
     def may_write(self) -> None:
         """
@@ -260,7 +259,7 @@ class Node:
             self._wake.clear()
             try:
                 await self._look_and_beat()
-            except (StoreError, TimeoutError, FleetError) as error:
+            except Exception as error:  # noqa: BLE001 - nobody waits for this task, and without it no heartbeat is sent
                 # Without an acknowledged heartbeat the node stops writing by itself.
                 _log.warning("heartbeat failed", service=self.who.service, reason=type(error).__name__)
                 await asyncio.sleep(min(_RETRY, self._life.beat))

@@ -6,8 +6,8 @@ import datetime
 import os
 import socket
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -50,6 +50,7 @@ def node_facts(
     life: Lifetime,
     admitted: bool,
     waits_for: tuple[str, ...] = (),
+    acknowledged: Callable[[ControlState], int],
 ) -> NodeFacts:
     """
     Return a node that works with these control states; its times are for the server to say.
@@ -63,7 +64,7 @@ def node_facts(
         pid=who.pid,
         docstore=who.docstore,
         policy=policy,
-        kinds={kind.name: node_kind(kind, controls.get(kind.name)) for kind in kinds},
+        kinds={kind.name: _acknowledging(kind, controls.get(kind.name), acknowledged) for kind in kinds},
         admitted=admitted,
         started=unknown,
         seen=unknown,
@@ -71,6 +72,13 @@ def node_facts(
         dead_after=life.dead_after,
         waits_for=waits_for,
     )
+
+
+def _acknowledging(
+    kind: Kind[Any], control: ControlState | None, acknowledged: Callable[[ControlState], int]
+) -> NodeKind:
+    facts = node_kind(kind, control)
+    return facts if control is None else replace(facts, acknowledged=acknowledged(control))
 
 
 def node_kind(kind: Kind[Any], control: ControlState | None) -> NodeKind:

@@ -21,6 +21,7 @@ from docstore.mongo.selections import IDS_AT_ONCE, Selection
 TIME_LIMIT: Final = 20.0
 
 _TIME_IS_UP: Final = 50
+_UNSETTLED: Final = {"w": 1, "j": False}
 _RAW: Final = CODEC.with_options(document_class=RawBSONDocument)
 
 
@@ -110,6 +111,22 @@ class OldRows:
                 return row["_id"]
         return BEGINNING
 
+    async def ends(self, after: Any, upto: Any, *, size: int, number: int) -> list[Any]:
+        """
+        Return the id of every *size*-th row of a range, of *number* at most; reads the index only.
+        """
+        with translated():
+            cursor = self._rows.find(
+                await self._selected(after, upto),
+                {"_id": 1},
+                sort=[("_id", 1)],
+                limit=-size * number,
+                batch_size=size * number,
+                **self._options,
+            )
+            found = await cursor.to_list()
+        return [row["_id"] for row in found[size - 1 :: size]]
+
     async def count(self, after: Any, upto: Any) -> int:
         """
         Return how many rows of a range there are.
@@ -117,7 +134,7 @@ class OldRows:
         with translated():
             return int(await self._rows.count_documents(await self._selected(after, upto), **self._options))
 
-    async def rewrite(self, after: Any, upto: Any, chain: CompiledChain) -> int:
+    async def rewrite(self, after: Any, upto: Any, chain: CompiledChain, *, settled: bool = True) -> int:
         """
         Run a compiled chain over the rows after one id and up to another; return how many it took.
 
@@ -135,7 +152,7 @@ class OldRows:
             "updates": [RawBSONDocument(encode(statement | self._options), _RAW)],
             "maxTimeMS": round(TIME_LIMIT * 1000),
         }
-        concern = self._rows.write_concern.document
+        concern = self._rows.write_concern.document if settled else _UNSETTLED
         if concern:
             command["writeConcern"] = concern
         with translated():

@@ -16,23 +16,6 @@ T = TypeVar("T")
 #: What a standalone server says of every transaction.
 NO_TRANSACTIONS: Final = 20
 
-#: How long a server lets a transaction live unless it is told otherwise, in seconds.
-LIFE: Final = 60.0
-
-
-def still_open(session: AnySession, seconds: Callable[[], float]) -> Callable[[], bool]:
-    """
-    Return what tells whether the transaction that a session is in now may still be committed.
-
-    Of a session that goes from one transaction to the next it says so for as long as a server lets one live.
-
-    Args:
-        session: A session that is in a transaction.
-        seconds: A monotonic clock.
-    """
-    end = seconds() + LIFE
-    return lambda: bool(session.in_transaction) and seconds() < end
-
 
 async def in_transaction(
     database: AnyDatabase, session: AnySession | None, work: Callable[[AnySession], Awaitable[T]]

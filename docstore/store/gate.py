@@ -12,13 +12,11 @@ from docstore.core.abort_rule import counts_as_error
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import DocumentError, StoreClosedError
+from docstore.fleet.in_flight import Session
 from docstore.fleet.membership import Membership
 from docstore.fleet.write_bound import WriteBound, bounded_write
-from docstore.mongo.driver import AnySession
-from docstore.mongo.transactions import still_open
 from docstore.store import events
 from docstore.store.observed_control import ObservedControl
-
 
 
 class OpenWrite(Protocol):
@@ -26,9 +24,9 @@ class OpenWrite(Protocol):
     Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
     """
 
-    def __call__(self, session: AnySession | None = None) -> AbstractAsyncContextManager[ControlState]:
+    def __call__(self, session: Session | None = None) -> AbstractAsyncContextManager[ControlState]:
         """
-        Return the context; where the session is in a transaction, the write is under way until that has ended.
+        Return the context of a write in a session, or without one.
         """
         ...
 
@@ -109,11 +107,11 @@ class WriteGate:
         return partial(self.writing, kind)
 
     @asynccontextmanager
-    async def writing(self, kind: str, session: AnySession | None = None) -> AsyncIterator[ControlState]:
+    async def writing(self, kind: str, session: Session | None = None) -> AsyncIterator[ControlState]:
         """
         Give the control state to store by; the context lasts until the server has answered.
 
-        What is written in a transaction is not there before that is committed, so others wait for its end.
+        What is written in a transaction of the *session* is under way until that is over.
 
         Raises:
             StoreClosedError: The store is closed.
@@ -129,9 +127,7 @@ class WriteGate:
         self._under_way.add(bound)
         self._idle.clear()
         try:
-            async with bounded_write(self._member, kind, bound) as control:
-                if session is not None and session.in_transaction:
-                    self._member.hold(control, id(session), still_open(session, asyncio.get_running_loop().time))
+            async with bounded_write(self._member, kind, bound, session=session) as control:
                 if control.canary is None:
                     yield control
                 else:

@@ -3,14 +3,17 @@ Update operators on rows of any version: they only ever meet the latest shape.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from docstore.core.document import Document
 from docstore.core.kind import Kind
+from docstore.core.row_faults import decoded
 from docstore.errors import ConflictError, DocumentExistsError, StoreRejectedError, UpdateRefusedError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter, UpdateResult
+from docstore.mongo.tag_filters import joined
 from docstore.mongo.transactions import NO_TRANSACTIONS
 from docstore.store.gate import OpenWrite
 from docstore.store.matching_rows import MatchingRows
@@ -114,19 +117,28 @@ class Updates(Generic[D]):
                 session=within,
             )
 
+        missed = 0
+
         async def change() -> bytes | None:
+            nonlocal missed
+            chosen: UpdateRequest | None = request
             # Without an order any row will do; with one, the first may be an old one.
-            if sort and not await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
-                await self._rows.refuse_unreadable_first(request.filter, sort, session)
+            if sort and await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
+                chosen = await self._first(request, sort, session)
             elif sort:
-                raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
-                if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
-                    return None
+                await self._rows.refuse_unreadable_first(request.filter, sort, session)
+            if chosen is None:
+                return None
             async with self._writing(session) as control:
                 # Since a rollback the first row may stand lower: the next round sees it.
                 if not self._form.is_latest(control):
                     return None
-                return await write(request, insert=False, within=session)
+                found = await write(chosen, insert=False, within=session)
+            if found is None and chosen is not request:
+                # Somebody else took it. Which row is the first now is chosen anew, among those of all versions.
+                missed += 1
+                await self._pause(missed)
+            return found
 
         async def insert(within: AnySession | None) -> bytes | None:
             return await write(request, insert=True, within=within)
@@ -135,6 +147,13 @@ class Updates(Generic[D]):
             return await self._below.find_and_apply(request, sort=sort, after=after, upsert=upsert, session=session)
 
         return await self._until_done(request, change, insert if upsert else None, below, nothing=None, session=session)
+
+    async def _first(self, request: UpdateRequest, sort: SortKeys, session: AnySession | None) -> UpdateRequest | None:
+        """Choose the first row of all versions, and bring it up; return the update of it alone, or None if it went."""
+        raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
+        if raw is None or (self._rows.is_old(raw) and not await self._rows.bring_up(raw, session)):
+            return None
+        return replace(request, filter=joined(request.filter, {"_id": {"$eq": decoded(raw, self._kind)["_id"]}}))
 
     async def _until_done(
         self,

@@ -4,15 +4,17 @@ A rollback comes between the looks and the writes of one update: no row that mat
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from docstore.core.rollout_state import RolloutState
-from docstore.store.collection import Collection
 from docstore.store.matching_rows import MatchingRows
 from tests.integration.store.test_below_latest import NOTE, Note, note
 from tests.pinned import Pinned, pinned
+
+if TYPE_CHECKING:
+    from docstore.store.collection import Collection
 
 
 class Meanwhile:

@@ -50,7 +50,7 @@ async def test_each_breath_lasts_as_long_as_the_work_before_it_asks_for() -> Non
     for _ in range(2):
         clock.seconds += 0.5
         clock.step = 0.0625
-        await breathing.breathe()
+        await breathing.breathe(1)
         clock.step = 0.0
 
     # Two pauses of 1 s, and a few looks at the clock, which take a sixteenth of a second each.
@@ -63,7 +63,7 @@ async def test_at_full_speed_a_breath_is_no_pause() -> None:
     breathing = Breathing(Throttling(clock=clock), never, clock=clock)
 
     clock.seconds += 0.5
-    await breathing.breathe()
+    await breathing.breathe(1)
 
     assert (breathing.paused, breathing.worked) == (0.0, 0.5)
 
@@ -75,7 +75,7 @@ async def test_a_batch_is_judged_by_its_work_and_not_by_its_pauses() -> None:
     breathing = Breathing(throttling, never, clock=clock)
     clock.seconds += BATCH_SECONDS.slow / 2
     clock.step = 0.125
-    await breathing.breathe()
+    await breathing.breathe(1)
     clock.step = 0.0
 
     breathing.end()
@@ -92,6 +92,6 @@ async def test_a_breath_ends_when_the_work_is_over() -> None:
     breathing = Breathing(throttling, lambda: True, clock=clock)
     clock.seconds += 3600
 
-    await breathing.breathe()
+    await breathing.breathe(1)
 
     assert breathing.paused == 0.0
