@@ -132,12 +132,7 @@ class Updates(Generic[D]):
             nonlocal missed
             if sort and await self._stores_below_latest():
                 return _Stored.BELOW_LATEST
-            chosen: UpdateRequest | None = request
-            # Without an order any row will do; with one, the first may be an old one.
-            if sort and await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
-                chosen = await self._first(request, sort, session)
-            elif sort:
-                await self._rows.refuse_unreadable_first(request.filter, sort, session)
+            chosen = await self._chosen(request, sort, session) if sort else request
             if chosen is None:
                 return None
             async with self._writing(session) as control:
@@ -158,6 +153,13 @@ class Updates(Generic[D]):
             return await self._below.find_and_apply(request, sort=sort, after=after, upsert=upsert, session=session)
 
         return await self._until_done(request, change, insert if upsert else None, below, nothing=None, session=session)
+
+    async def _chosen(self, request: UpdateRequest, sort: SortKeys, session: AnySession | None) -> UpdateRequest | None:
+        """Choose the first row, if that may be an old one; return the update as it is where it cannot."""
+        if await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
+            return await self._first(request, sort, session)
+        await self._rows.refuse_unreadable_first(request.filter, sort, session)
+        return request
 
     async def _first(self, request: UpdateRequest, sort: SortKeys, session: AnySession | None) -> UpdateRequest | None:
         """Choose the first row of all versions, and bring it up; return the update of it alone, or None if it went."""

@@ -145,7 +145,7 @@ class _Case:
     low: int
     filter: Mapping[str, Any]
     operators: Mapping[str, Any]
-    array_filters: list[dict[str, Any]] | None
+    array_filters: Any
     translated: StoredUpdate
     rows: list[RawDocument]
     upgraded: list[RawDocument]
