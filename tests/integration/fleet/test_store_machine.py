@@ -215,10 +215,10 @@ def test_no_order_of_events_breaks_a_promise(
     thorough: bool,
     record_property: Callable[[str, object], None],
 ) -> None:
-    wanted = 5000 if thorough else 500
+    wanted = 5000 if thorough else 350
     with_doors(monkeypatch)
     settings = hypothesis.settings(
-        max_examples=wanted // 35,
+        max_examples=wanted // 25,
         stateful_step_count=20,
         deadline=None,
         database=None,
