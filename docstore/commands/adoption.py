@@ -64,7 +64,7 @@ async def adopt(
     who = this_process()
     operating = Operating(database, by=by or who.name)
     async with (
-        as_node(database, kind, service="docstore adopt") as member,
+        as_node(database, kind, service="docstore adopt", rewrites=True) as member,
         Throttling(open_signals(database) if throttled else ()) as throttling,
     ):
         target = await _target(database, kind)

@@ -14,9 +14,14 @@ from docstore.fleet.node import Node
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 
 
-def member_of(database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str) -> Membership:
+def member_of(
+    database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str, rewrites: bool = False
+) -> Membership:
     """
     Return this process as a node, not yet open.
+
+    Who *rewrites* rows in masses hears of changes by heartbeats only: for a change stream the server looks at every
+    write that is made, so it would cost about a quarter of what each rewrite costs.
 
     It settles no write version, which is for services to do, and it joins even where it is not admitted: it never
     reads rows that it cannot read, nor stores any above the write version. Others count with it like with any node.
@@ -24,7 +29,7 @@ def member_of(database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str
     driver = driver_of(database)
     if driver is Driver.MOCK:
         return Alone(kinds)
-    streams = driver is not Driver.MOTOR
+    streams = driver is not Driver.MOTOR and not rewrites
     return Node(
         database,
         kinds,
@@ -38,15 +43,17 @@ def member_of(database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str
 
 
 @asynccontextmanager
-async def as_node(database: AnyDatabase, kind: Kind[Any], *, service: str) -> AsyncIterator[Membership]:
+async def as_node(
+    database: AnyDatabase, kind: Kind[Any], *, service: str, rewrites: bool = False
+) -> AsyncIterator[Membership]:
     """
-    Be a node for the time of a command.
+    Be a node for the time of a command; of one that *rewrites* rows in masses, for example.
 
     Raises:
         StoreUnavailableError: The database stayed away for a minute.
         StoreRejectedError: It refuses what a node needs.
     """
-    member = member_of(database, [kind], service=service)
+    member = member_of(database, [kind], service=service, rewrites=rewrites)
     try:
         await patiently(member.open)
         yield member

@@ -110,7 +110,7 @@ async def backfill(
     who = this_process()
     operating = Operating(database, by=by or who.name)
     async with (
-        as_node(database, kind, service="docstore backfill") as member,
+        as_node(database, kind, service="docstore backfill", rewrites=True) as member,
         Throttling(open_signals(database) if throttled else ()) as throttling,
     ):
         asking = operating.start(kind, target, asked, direction=direction, chosen=chosen, now=now)
