@@ -61,10 +61,10 @@ mongod: install ## Check that a private mongod can run here
 	@$(BIN)/python -m docstore.embedded
 
 test: lint types layers mongod ## Run every check and the whole test suite
-	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-thorough: lint types layers mongod ## The same, with the long version of the property tests
-	@$(BIN)/pytest -n $(WORKERS) --thorough $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --thorough $(ARGS)
 
 demo: install ## The whole story on real documents, on a private mongod
 	@$(BIN)/docstore demo $(ARGS)

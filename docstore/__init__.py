@@ -2,8 +2,9 @@
 Versioned MongoDB documents, read at the latest shape and rewritten in place.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from docstore.late_imports import late_imports
 
 if TYPE_CHECKING:
     from docstore.core.document import Document
@@ -95,14 +96,4 @@ _HOME = {
 } | {name: "docstore.store.types" for name in __all__ if name.startswith(("Bson", "Utc"))}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = late_imports(globals(), _HOME)

@@ -7,6 +7,7 @@ in a database do: whoever acts on what it saw is refused if anything has happene
 
 import datetime
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +26,9 @@ from docstore.core.rollout_gates import (
 from docstore.core.rollout_moves import advanced, canaried, completed, rolled_back
 from docstore.core.rollout_state import OPEN, RolloutState
 from docstore.core.write_version import ControlState, StoredRows, VersionRange, first_version
+from tests.fleet_process import Process
+from tests.item_releases import STEPS
+from tests.stored_items import StoredItems
 
 KIND = "place"
 LIFE = Lifetime()
@@ -37,29 +41,6 @@ def mark(version: int) -> str:
 
 
 @dataclass
-class Process:
-    """
-    A node as it sees itself.
-    """
-
-    id: str
-    service: str
-    instance: str
-    floor: int
-    latest: int
-    policy: Policy = Policy.ENFORCE
-    #: Whether it reads newer rows through published steps.
-    borrows: bool = False
-    started: float = 0.0
-    paused: bool = False
-    admitted: bool = False
-    #: When its last heartbeat was sent that was acknowledged.
-    sent: float = 0.0
-    #: The control state that it works with.
-    held: ControlState | None = None
-
-
-@dataclass
 class World:
     """
     One kind, its rows, and everybody who works with it.
@@ -69,6 +50,7 @@ class World:
     epoch: int = 0
     frozen: bool = False
     control: ControlState | None = None
+    #: Where the rows stand.
     rows: dict[Any, int] = field(default_factory=dict)
     records: dict[str, NodeFacts] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
@@ -77,6 +59,10 @@ class World:
     published: set[int] = field(default_factory=set)
     processes: dict[str, Process] = field(default_factory=dict)
     born: int = 0
+    items: StoredItems = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.items = StoredItems(self.rows)
 
     def fleet(self) -> Fleet:
         nodes = (replace(facts, silent=self.now - self.seen[node]) for node, facts in self.records.items())
@@ -97,8 +83,11 @@ class World:
         end = self.now + seconds
         while self.now < end:
             self.now = min(self.now + LIFE.beat, end)
-            for process in list(self.processes.values()) if beating else ():
-                self.beat(process)
+            for process in list(self.processes.values()):
+                if beating:
+                    self.beat(process)
+                if self.now - process.sent >= LIFE.dead_after:
+                    self.break_off(process)
 
     # What nodes do.
 
@@ -166,6 +155,8 @@ class World:
         version = process.latest
         while process.borrows and version + 1 in self.published:
             version += 1
+        if process.kind.newer is not None and len(process.kind.newer.steps) != version - process.latest:
+            process.kind.newer.replace(STEPS[process.latest - 1 : version - 1])
         return version
 
     def _verdict(self, process: Process) -> list[Blocker]:
@@ -196,22 +187,45 @@ class World:
 
     def write(self, process: Process, id: Any) -> int | None:
         """
-        Store a row as the node's write path does; return its version, or None where the node does not write.
+        Change a row as the node's write path does; return its version, or None where the node does not write.
+        """
+        return self.land(process) if self.decide(process, id) else None
+
+    def decide(self, process: Process, id: Any) -> bool:
+        """
+        Have a write under way to the server; tell whether the node writes.
         """
         if not self.may_write(process) or process.held is None:
-            return None
-        standing = self.rows.get(id)
-        readable = self.readable(process)
-        if standing is not None and standing > process.latest:
-            # The change is lifted to the row's own version, or refused.
-            return standing if standing <= readable else None
-        version = process.held.version_for(id, standing=standing)
-        if not process.floor <= version <= readable:
-            return None
-        self.rows[id] = version
+            return False
+        self.readable(process)
+        with ExitStack() as stack:
+            control = stack.enter_context(process.in_flight.one(process.held))
+            write = self.items.decided(process.kind, id, control)
+            if write is not None:
+                process.under_way.append((write, stack.pop_all()))
+        return write is not None
+
+    def land(self, process: Process) -> int | None:
+        """
+        Have the writes that are under way arrive; return the version at which the last of them stands, if it does.
+        """
+        version = None
+        under_way, process.under_way = process.under_way, []
+        for write, ending in under_way:
+            with ending:
+                version = self.items.land(write)
         return version
 
+    def break_off(self, process: Process) -> None:
+        """
+        Have the writes that are under way never arrive.
+        """
+        under_way, process.under_way = process.under_way, []
+        for _, ending in under_way:
+            ending.close()
+
     def stop(self, process: Process) -> None:
+        self.land(process)
         self.records.pop(process.id, None)
         self.processes.pop(process.id)
 
@@ -271,9 +285,9 @@ class World:
         """
         assert self.control is not None
         down = self.control.state is RolloutState.ROLLING_BACK
-        for row, version in self.rows.items():
+        for row, version in list(self.rows.items()):
             if version < self.control.write_version or (down and version > self.control.write_version):
-                self.rows[row] = self.control.write_version
+                self.items.rewrite(row, self.control.write_version)
 
     # What holds.
 
@@ -293,6 +307,7 @@ class World:
                     yield f"P6: {name} cannot read version {version}"
             if self.control is not None and not reads.holds(self.control.write_version):
                 yield f"P6: {name} cannot read the write version {self.control.write_version}"
+        yield from self.items.broken(process.kind for process in self.processes.values() if process.admitted)
 
     def _commit(self, control: ControlState) -> None:
         self.epoch += 1
@@ -310,7 +325,7 @@ class World:
             readable=self.readable(process),
             writes=control.written.high,
             fingerprints={str(to): mark(to) for to in range(process.floor + 1, process.latest + 1)},
-            acknowledged=control.epoch,
+            acknowledged=process.in_flight.acknowledged(control),
             borrowed={str(to): mark(to) for to in range(process.latest + 1, self.readable(process) + 1)},
         )
         return NodeFacts(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from docstore import Document, Kind
 from docstore.core.write_version import ControlState
+from docstore.fleet.in_flight import Session
 from docstore.fleet.membership import Alone
 from docstore.store.collection import Collection
 from docstore.store.gate import WriteGate
@@ -24,11 +25,11 @@ class Pinned(Alone):
         super().__init__([kind])
         self.state = ControlState(kind.name, write_version, 0)
 
-    def writing(self, kind: str) -> AbstractContextManager[ControlState]:
+    def writing(self, kind: str, session: Session | None = None) -> AbstractContextManager[ControlState]:
         """
         Return a context that gives the state of the moment.
         """
-        del kind
+        del kind, session
         return nullcontext(self.state)
 
 

@@ -8,12 +8,13 @@ from typing import Any, Final, TypeAlias
 
 from docstore.backfill.context import RunContext
 from docstore.backfill.directing import in_python
-from docstore.backfill.patience import cancelled, patiently
+from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Path
 from docstore.backfill.upgrading import Upgraded
 from docstore.core.failed_row import FailedRow
 from docstore.core.id_range import BEGINNING
 from docstore.mongo.batch_writing import Rewrite, refused_rows
+from docstore.mongo.leaving import ended
 from docstore.mongo.old_rows import OldRows, Page
 
 #: Rows read, upgraded and written together. More make a command slower to answer and a conflict likelier.
@@ -74,7 +75,7 @@ class ClientPath:
             await _ended(in_flight)
         finally:
             # After a fault or a cancellation only; whatever the server still does, it does under the guard.
-            await cancelled(reading, *in_flight)
+            await ended([reading, *in_flight])
 
     async def _upgrade_in_pause(self, rows: Sequence[bytes]) -> Upgraded:
         """Upgrade rows while the server has its pause, and let it have the whole of it."""
@@ -83,7 +84,7 @@ class ClientPath:
             await self._context.breathe(1)
             return await upgrading
         finally:
-            await cancelled(upgrading)
+            await ended([upgrading])
 
     async def _upgrade(self, rows: Sequence[bytes]) -> Upgraded:
         """

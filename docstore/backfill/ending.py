@@ -1,81 +1,108 @@
 """
-Ending in time: what is at hand is finished or given back, and whatever does not answer is left behind.
+Ending in time: one moment, at which a process was told to stop, from which everything that it still does is measured.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from docstore.backfill.patience import cancelled
+from docstore.errors import BackfillInterruptedError
+from docstore.mongo.leaving import CANCELLING, ended, said
 
-#: How long batches in flight may take to be finished or given back when a process is to stop, in seconds.
-GRACE: Final = 1.5
-#: How long a process takes at most from being told to stop to having said its last word, in seconds.
-TIME_TO_END: Final = 3.8
+#: By when batches in flight are to be finished, in seconds after a process was told to stop; then they are given back.
+GRACE: Final = 1.2
+#: By when it has asked all that it still wants to know.
+TIME_TO_ASK: Final = 2.4
+#: By when it has said its last word. Closing the client takes a little more where the database is silent.
+TIME_TO_END: Final = 2.8
+#: Where nobody is in a hurry, how long a process takes at most to leave, in seconds.
+_LEAVING: Final = 2.0
+#: What is said even by a process that is late has this many seconds, so that what runs in the background is ended.
+_AT_LEAST: Final = 0.1
 #: Each call that waits for the database may need to be told once: to give back what is held, and to say good-bye.
 _CANCELLATIONS: Final = 3
 
 T = TypeVar("T")
 
 
-async def end(*tasks: "asyncio.Task[Any]") -> None:
+class Ending:
     """
-    Cancel tasks until they have ended, for a little more than a second at most.
-    """
-    for _ in range(_CANCELLATIONS):
-        await cancelled(*(task for task in tasks if not task.done()))
+    The deadline of a process: it begins to run when *stop* is set, and everything keeps to the same one.
 
-
-async def until_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> float | None:
+    Args:
+        stop: What tells the process to stop.
+        clock: Seconds that never go back; the event loop's by default.
     """
-    Do some work that looks at *stop* itself, and end it when it does not return soon after that was set.
 
-    Returns:
-        By when everything else has to be over, by the event loop's clock; None if there is no hurry.
-    """
-    loop, by = asyncio.get_running_loop(), None
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if stop.is_set():
-            by = loop.time() + TIME_TO_END
-        if not working.done():
-            await asyncio.wait({working}, timeout=GRACE)
-        if working.done():
-            working.result()
-    finally:
-        stopping.cancel()
-        await end(working)
-    return by
+    def __init__(self, stop: asyncio.Event | None = None, *, clock: Callable[[], float] | None = None) -> None:
+        self.stop = stop or asyncio.Event()
+        self._clock = clock
+        #: When the process was told to stop.
+        self._told: float | None = None
 
+    def left(self, of: float = TIME_TO_END) -> float | None:
+        """
+        Return how many of so many seconds are left since *stop* was set; None if it is not.
+        """
+        if not self.stop.is_set():
+            return None
+        now = asyncio.get_running_loop().time() if self._clock is None else self._clock()
+        if self._told is None:
+            self._told = now
+        return max(0.0, self._told + of - now)
 
-async def unless_stopped(call: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
-    """
-    Return what a call gives, or None if it does not return soon after *stop* was set: it is ended then.
-    """
-    calling, stopping = asyncio.create_task(call), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({calling, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not calling.done():
-            await asyncio.wait({calling}, timeout=GRACE)
-        return calling.result() if calling.done() else None
-    finally:
-        stopping.cancel()
-        await end(calling)
+    async def unless_stopped(self, call: Coroutine[Any, Any, T], *, grace: float = GRACE) -> T | None:
+        """
+        Return what a call gives, or None if it has not returned *grace* seconds after *stop* was set: it is ended then.
+        """
+        calling, stopping = asyncio.create_task(call), asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait({calling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not calling.done():
+                await asyncio.wait({calling}, timeout=self.left(grace))
+            return calling.result() if calling.done() else None
+        finally:
+            stopping.cancel()
+            await self.end(calling)
 
+    async def or_interrupted(self, call: Coroutine[Any, Any, T], *, kind: str) -> T:
+        """
+        Return what a call gives that comes before the work of a run.
 
-async def in_time(call: Coroutine[Any, Any, T], *, by: float | None) -> T | None:
-    """
-    Return what a call gives, or None if it does not return by then.
-    """
-    if by is None:
-        return await call
-    calling = asyncio.create_task(call)
-    try:
-        ended, _ = await asyncio.wait({calling}, timeout=max(0.0, by - asyncio.get_running_loop().time()))
-    finally:
-        calling.cancel()
-    return calling.result() if ended else None
+        Raises:
+            BackfillInterruptedError: *stop* was set, and it did not return soon after.
+        """
+        found = await self.unless_stopped(call)
+        if found is None:
+            raise BackfillInterruptedError(kind=kind)
+        return found
+
+    async def end(self, *tasks: "asyncio.Task[Any]") -> None:
+        """
+        Cancel tasks until they have ended, for a little more than a second at most.
+        """
+        left = self.left(TIME_TO_ASK)
+        seconds = CANCELLING if left is None else min(CANCELLING, left / _CANCELLATIONS)
+        await ended(tasks, times=_CANCELLATIONS, seconds=seconds)
+
+    async def in_time(self, call: Coroutine[Any, Any, T]) -> T | None:
+        """
+        Return what a call gives, or None if that is not there in time; without a hurry there is no limit.
+        """
+        calling = asyncio.create_task(call)
+        try:
+            over, _ = await asyncio.wait({calling}, timeout=self.left(TIME_TO_ASK))
+        finally:
+            calling.cancel()
+        return calling.result() if over else None
+
+    async def leave(self, *partings: Coroutine[Any, Any, Any]) -> None:
+        """
+        Do what is good to do before the end, all of it at once, and do without what the database does not answer.
+        """
+        left = self.left()
+        seconds = _LEAVING if left is None else max(left, _AT_LEAST)
+        await asyncio.gather(*(said(parting, seconds=seconds) for parting in partings))
 
 
 def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:

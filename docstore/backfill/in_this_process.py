@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from docstore.backfill import events
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
-from docstore.backfill.ending import in_time, until_stopped
+from docstore.backfill.ending import Ending
 from docstore.backfill.last_look import about, left_of, standing_of
 from docstore.backfill.others import tell_of_others
-from docstore.backfill.patience import cancelled, patiently
+from docstore.backfill.patience import patiently
+from docstore.backfill.presence import BEAT
 from docstore.backfill.progress import BackfillResult, Meter, OnProgress
 from docstore.backfill.rollout_following import SETTLING, RolloutFollowing
-from docstore.backfill.run_work import BEAT, RunWork
+from docstore.backfill.run_work import RunWork
 from docstore.backfill.selection_status import SelectionStatus
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.who import Who
@@ -27,6 +28,7 @@ from docstore.core.run_state import CLAIMABLE, ENDED, RunState
 from docstore.errors import StoreUnavailableError
 from docstore.fleet.membership import Membership
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.leaving import ended
 
 #: Batches worked on at the same time: the server rewrites one of them while the other is claimed, compared or recorded.
 LANES: Final = 2
@@ -39,7 +41,7 @@ async def work_until_ended(
     *,
     who: Who,
     on_progress: OnProgress | None,
-    stop: asyncio.Event,
+    ending: Ending,
     now: Callable[[], datetime.datetime],
     lease: float = LEASE,
     member: Membership | None = None,
@@ -47,13 +49,13 @@ async def work_until_ended(
     coverage: Coverage | None = None,
 ) -> BackfillResult:
     """
-    Work on a run until it has ended, was paused, waits for writers of old rows to go, or *stop* is set.
+    Work on a run until it has ended, was paused, waits for writers of old rows to go, or this process is to stop.
 
     It also returns when the run may not go on because its target lies above the write version by now. Others may work
     on it at the same time.
 
-    Once *stop* is set, returns within about four seconds, whatever the database is at: rows that cannot be counted in
-    that time are told as far as the counters of the run know them.
+    Told to stop, it returns within three seconds, whatever the database is at: rows that cannot be counted in that time
+    are told as far as the counters of the run know them.
 
     Args:
         database: Where the rows and the records are.
@@ -61,7 +63,7 @@ async def work_until_ended(
         run: The run.
         who: This process.
         on_progress: Told after every batch.
-        stop: Once it is set, batches in flight are finished and the call ends.
+        ending: Once its `stop` is set, batches in flight are finished or given back, and the call ends.
         now: The clock that quarantine records are dated with.
         lease: For how long a batch is claimed, in seconds.
         throttling: Says when a batch may begin.
@@ -72,7 +74,7 @@ async def work_until_ended(
         StoreUnavailableError: The database stayed away for a minute, or did not answer at the end.
         StoreRejectedError: It refuses what the run needs.
     """
-    begun, meter = now(), Meter(on_progress)
+    begun, meter, stop = now(), Meter(on_progress), ending.stop
     throttling = throttling or Throttling()
     throttling.on_change = lambda hold: meter.hold("" if hold is None else hold.reason)
     work = RunWork(
@@ -92,14 +94,14 @@ async def work_until_ended(
     rollouts = RolloutFollowing(database, by=who.name, now=now)
     watching = asyncio.create_task(tell_of_others(database, run.id, worker=who.id, meter=meter))
     try:
-        by = await until_stopped(_followed(rollouts, kind, _work(work, run, stop), stop), stop)
+        await ending.unless_stopped(_followed(rollouts, kind, run, _work(work, run, stop), stop))
     finally:
-        await cancelled(watching)
-    standing = await in_time(standing_of(database, run), by=by)
+        await ended([watching])
+    standing = await ending.in_time(standing_of(database, run))
     if standing is None:
-        raise StoreUnavailableError(reason="it did not answer while this process was ending; the run stays open")
+        raise silent_at_the_end()
     after = standing.run
-    left = await in_time(left_of(database, kind, after, now=now), by=by) or about(standing)
+    left = await ending.in_time(left_of(database, kind, after, now=now)) or about(standing)
     made, succeeded = standing.totals.tally, after.state is RunState.SUCCEEDED
     result = BackfillResult(
         kind=kind.name,
@@ -124,6 +126,13 @@ async def work_until_ended(
     return result
 
 
+def silent_at_the_end() -> StoreUnavailableError:
+    """
+    Return the error of a process that cannot tell what it leaves behind.
+    """
+    return StoreUnavailableError(reason="it did not answer while this process was ending; the run stays open")
+
+
 def _reason(work: RunWork, run: RunRecord) -> str:
     if run.held is not None:
         return run.held.detail
@@ -131,10 +140,12 @@ def _reason(work: RunWork, run: RunRecord) -> str:
 
 
 async def _followed(
-    rollouts: RolloutFollowing, kind: Kind[Any], working: Coroutine[Any, Any, None], stop: asyncio.Event
+    rollouts: RolloutFollowing, kind: Kind[Any], run: RunRecord, working: Coroutine[Any, Any, None], stop: asyncio.Event
 ) -> None:
     """Bring the rollout of the kind up to the run, do the work, and end the rollout if that was the last of it."""
     await patiently(lambda: rollouts.look([kind]))
+    while not stop.is_set() and await patiently(lambda: rollouts.holds_back(run)):  # noqa: ASYNC110 - it is in the database
+        await asyncio.sleep(BEAT)
     await working
     if not stop.is_set():
         await patiently(lambda: rollouts.wait(kind, seconds=SETTLING))

@@ -18,7 +18,7 @@ from docstore.backfill.failing import Failing
 from docstore.backfill.leasing import Held, LeaseLostError
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.pacing import Pacing
-from docstore.backfill.patience import LAST_WORDS, briefly, patiently
+from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.range_work import RangeWork, compiled
 from docstore.backfill.suspecting import Suspecting
@@ -33,6 +33,7 @@ from docstore.errors import StaleNodeError
 from docstore.fleet.write_bound import bounded_write
 from docstore.mongo.batches import Batches
 from docstore.mongo.failures import Reaction
+from docstore.mongo.leaving import LAST_WORDS, said
 from docstore.mongo.runs import Runs
 
 #: How long to wait where there is nothing to claim at the moment, in seconds; twice as long each further time.
@@ -154,16 +155,12 @@ class Lane:
         return self._pacing.burst(path) if self._throttling.in_bursts else None
 
     async def _keep_to_the_rate(self) -> None:
-        """
-        Wait until the next rows may go; the limit may be changed meanwhile.
-        """
+        """Wait until the next rows may go; the limit may be changed meanwhile."""
         while (seconds := self._pacing.wait(time.monotonic())) > 0 and not self._is_over:
             await self._wait(min(seconds, _LONGEST_IDLE))
 
     async def _wait(self, seconds: float) -> None:
-        """
-        Wait, at most until the worker is to stop.
-        """
+        """Wait, at most until the worker is to stop."""
         if seconds <= 0 or self._is_over:
             return
         ends = [asyncio.create_task(event.wait()) for event in (self._over, self._context.stop)]
@@ -294,15 +291,13 @@ class Lane:
 
     async def _give_back(self, batch: BatchRecord, tally: Tally, seconds: float) -> None:
         # If the database is away too, the lease runs out by itself.
-        await briefly(self._batches.give_back(batch, tally=tally, seconds=seconds))
+        await said(self._batches.give_back(batch, tally=tally, seconds=seconds))
 
     async def _let_go(self, claiming: "asyncio.Task[Held | None]") -> None:
-        """
-        Give back what is just being claimed.
-        """
+        """Give back what is just being claimed."""
         await asyncio.wait({claiming}, timeout=LAST_WORDS)
         if not claiming.done():
             claiming.cancel()
         elif not claiming.cancelled() and claiming.exception() is None and (held := claiming.result()) is not None:
             held.let_go()
-            await briefly(self._batches.give_back(held.batch))
+            await said(self._batches.give_back(held.batch))

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from docstore.backfill.patience import cancelled, is_cancelled
 from docstore.core.batch_record import BatchRecord
 from docstore.errors import StoreError
 from docstore.mongo.batches import Batches
+from docstore.mongo.leaving import ended, is_told_to_end
 
 #: How often a lease is renewed before it would run out.
 _RENEWALS: Final = 3
@@ -53,7 +53,7 @@ class Held:
             working.result()
         finally:
             self.let_go()
-            await cancelled(working)
+            await ended([working])
 
     def let_go(self) -> None:
         """
@@ -76,7 +76,7 @@ async def _renew(batches: Batches, batch: BatchRecord, lease: float) -> None:
                 if not await batches.renew(batch):
                     return
         except (StoreError, TimeoutError):
-            if is_cancelled():
+            if is_told_to_end():
                 return
             continue
         renewed = asked

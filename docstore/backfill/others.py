@@ -9,6 +9,7 @@ from typing import Final
 from docstore.backfill.progress import Meter
 from docstore.errors import StoreError
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.leaving import is_told_to_end
 from docstore.mongo.run_totals import RunningTotals
 from docstore.mongo.runs import Runs
 
@@ -27,7 +28,7 @@ async def tell_of_others(database: AnyDatabase, run_id: str, *, worker: str, met
         meter: Told about once a second. While the database is away it is told nothing.
     """
     runs, others = Runs(database), RunningTotals(database, run_id, but_of=worker)
-    while True:
+    while not is_told_to_end():
         with suppress(StoreError):
             run = await runs.get(run_id)
             tally = (await others.look()).tally

@@ -27,8 +27,8 @@ class PuttingAside:
         meter: Meter,
     ) -> None:
         self._quarantine = quarantine
-        self._target = target
-        self._direction = direction
+        self.target = target
+        self.direction = direction
         self._with_text = with_text
         self._run = run
         self._now = now
@@ -49,8 +49,8 @@ class PuttingAside:
                 row.error,
                 id=row.id,
                 digest=row.digest,
-                target=self._target,
-                direction=self._direction,
+                target=self.target,
+                direction=self.direction,
                 version=version,
                 with_text=self._with_text,
             )

@@ -121,6 +121,16 @@ async def quarantined_row(
     return QuarantinedRow.of(kind.name, kept, decoded(rows[0], kind) if rows else None)
 
 
+async def recorded_rows(database: AnyDatabase, kind: Kind[Any]) -> int:
+    """
+    Return how many rows are in quarantine, those among them that would come through now; reads only.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    return await Quarantine(database, kind.name).count(kind.collection, kind.version_field)
+
+
 async def _at_fault(
     database: AnyDatabase, kind: Kind[Any], ids: Sequence[Any] | None
 ) -> AsyncGenerator[KeptRecord, None]:

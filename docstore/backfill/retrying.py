@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from docstore.backfill import events
+from docstore.backfill.ceiling import above
 from docstore.backfill.directing import in_python
 from docstore.backfill.downgrading import Trimmer
 from docstore.backfill.patience import patiently
@@ -19,6 +20,8 @@ from docstore.backfill.upgrading import Upgraded, Upgrader
 from docstore.core.bson_values import comparison_key
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
+from docstore.core.rollout_state import RolloutState
+from docstore.core.write_version import ControlState
 from docstore.errors import BackfillRefusedError, NotQuarantinedError, VersionRangeError
 from docstore.fleet.membership import Membership
 from docstore.fleet.write_bound import bounded_write
@@ -97,6 +100,8 @@ class Retry:
         Raises:
             NotQuarantinedError: An id has no record; nothing was tried.
             VersionRangeError: A row was to go to a version that this code does not have; nothing was tried.
+            BackfillRefusedError: An operator has given up meanwhile what the rows were going there for; those that are
+                left stay as they are.
             StoreUnavailableError, StoreRejectedError: The database.
         """
         kind = self._kind
@@ -181,7 +186,7 @@ class Retry:
         """
         if not batch:
             return ()
-        written = await patiently(lambda: self._written(batch, writer))
+        written = await patiently(lambda: self._written(batch, writer, aside))
         self._meter.add(client=written.rewritten)
         await aside.put(refused_rows(batch, written), version=version)
         if written.rewritten + len(written.refused) == len(batch):
@@ -189,9 +194,28 @@ class Retry:
         # The answer does not say which rows did not match: those that were written need nothing when read again.
         return await self._read([rewrite.id for place, rewrite in enumerate(batch) if place not in written.refused])
 
-    async def _written(self, batch: Sequence[Rewrite], writer: BatchWriter) -> Written:
-        async with bounded_write(self._member, self._kind.name):
+    async def _written(self, batch: Sequence[Rewrite], writer: BatchWriter, aside: PuttingAside) -> Written:
+        async with bounded_write(self._member, self._kind.name) as control:
+            self._refuse_late(control, aside.direction, aside.target)
             return await writer.write(batch)
+
+    def _refuse_late(self, control: ControlState, direction: Direction, target: int) -> None:
+        """
+        Refuse to go on with what an operator has given up since the rows were chosen.
+        """
+        kind = self._kind.name
+        if above(self._member, kind, target, direction):
+            raise BackfillRefusedError(
+                kind=kind,
+                reason=f"rows were going to version {target}, and the write version is {control.write_version} by now",
+                advice="what was rewritten before that is brought back by the rollback",
+            )
+        if self._trims_to is not None and control.state is not RolloutState.ROLLING_BACK:
+            raise BackfillRefusedError(
+                kind=kind,
+                reason=f"rows were being trimmed for a rollback, and the rollout is {control.state} by now",
+                advice=f"docstore rollout history {kind} says who moved it",
+            )
 
     async def _read(self, ids: Sequence[Any]) -> Sequence[bytes]:
         return await patiently(lambda: chosen_rows(self._database, self._kind.collection, ids))

@@ -18,7 +18,7 @@ from docstore.core.fleet_facts import Fleet
 from docstore.core.kind import Kind
 from docstore.core.rollout_run import Following, following, works_against
 from docstore.core.rollout_state import OPEN, RolloutState
-from docstore.core.run_record import RunOptions
+from docstore.core.run_record import RunOptions, RunRecord
 from docstore.core.run_scope import RunScope
 from docstore.core.run_state import RunState
 from docstore.core.write_version import ControlState, StoredRows
@@ -109,6 +109,26 @@ class RolloutFollowing:
         while soon and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(_LOOK)
             soon = await self.look([kind])
+
+    async def holds_back(self, run: RunRecord) -> bool:
+        """
+        Tell whether a run that takes rows down must not begin yet, because a node may still store the version above.
+
+        An update of many rows that is under way there would miss those that are brought down meanwhile.
+
+        Raises:
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
+        if run.direction is not Direction.DOWN or run.state is not RunState.ENQUEUED:
+            return False
+        try:
+            control = (await self._control.view()).controls.get(run.kind)
+        except RecordFormatError as error:
+            self._leave(run.kind, error)
+            return False
+        if control is None or control.state is not RolloutState.ROLLING_BACK:
+            return False
+        return not await self._settled(control)
 
     async def _look_at(self, kind: Kind[Any], control: ControlState) -> bool:
         await self._cancel_against(kind.name, control)

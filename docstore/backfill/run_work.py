@@ -5,7 +5,7 @@ One process's share of one run: it claims batches, works on them, and says how t
 import asyncio
 import datetime
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from docstore.backfill.ceiling import above
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
@@ -16,31 +16,25 @@ from docstore.backfill.joining import begin, context_of
 from docstore.backfill.lane import Lane
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.pacing import Pacing
-from docstore.backfill.patience import briefly, cancelled, is_cancelled, patiently
+from docstore.backfill.patience import patiently
+from docstore.backfill.presence import Presence
 from docstore.backfill.progress import Meter, Phase
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.turns import Turns
 from docstore.backfill.verifying import Verifier
 from docstore.backfill.waiting import Waits
 from docstore.backfill.who import Who
+from docstore.core.bson_values import comparison_key
 from docstore.core.coverage import Coverage
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
-from docstore.core.run_state import CLAIMABLE, SETTLED, RunState
-from docstore.errors import StoreError
+from docstore.core.run_state import CLAIMABLE, SETTLED
 from docstore.fleet.membership import Alone, Membership
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
-from docstore.mongo.run_totals import RunningTotals
-from docstore.mongo.run_workers import RunWorkers
+from docstore.mongo.leaving import ended, said
 from docstore.mongo.runs import Runs
-
-#: How often a worker says that it is there, and looks whether the run may go on, in seconds.
-BEAT: Final = 1.0
-#: The reason of a hold that the throttle asks for, and for how many seconds it is put on at a time.
-THROTTLED: Final = "throttled"
-_HOLD: Final = 5 * BEAT
 
 
 class RunWork:
@@ -96,7 +90,6 @@ class RunWork:
         self._concurrency = concurrency
         self._wait_for_writers = wait_for_writers
         self._runs = Runs(database)
-        self._workers = RunWorkers(database)
         self._batches = Batches(database, owner=who.id, lease=lease)
         self._pacing = Pacing()
         self._throttling = throttling or Throttling()
@@ -105,8 +98,9 @@ class RunWork:
         self._coverage = coverage
         self._lanes: list[Lane] = []
         self._waits = Waits()
-        #: Whether this worker put the run on hold.
-        self._holds = False
+        self._presence = Presence(
+            database, who, pacing=self._pacing, throttling=self._throttling, waits=self._waits, metrics=metrics
+        )
         #: The rows that no worker is to take; the lanes see what is added here.
         self._deadly: list[Any] = []
         #: Set once this worker has nothing more to do on the run, whatever the reason.
@@ -124,14 +118,14 @@ class RunWork:
         if run is None or run.state not in CLAIMABLE:
             return run
         note = self.obstacle(run)
-        joined = await patiently(lambda: self._beat(run_id, note))
-        if note or joined is None or not self._is_in(joined):
+        joined = await patiently(lambda: self._presence.beat(run_id, note=note))
+        if note or joined is None or not self._presence.is_in(joined):
             return joined
         try:
             with self._waits.at_hand():
                 await self._joined(joined)
         finally:
-            await briefly(self._workers.leave(run_id, self._who.id))
+            await said(self._presence.leave(run_id))
         return joined if self._stop.is_set() else await patiently(lambda: self.settle(run_id))
 
     async def settle(self, run_id: str) -> RunRecord | None:
@@ -148,7 +142,7 @@ class RunWork:
         """
         Have the run's record show that this worker is there, and why it does not work on the run.
         """
-        await self._beat(run_id, note)
+        await self._presence.beat(run_id, note=note)
 
     def obstacle(self, run: RunRecord) -> str:
         """
@@ -162,13 +156,10 @@ class RunWork:
             return ""
         return f"its code differs from that of the run: {', '.join(map(_named, differing))}"
 
-    def _is_in(self, run: RunRecord) -> bool:
-        return any(entry.id == self._who.id for entry in run.workers)
-
     async def _joined(self, run: RunRecord) -> None:
         # A run that was paused and resumed is joined again.
         self._over = asyncio.Event()
-        beating = asyncio.create_task(self._keep_beating(run.id))
+        beating = asyncio.create_task(self._presence.keep(run.id, self._is_busy, look=self._look, over=self._over))
         # Who works on the server is known by the time that the rows are counted.
         looking = asyncio.create_task(self._throttling.look())
         try:
@@ -200,7 +191,7 @@ class RunWork:
         except BaseExceptionGroup as errors:
             raise first_of(errors) from errors
         finally:
-            await cancelled(beating, looking)
+            await ended([beating, looking])
 
     async def _first_look(self, run: RunRecord) -> RunContext | None:
         """
@@ -232,47 +223,6 @@ class RunWork:
         meter.set(phase=Phase.REWRITE, total=begun.total)
         return await context_of(database, kind, begun, meter=meter, stop=self._stop, now=self._now, member=self._member)
 
-    async def _keep_beating(self, run_id: str) -> None:
-        totals = RunningTotals(self._database, run_id)
-        while not is_cancelled():
-            try:
-                run = await self._beat(run_id, "")
-                self._look(run)
-                if run is not None and not self._is_in(run):
-                    # It was silent for so long that others took its place.
-                    self._over.set()
-                await self._tell_hold(run)
-                if run is not None and self._metrics is not None:
-                    self._tell_left(run.kind, (await totals.look()).left_of(run))
-            except StoreError as error:
-                # The beat may be there nevertheless, and so may the next one.
-                self._waits.put("beat", str(error))
-            else:
-                self._waits.remove("beat")
-            await asyncio.sleep(BEAT)
-
-    async def _tell_hold(self, run: RunRecord | None) -> None:
-        """
-        Put the run on hold as long as the throttle lets no batch begin, for everybody to see and to keep to.
-        """
-        hold = self._throttling.hold
-        if run is None or (run.held is not None and run.held.reason != THROTTLED):
-            return
-        if hold is not None and hold.stopped:
-            await self._runs.hold(run.id, THROTTLED, hold.reason, seconds=_HOLD)
-            self._holds = True
-        elif self._holds:
-            await self._runs.release(run.id, THROTTLED)
-            self._holds = False
-
-    @property
-    def _pauses(self) -> str:
-        """
-        Why this worker pauses between rows; empty if it does not. That it is stopped, the run's hold tells.
-        """
-        hold = self._throttling.hold
-        return "" if hold is None or hold.stopped else f"between rows ({hold.reason})"
-
     def _look(self, run: RunRecord | None) -> None:
         """
         Have the lanes end where there is nothing to do for this worker any more.
@@ -284,28 +234,13 @@ class RunWork:
             # The write version fell: what is to come now is the way back.
             self._over.set()
         if run is not None:
-            self._deadly[:] = run.deadly
-        if run is not None and run.state is RunState.SUCCEEDED and run.remaining is not None:
-            self._tell_left(run.kind, run.remaining)
+            # None is taken out: this may be the run as it was before the last ones were recorded.
+            known = {comparison_key(row_id) for row_id in self._deadly}
+            self._deadly += [row_id for row_id in run.deadly if comparison_key(row_id) not in known]
+            self._presence.looked(run)
 
-    def _tell_left(self, kind: str, rows: int | None) -> None:
-        if self._metrics is not None and rows is not None:
-            self._metrics.remaining(kind, rows)
-
-    async def _beat(self, run_id: str, note: str) -> RunRecord | None:
-        run = await self._workers.beat(
-            run_id,
-            worker=self._who.id,
-            host=self._who.host,
-            pid=self._who.pid,
-            rate=self._pacing.rate,
-            note=note,
-            waits=self._waits.reason or self._pauses,
-            busy=any(lane.busy for lane in self._lanes),
-        )
-        if run is not None:
-            self._pacing.look(run)
-        return run
+    def _is_busy(self) -> bool:
+        return any(lane.busy for lane in self._lanes)
 
 
 def _named(name: str) -> str:

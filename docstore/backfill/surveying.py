@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from docstore.backfill import events
 from docstore.backfill.failing import described
-from docstore.backfill.patience import is_cancelled
 from docstore.core.control_view import ControlView
 from docstore.core.coverage import coverage_of
 from docstore.core.direction import Direction
@@ -24,8 +23,9 @@ from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.control_times import ControlTimes
 from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.leaving import is_told_to_end
 from docstore.mongo.node_records import NodeRecords
-from docstore.mongo.quarantine import count_quarantined
+from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.runs import Runs
 from docstore.mongo.tag_filters import short_of
 
@@ -52,7 +52,7 @@ async def keep_surveying(
         interval: How long to wait between two looks, in seconds.
     """
     kinds = tuple(kinds)
-    while not is_cancelled():
+    while not is_told_to_end():
         try:
             tell(await survey(database, kinds, now=now))
         except Exception as error:  # noqa: BLE001 - nobody waits for this task, and the next look may succeed
@@ -93,7 +93,7 @@ async def _of_kind(
 ) -> KindSurvey:
     control = view.controls.get(kind.name)
     is_open = control is not None and control.state in OPEN
-    aside = await count_quarantined(database, kind.name, collection=kind.collection, field=kind.version_field)
+    aside = await Quarantine(database, kind.name).count(kind.collection, kind.version_field)
     return KindSurvey(
         quarantined=aside,
         behind=await _behind(database, kind, control, now),

@@ -7,12 +7,12 @@ import datetime
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final
 
 from docstore.backfill import events
-from docstore.backfill.patience import briefly, cancelled
 from docstore.core.throttle import FIRST_NICE, Answer, Limits, Throttle, Verdict
 from docstore.errors import StoreError, StoreRejectedError
+from docstore.mongo.leaving import ended
 from docstore.mongo.others import Others
 from docstore.mongo.signals import Signal
 
@@ -152,23 +152,18 @@ class Throttling:
         """
         self._slowest_batch = max(seconds, self._slowest_batch or 0.0)
 
-    async def __aenter__(self) -> Self:
+    def begin(self) -> None:
         """
         Begin to ask: the first answers take a moment, and are needed soon.
         """
         self._first_look = asyncio.create_task(self.look())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._first_look is not None:
-            await cancelled(self._first_look)
-        # A process that is to end does not wait for a database that is away.
-        await briefly(self.close())
 
     async def close(self) -> None:
         """
         Remove what the signals keep in the database.
         """
+        if self._first_look is not None:
+            await ended([self._first_look])
         for signal in self._signals:
             await signal.close()
 

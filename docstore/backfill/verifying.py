@@ -18,7 +18,6 @@ from docstore.core.chain import CompiledChain
 from docstore.core.differences import differing_paths
 from docstore.core.id_range import IdRange
 from docstore.core.kind import Kind
-from docstore.core.residue import RESIDUE
 from docstore.errors import DocumentError, PathsDifferError, StoreRejectedError
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.server_results import ServerResults

@@ -4,13 +4,13 @@ The worker: a process that looks for open runs and takes its share of each.
 
 import asyncio
 import datetime
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from docstore.backfill import events
 from docstore.backfill.ceiling import above
-from docstore.backfill.ending import GRACE, end
+from docstore.backfill.ending import GRACE, Ending
 from docstore.backfill.failing import described
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.progress import Meter
@@ -35,8 +35,6 @@ POLL: Final = 1.0
 #: How long a run is left alone after this worker could not go on with it, in seconds.
 REST: Final = 2.0
 
-T = TypeVar("T")
-
 
 class Worker:
     """
@@ -46,7 +44,7 @@ class Worker:
         database: Where the rows and the records are.
         kinds: The kinds, by name.
         who: This worker.
-        stop: Once it is set, batches are finished or given back, and `work` returns within a few seconds.
+        ending: Once its `stop` is set, batches are finished or given back, and `work` returns within a few seconds.
         now: The clock that quarantine records are dated with.
         lease: How long others wait before they take over a batch of a worker that vanished, in seconds.
         concurrency: How many batches of each run to work on at the same time.
@@ -61,7 +59,7 @@ class Worker:
         kinds: Mapping[str, Kind[Any]],
         *,
         who: Who,
-        stop: asyncio.Event,
+        ending: Ending,
         now: Callable[[], datetime.datetime],
         lease: float = LEASE,
         concurrency: int = 1,
@@ -73,7 +71,8 @@ class Worker:
         self._database = database
         self._kinds = kinds
         self._who = who
-        self._stop = stop
+        self._ending = ending
+        self._stop = ending.stop
         self._now = now
         self._lease = lease
         self._concurrency = concurrency
@@ -97,7 +96,7 @@ class Worker:
         try:
             while not self._stop.is_set():
                 try:
-                    able = await self._unless_stopped(self._look())
+                    able = await self._ending.unless_stopped(self._look(), grace=0.0)
                 except (StoreUnavailableError, StoreRejectedError) as error:
                     if reaction_to(error) is Reaction.FAIL:
                         raise
@@ -105,7 +104,7 @@ class Worker:
                 else:
                     if drain and able == 0 and not self._at_work:
                         return
-                await self._unless_stopped(asyncio.sleep(POLL))
+                await self._ending.unless_stopped(asyncio.sleep(POLL), grace=0.0)
         finally:
             await self._end()
 
@@ -127,6 +126,8 @@ class Worker:
                 await self._work_on(kind).settle(run.id)
             elif note := self._obstacle(kind, run):
                 await self._work_on(kind).tell(run.id, note)
+            elif await self._rollouts.holds_back(run):
+                able += 1
             else:
                 able += 1
                 if self._resting.get(run.id, 0.0) <= asyncio.get_running_loop().time():
@@ -181,20 +182,8 @@ class Worker:
             member=self._member,
         )
 
-    async def _unless_stopped(self, call: Coroutine[Any, Any, T]) -> T | None:
-        """
-        Make a call, but end it when the worker is to stop; a database that is away answers after seconds only.
-        """
-        calling, stopping = asyncio.create_task(call), asyncio.create_task(self._stop.wait())
-        try:
-            await asyncio.wait({calling, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            return calling.result() if calling.done() else None
-        finally:
-            calling.cancel()
-            stopping.cancel()
-
     async def _end(self) -> None:
         tasks = list(self._at_work.values())
         if tasks and self._stop.is_set():
-            await asyncio.wait(tasks, timeout=GRACE)
-        await end(*tasks)
+            await asyncio.wait(tasks, timeout=self._ending.left(GRACE))
+        await self._ending.end(*tasks)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from docstore.cli import adopt, backfill, coverage, demo, drill, fleet, quarantine, rollout, show, views, worker
+from docstore.cli.commands_on_demand import CommandsOnDemand
 from docstore.cli.complaints import complain, complain_about
 from docstore.cli.exits import ExitCode
 from docstore.cli.logs import configure_logs
@@ -16,23 +16,13 @@ from docstore.cli.options import Database, Upgraders, Uri, Where
 
 app = typer.Typer(
     name="docstore",
+    cls=CommandsOnDemand,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="demo", help=demo.HELP, epilog=demo.EXAMPLE)(demo.demo)
-app.command(name="drill", help=drill.HELP, epilog=drill.EXAMPLE)(drill.drill)
-app.command(name="adopt", help=adopt.HELP, epilog=adopt.EXAMPLE)(adopt.adopt)
-app.add_typer(backfill.app, name="backfill")
-app.add_typer(quarantine.app, name="quarantine")
-app.command(name="worker", help=worker.HELP, epilog=worker.EXAMPLE)(worker.worker)
-app.add_typer(views.app, name="views")
-app.command(name="show", help=show.HELP, epilog=show.EXAMPLE)(show.show)
-app.add_typer(fleet.app, name="fleet")
-app.add_typer(rollout.app, name="rollout")
-app.command(name="coverage", help=coverage.HELP, epilog=coverage.EXAMPLE)(coverage.coverage)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -36,7 +36,8 @@ def fleet_table(status: FleetStatus) -> RenderableType:
         return Text("nobody works with this database, as far as docstore knows")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("service", "instance", "", "kind", "reads", "writes", "seen", ""):
-        table.add_column(title)
+        # Folded and not cut off: `--ignore-node` takes an instance as it stands here.
+        table.add_column(title, overflow="fold")
     for node in status.nodes:
         for line in _lines(node):
             table.add_row(*line)

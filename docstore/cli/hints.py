@@ -4,6 +4,7 @@ What to do about errors that say nothing of it themselves, for whoever types com
 
 from typing import Final
 
+from docstore.cli.ways_out import ways_out
 from docstore.errors import (
     BackfillRefusedError,
     DocstoreError,
@@ -41,6 +42,8 @@ def hint_for(error: DocstoreError) -> str | None:
     """
     if error.advice is not None:
         return error.advice
+    if isinstance(error, RolloutRefusedError) and (out := ways_out(error.blockers)) is not None:
+        return out
     if isinstance(error, StoreRejectedError) and error.code in _WHO:
         return "see that the URI names the right user and password, and that this user may do it"
     return next((hint for kind, hint in _HINTS if isinstance(error, kind)), None)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 from pydantic import ValidationError
@@ -20,7 +20,12 @@ from docstore.discovery import find_kinds, kind_named
 from docstore.errors import DocstoreError
 from docstore.mongo.client import connected
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.leaving import ended
 from docstore.settings import Settings
+
+#: How long a task that is left when a command is over may take to end, in seconds, and how often it is told.
+_CANCELLING: Final = 0.2
+_CANCELLATIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +135,22 @@ def run(command: Coroutine[Any, Any, ExitCode]) -> None:
         typer.Exit: Always.
     """
     try:
-        code = asyncio.run(command)
+        code = asyncio.run(_alone(command))
     except DocstoreError as error:
         code = complain_about(error)
     except KeyboardInterrupt:
         complain("interrupted", "every command may be repeated")
         code = ExitCode.FAILED
     raise typer.Exit(code)
+
+
+async def _alone(command: Coroutine[Any, Any, ExitCode]) -> ExitCode:
+    """Carry out a command, and leave no task behind: asyncio would wait for one as long as the driver keeps it."""
+    try:
+        return await command
+    finally:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        await ended([task for task in rest if task is not None], times=_CANCELLATIONS, seconds=_CANCELLING)
 
 
 def _settings(where: Where) -> Settings:

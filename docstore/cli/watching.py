@@ -3,6 +3,7 @@
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -11,6 +12,8 @@ from rich.live import Live
 from rich.text import Text
 
 from docstore import commands
+from docstore.backfill.ending import Ending
+from docstore.backfill.run_status import RunStatus
 from docstore.cli.complaints import note
 from docstore.cli.options import Format
 from docstore.cli.run_table import runs_table, show_runs
@@ -31,20 +34,33 @@ async def watched(database: AnyDatabase, kind: str | None, format: Format) -> No
     console = Console(highlight=False)
     with stopped_by_signals(None) as stop:
         if format is Format.JSON or not console.is_terminal:
-            while not stop.is_set():
-                try:
-                    show_runs(await commands.backfill_status(database, kind), format, kind=kind)
-                except StoreUnavailableError as error:
-                    note(str(error))
-                await _until(stop)
+            async for seen in _looks(database, kind, stop):
+                if isinstance(seen, StoreUnavailableError):
+                    note(str(seen))
+                else:
+                    show_runs(seen, format, kind=kind)
             return
         with Live(console=console, auto_refresh=False) as live:
-            while not stop.is_set():
-                try:
-                    live.update(runs_table(await commands.backfill_status(database, kind), kind=kind), refresh=True)
-                except StoreUnavailableError as error:
-                    live.update(Text(str(error), "red"), refresh=True)
-                await _until(stop)
+            async for seen in _looks(database, kind, stop):
+                if isinstance(seen, StoreUnavailableError):
+                    live.update(Text(str(seen), "red"), refresh=True)
+                else:
+                    live.update(runs_table(seen, kind=kind), refresh=True)
+
+
+async def _looks(
+    database: AnyDatabase, kind: str | None, stop: asyncio.Event
+) -> AsyncIterator[Sequence[RunStatus] | StoreUnavailableError]:
+    ending = Ending(stop)
+    while not stop.is_set():
+        try:
+            seen = await ending.unless_stopped(commands.backfill_status(database, kind), grace=0.0)
+        except StoreUnavailableError as error:
+            yield error
+        else:
+            if seen is not None:
+                yield seen
+        await _until(stop)
 
 
 async def _until(stop: asyncio.Event) -> None:

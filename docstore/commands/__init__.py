@@ -2,39 +2,50 @@
 One async function per verb of the command line, for Python: each returns a pydantic result.
 """
 
-from docstore.commands.adoption import adopt, adopt_start
-from docstore.commands.backfill_control import (
-    backfill_cancel,
-    backfill_pause,
-    backfill_resume,
-    backfill_set,
-    backfill_start,
-    backfill_status,
-    backfill_wait,
-)
-from docstore.commands.backfill_run import backfill, backfill_dry_run
-from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
-from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
-from docstore.commands.process import this_process, utc_now
-from docstore.commands.quarantine_rows import quarantine_list, quarantine_retry, quarantine_show
-from docstore.commands.rollout_control import (
-    RolloutEvent,
-    rollout_freeze,
-    rollout_history,
-    rollout_knob,
-    rollout_status,
-    rollout_unfreeze,
-)
-from docstore.commands.rollout_moving import (
-    rollout_accept_loss,
-    rollout_advance,
-    rollout_canary,
-    rollout_rollback,
-)
-from docstore.commands.shown_kind import ShownKind, ShownStep, show
-from docstore.commands.view_report import ViewReader, ViewReport, ViewState
-from docstore.commands.view_sync import views_drop, views_list, views_sync
-from docstore.commands.worker import work
+from typing import TYPE_CHECKING
+
+from docstore.late_imports import late_imports
+
+if TYPE_CHECKING:
+    from docstore.commands.adoption import adopt, adopt_start
+    from docstore.commands.backfill_control import (
+        backfill_cancel,
+        backfill_pause,
+        backfill_resume,
+        backfill_set,
+        backfill_start,
+        backfill_status,
+        backfill_wait,
+    )
+    from docstore.commands.backfill_run import backfill, backfill_dry_run
+    from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+    from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
+    from docstore.commands.process import this_process, utc_now
+    from docstore.commands.quarantine_rows import (
+        quarantine_count,
+        quarantine_list,
+        quarantine_retry,
+        quarantine_show,
+    )
+    from docstore.commands.rollout_control import (
+        RolloutEvent,
+        rollout_freeze,
+        rollout_history,
+        rollout_knob,
+        rollout_knobs,
+        rollout_status,
+        rollout_unfreeze,
+    )
+    from docstore.commands.rollout_moving import (
+        rollout_accept_loss,
+        rollout_advance,
+        rollout_canary,
+        rollout_rollback,
+    )
+    from docstore.commands.shown_kind import ShownKind, ShownStep, show
+    from docstore.commands.view_report import ViewReader, ViewReport, ViewState
+    from docstore.commands.view_sync import views_drop, views_list, views_sync
+    from docstore.commands.worker import work
 
 __all__ = [
     "CoverageResult",
@@ -60,6 +71,7 @@ __all__ = [
     "fleet",
     "fleet_declare",
     "fleet_forget",
+    "quarantine_count",
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
@@ -69,6 +81,7 @@ __all__ = [
     "rollout_freeze",
     "rollout_history",
     "rollout_knob",
+    "rollout_knobs",
     "rollout_rollback",
     "rollout_status",
     "rollout_unfreeze",
@@ -80,3 +93,53 @@ __all__ = [
     "views_sync",
     "work",
 ]
+
+# Each command of the command line needs a few of them only, and waits for what it imports.
+_HOME = {
+    "CoverageResult": "docstore.commands.coverage_report",
+    "IndexState": "docstore.commands.coverage_report",
+    "RolloutEvent": "docstore.commands.rollout_control",
+    "ShownKind": "docstore.commands.shown_kind",
+    "ShownStep": "docstore.commands.shown_kind",
+    "ViewReader": "docstore.commands.view_report",
+    "ViewReport": "docstore.commands.view_report",
+    "ViewState": "docstore.commands.view_report",
+    "adopt": "docstore.commands.adoption",
+    "adopt_start": "docstore.commands.adoption",
+    "backfill": "docstore.commands.backfill_run",
+    "backfill_cancel": "docstore.commands.backfill_control",
+    "backfill_dry_run": "docstore.commands.backfill_run",
+    "backfill_pause": "docstore.commands.backfill_control",
+    "backfill_resume": "docstore.commands.backfill_control",
+    "backfill_set": "docstore.commands.backfill_control",
+    "backfill_start": "docstore.commands.backfill_control",
+    "backfill_status": "docstore.commands.backfill_control",
+    "backfill_wait": "docstore.commands.backfill_control",
+    "coverage": "docstore.commands.coverage_report",
+    "fleet": "docstore.commands.fleet_control",
+    "fleet_declare": "docstore.commands.fleet_control",
+    "fleet_forget": "docstore.commands.fleet_control",
+    "quarantine_count": "docstore.commands.quarantine_rows",
+    "quarantine_list": "docstore.commands.quarantine_rows",
+    "quarantine_retry": "docstore.commands.quarantine_rows",
+    "quarantine_show": "docstore.commands.quarantine_rows",
+    "rollout_accept_loss": "docstore.commands.rollout_moving",
+    "rollout_advance": "docstore.commands.rollout_moving",
+    "rollout_canary": "docstore.commands.rollout_moving",
+    "rollout_freeze": "docstore.commands.rollout_control",
+    "rollout_history": "docstore.commands.rollout_control",
+    "rollout_knob": "docstore.commands.rollout_control",
+    "rollout_knobs": "docstore.commands.rollout_control",
+    "rollout_rollback": "docstore.commands.rollout_moving",
+    "rollout_status": "docstore.commands.rollout_control",
+    "rollout_unfreeze": "docstore.commands.rollout_control",
+    "show": "docstore.commands.shown_kind",
+    "this_process": "docstore.commands.process",
+    "utc_now": "docstore.commands.process",
+    "views_drop": "docstore.commands.view_sync",
+    "views_list": "docstore.commands.view_sync",
+    "views_sync": "docstore.commands.view_sync",
+    "work": "docstore.commands.worker",
+}
+
+__getattr__, __dir__ = late_imports(globals(), _HOME)

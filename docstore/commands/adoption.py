@@ -10,7 +10,8 @@ from typing import Any
 from docstore.backfill.adopting import AdoptResult, adopted, adoption_target
 from docstore.backfill.adopting_on_mock import adopt_on_mock
 from docstore.backfill.ceiling import ceiling_of
-from docstore.backfill.in_this_process import work_until_ended
+from docstore.backfill.ending import Ending
+from docstore.backfill.in_this_process import silent_at_the_end, work_until_ended
 from docstore.backfill.operating import Operating
 from docstore.backfill.progress import OnProgress
 from docstore.backfill.run_status import RunStatus, run_statuses
@@ -49,39 +50,43 @@ async def adopt(
         kind: Whose rows.
         by: Who asks, for the history; this process by default.
         on_progress: Told after every batch; should return at once.
-        stop: Once it is set, the batches in flight are finished and the call ends. The run stays open.
+        stop: Once it is set, the batches in flight are finished or given back, and the call ends in less than four
+            seconds, whatever the database is at. The run stays open.
         throttled: Hold back when the server shows the load.
         now: The clock.
 
     Raises:
         VersionRangeError: The kind's floor is above its baseline.
         BackfillRefusedError: Another run of the kind is open.
+        BackfillInterruptedError: *stop* was set before there was a run to work on.
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    stop = stop or asyncio.Event()
+    ending = Ending(stop)
     if driver_of(database) is Driver.MOCK:
-        return await adopt_on_mock(database, kind, stop=stop, now=now)
+        return await adopt_on_mock(database, kind, stop=ending.stop, now=now)
     who = this_process()
     operating = Operating(database, by=by or who.name)
-    async with (
-        as_node(database, kind, service="docstore adopt", rewrites=True) as member,
-        Throttling(open_signals(database) if throttled else ()) as throttling,
-    ):
-        target = await _target(database, kind)
-        run = await operating.start(kind, target, RunOptions(), direction=Direction.ADOPT, now=now)
+    throttling = Throttling(open_signals(database) if throttled else ())
+    async with as_node(database, kind, service="docstore adopt", ending=ending, throttling=throttling) as member:
+        target = await ending.or_interrupted(_target(database, kind), kind=kind.name)
+        asking = operating.start(kind, target, RunOptions(), direction=Direction.ADOPT, now=now)
+        run = await ending.or_interrupted(asking, kind=kind.name)
         result = await work_until_ended(
             database,
             kind,
             run,
             who=who,
             on_progress=on_progress,
-            stop=stop,
+            ending=ending,
             now=now,
             throttling=throttling,
             coverage=operating.coverage,
             member=member,
         )
-    return await adopted(database, kind, run, result, now=now)
+        outcome = await ending.in_time(adopted(database, kind, run, result, now=now))
+    if outcome is None:
+        raise silent_at_the_end()
+    return outcome
 
 
 async def adopt_start(database: AnyDatabase, kind: Kind[Any], *, by: str) -> RunStatus:

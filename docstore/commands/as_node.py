@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from docstore.backfill.patience import LAST_WORDS, patiently
+from docstore.backfill.ending import Ending
+from docstore.backfill.patience import patiently
+from docstore.backfill.throttling import Throttling
 from docstore.core.fleet_facts import Policy
 from docstore.core.kind import Kind
 from docstore.fleet.membership import Alone, Membership
 from docstore.fleet.node import Node
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
+from docstore.mongo.leaving import LAST_WORDS
 
 
 def member_of(
@@ -20,8 +23,8 @@ def member_of(
     """
     Return this process as a node, not yet open.
 
-    Who *rewrites* rows in masses hears of changes by heartbeats only: for a change stream the server looks at every
-    write that is made, so it would cost about a quarter of what each rewrite costs.
+    Who *rewrites* rows in masses hears of changes by heartbeats only: for a change stream the server would look at
+    each of these writes.
 
     It settles no write version, which is for services to do, and it joins even where it is not admitted: it never
     reads rows that it cannot read, nor stores any above the write version. Others count with it like with any node.
@@ -44,18 +47,40 @@ def member_of(
 
 @asynccontextmanager
 async def as_node(
-    database: AnyDatabase, kind: Kind[Any], *, service: str, rewrites: bool = False
+    database: AnyDatabase,
+    kind: Kind[Any],
+    *,
+    service: str,
+    ending: Ending | None = None,
+    throttling: Throttling | None = None,
 ) -> AsyncIterator[Membership]:
     """
-    Be a node for the time of a command; of one that *rewrites* rows in masses, for example.
+    Be a node for the time of a command.
+
+    Args:
+        database: A Motor or PyMongo Async database.
+        kind: What the command is about.
+        service: What the process calls itself.
+        ending: By when it has left where it is told to stop.
+        throttling: Begins to look at the server when the node has joined, and is closed together with it. Only
+            commands that rewrite rows have one.
 
     Raises:
+        BackfillInterruptedError: The process was told to stop before it had joined.
         StoreUnavailableError: The database stayed away for a minute.
         StoreRejectedError: It refuses what a node needs.
     """
-    member = member_of(database, [kind], service=service, rewrites=rewrites)
+    ending = ending or Ending()
+    member = member_of(database, [kind], service=service, rewrites=throttling is not None)
     try:
-        await patiently(member.open)
+        await ending.or_interrupted(_joined(member), kind=kind.name)
+        if throttling is not None:
+            throttling.begin()
         yield member
     finally:
-        await member.close()
+        await ending.leave(member.close(), *([] if throttling is None else [throttling.close()]))
+
+
+async def _joined(member: Membership) -> Membership:
+    await patiently(member.open)
+    return member

@@ -9,7 +9,7 @@ from typing import Any
 
 from docstore.backfill.ceiling import target_of
 from docstore.backfill.choosing import chosen_by
-from docstore.backfill.ending import unless_stopped
+from docstore.backfill.ending import Ending
 from docstore.backfill.operating import LiveOption, Operating
 from docstore.backfill.patience import patiently
 from docstore.backfill.rollout_following import RolloutFollowing
@@ -153,7 +153,7 @@ async def backfill_wait(
         RunNotFoundError: The kind has no run.
         StoreUnavailableError: The database stayed away for a minute, or had not answered yet when *stop* was set.
     """
-    stop = stop or asyncio.Event()
+    ending, stop = Ending(stop), stop or asyncio.Event()
     operating, seen = Operating(database, by=by or this_process().name), list[RunStatus]()
 
     async def look() -> None:
@@ -163,7 +163,7 @@ async def backfill_wait(
         seen[:] = [status]
 
     while True:
-        await unless_stopped(look(), stop)
+        await ending.unless_stopped(look())
         if not seen:
             raise StoreUnavailableError(reason="it did not answer before this process was told to end")
         (status,) = seen

@@ -12,7 +12,7 @@ from docstore.backfill.ceiling import target_of
 from docstore.backfill.choosing import chosen_by
 from docstore.backfill.dry_run import DryRun
 from docstore.backfill.dry_run_result import DryRunResult
-from docstore.backfill.ending import unless_stopped
+from docstore.backfill.ending import Ending
 from docstore.backfill.in_this_process import work_until_ended
 from docstore.backfill.looking import counted
 from docstore.backfill.on_mock import backfill_on_mock
@@ -25,7 +25,7 @@ from docstore.core.direction import Direction
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunOptions
 from docstore.core.run_scope import direction_of
-from docstore.errors import BackfillInterruptedError, BackfillRefusedError
+from docstore.errors import BackfillRefusedError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.signals import open_signals
 
@@ -75,7 +75,8 @@ async def backfill(
             can hold values of the row.
         by: Who asks, for the history; this process by default.
         on_progress: Told after every batch; should return at once.
-        stop: Once it is set, batches in flight are finished and the call ends. The run stays open.
+        stop: Once it is set, batches in flight are finished or given back, and the call ends in less than four seconds,
+            whatever the database is at. The run stays open.
         throttled: Hold back when the server shows the load.
         now: The clock.
 
@@ -89,8 +90,8 @@ async def backfill(
         StoreUnavailableError: The database stayed away for a minute. Run it again.
         StoreRejectedError: The database refused what the run needs, missing privileges for example.
     """
-    stop = stop or asyncio.Event()
-    target = await target_of(database, kind, to)
+    ending = Ending(stop)
+    target = await ending.or_interrupted(target_of(database, kind, to), kind=kind.name)
     asked = options or RunOptions()
     asked = replace(asked, record_error_text=record_error_text or asked.record_error_text)
     chosen = chosen_by(ids, sample)
@@ -104,26 +105,22 @@ async def backfill(
             direction=direction,
             with_text=asked.record_error_text,
             on_progress=on_progress,
-            stop=stop,
+            stop=ending.stop,
             now=now,
         )
     who = this_process()
     operating = Operating(database, by=by or who.name)
-    async with (
-        as_node(database, kind, service="docstore backfill", rewrites=True) as member,
-        Throttling(open_signals(database) if throttled else ()) as throttling,
-    ):
+    throttling = Throttling(open_signals(database) if throttled else ())
+    async with as_node(database, kind, service="docstore backfill", ending=ending, throttling=throttling) as member:
         asking = operating.start(kind, target, asked, direction=direction, chosen=chosen, now=now)
-        run = await unless_stopped(asking, stop)
-        if run is None:
-            raise BackfillInterruptedError(kind=kind.name)
+        run = await ending.or_interrupted(asking, kind=kind.name)
         return await work_until_ended(
             database,
             kind,
             run,
             who=who,
             on_progress=on_progress,
-            stop=stop,
+            ending=ending,
             now=now,
             throttling=throttling,
             coverage=operating.coverage,

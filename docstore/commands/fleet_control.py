@@ -6,7 +6,7 @@ from typing import Any
 
 from docstore.core.fleet_facts import DeclaredReader
 from docstore.core.kind import Kind
-from docstore.core.write_version import VersionRange
+from docstore.core.write_version import StoredRows, VersionRange
 from docstore.fleet.controls import FleetControls
 from docstore.fleet.status import FleetStatus, fleet_status
 from docstore.mongo.driver import AnyDatabase
@@ -36,7 +36,10 @@ async def fleet_declare(
         ReaderRefusedError: It does not read what is stored; carries what it would meet.
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    rows = await row_ends(database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline)
+
+    async def rows() -> StoredRows:
+        return await row_ends(database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline)
+
     reader = DeclaredReader(service, kind.name, VersionRange(low, high), by=by)
     await FleetControls(database, by=by).declare(reader, rows)
     return await fleet_status(database)

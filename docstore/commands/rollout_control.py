@@ -86,6 +86,19 @@ async def rollout_knob(database: AnyDatabase, name: str, value: Any, *, percent:
     Give a knob a value, for all keys or for a share of them; every node has it within two seconds.
 
     Raises:
+        ValueError: *percent* is not from 0 to 100.
         RolloutRefusedError: Everything is frozen.
     """
     return await FleetControls(database, by=by).turn(name, value, percent=percent)
+
+
+async def rollout_knobs(database: AnyDatabase) -> list[Knob]:
+    """
+    Return what every knob is turned to that anybody has ever turned, by name; reads only.
+
+    Raises:
+        RecordFormatError: A record is that of another release of docstore.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    view = await ControlRecords(database).view()
+    return [knob for _, knob in sorted(view.knobs.items())]

@@ -10,6 +10,7 @@ from docstore.backfill.operating import Operating
 from docstore.backfill.rollout_following import SETTLING, RolloutFollowing
 from docstore.commands.as_node import as_node
 from docstore.commands.process import utc_now
+from docstore.commands.views_in_step import views_keep
 from docstore.core.abort_rule import AbortRule
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
@@ -38,6 +39,8 @@ async def rollout_canary(
     """
     Have the rows whose id falls under a percentage stored at N+1.
 
+    Views that docstore has made of the kind are brought into step before (`views_keep`).
+
     Args:
         database: A Motor or PyMongo Async database.
         kind: Whose rows.
@@ -51,12 +54,14 @@ async def rollout_canary(
 
     Raises:
         AbortRuleError: The rule cannot be understood.
+        ValueError: *percent* is not from 0 to 100.
         RolloutRefusedError: Carries everything that is in the way.
         NotInFleetError: No node has ever worked with the kind.
     """
     rule = None if abort_on is None else AbortRule.parse(abort_on)
     if create_indexes:
         await _create_indexes(database, kind)
+    await views_keep(database, kind)
     await Rollouts(database, by=by).canary(kind, percent, overrides=overrides, abort_on=rule, why=why)
     return await _status(database, kind)
 
@@ -73,6 +78,8 @@ async def rollout_advance(
     """
     Have all rows stored at N+1. A run that was bringing rows back to N is cancelled.
 
+    Views that docstore has made of the kind are brought into step before (`views_keep`).
+
     Args:
         database: A Motor or PyMongo Async database.
         kind: Whose rows.
@@ -87,6 +94,7 @@ async def rollout_advance(
     """
     if create_indexes:
         await _create_indexes(database, kind)
+    await views_keep(database, kind)
     control = await Rollouts(database, by=by).advance(kind, overrides=overrides, why=why)
     for run in await Runs(database).open(kind.name):
         if run.direction is Direction.DOWN and run.target < control.write_version:

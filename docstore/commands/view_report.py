@@ -14,7 +14,9 @@ class ViewReader(StrEnum):
     LATEST = "latest"
     #: Clients have asked for its version lately (`as_version`).
     CLIENTS = "clients"
-    #: The caller of `views_sync` knows of others that read it.
+    #: It is latest to nodes of an older release that are alive.
+    NODES = "nodes"
+    #: A reader was declared by hand that reads it (`docstore fleet declare`), or the caller of `views_sync` knows one.
     DECLARED = "declared"
     #: It was named by hand, or was the view of an earlier latest: nobody sees who reads it.
     BY_HAND = "by hand"

@@ -4,10 +4,10 @@ Read-only views that show a kind's rows in one shape, for programs that do not u
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from docstore.commands.asked_versions import asked_versions
 from docstore.commands.process import utc_now
+from docstore.commands.view_readers import SEEN, Readers, seen_readers
 from docstore.commands.view_report import ViewReader, ViewReport, ViewState
 from docstore.core.bson_values import identical
 from docstore.core.kind import Kind
@@ -15,12 +15,6 @@ from docstore.core.view_pipeline import lowest_shown, view_name, view_pipeline
 from docstore.errors import VersionRangeError, ViewRefusedError
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.views import Found, Views
-
-#: For whom views are to be there, by version.
-_Wanted: TypeAlias = Mapping[int, tuple[ViewReader, ...]]
-
-#: Their views go when they do; those of all others stay until somebody says otherwise.
-_SEEN = frozenset({ViewReader.CLIENTS, ViewReader.DECLARED})
 
 
 async def views_sync(
@@ -34,10 +28,11 @@ async def views_sync(
     """
     Make and mend a kind's views, and drop those that are not wanted; return every view that there is or was.
 
-    There is one for latest, one for each version that clients have asked for within 30 days, and one for each of
-    *declared*. A view that was made for these alone is dropped when there are none any more. One that was named in
-    *versions*, or that was latest's, stays, because nobody sees who reads it, until *versions* names others. Views of
-    versions below the floor are dropped. A view that newer code has made is left alone.
+    There is one for latest, one for each version that clients have asked for within 30 days, one for each that is
+    latest to a live node of an older release, one for the highest version of each declared reader (`fleet_declare`),
+    and one for each of *declared*. A view that was made for these alone is dropped when there are none any more. One
+    that was named in *versions*, or that was latest's, stays, because nobody sees who reads it, until *versions* names
+    others. Views of versions below the floor are dropped. A view that newer code has made is left alone.
 
     Idempotent. Everything that is refused is refused before anything is changed; each view is made, changed or dropped
     in one moment, the whole is not atomic. A view that is wanted for readers that were found and cannot be made is
@@ -47,7 +42,8 @@ async def views_sync(
         database: A Motor or PyMongo Async database.
         kind: Whose rows.
         versions: Versions whose readers nobody sees (BI tools, services in other languages).
-        declared: Versions that nodes read, or readers that were declared. Others than floor to latest are left out.
+        declared: Versions of which the caller knows readers, besides those that the fleet knows. Others than floor to
+            latest are left out.
         now: The clock that says how long ago 30 days are.
 
     Raises:
@@ -55,6 +51,7 @@ async def views_sync(
         ViewRefusedError: A step above a view's version cannot run on the server or has no way back; a step below it
             cannot run there, and rows are stored that need it; something that docstore did not make has the name of a
             view; or the database is the mock's. Carries kind, view and reason.
+        RecordFormatError: A record of the fleet is that of another release of docstore.
         StoreUnavailableError, StoreRejectedError: The database.
     """
     asked = None if versions is None else frozenset(versions)
@@ -62,8 +59,38 @@ async def views_sync(
     views = Views(database, kind.collection)
     if not views.are_possible:
         raise _refused(kind, kind.latest, "mongomock has no views")
+    wanted_for = await views.found(), await seen_readers(database, kind, declared, now())
+    return await _synced(views, kind, *wanted_for, asked, insists=True)
+
+
+async def views_mend(
+    database: AnyDatabase, kind: Kind[Any], *, now: Callable[[], datetime.datetime] = utc_now
+) -> list[ViewReport]:
+    """
+    Do the same for a kind of which docstore has made views before, and nothing for others.
+
+    What cannot be made is reported as refused (or foreign), whoever it is for, and stands in nobody's way.
+
+    Raises:
+        RecordFormatError, StoreUnavailableError, StoreRejectedError: See `views_sync`.
+    """
+    views = Views(database, kind.collection)
     found = await views.found()
-    wanted = _wanted(kind, found, await _seen(database, kind, declared, now()), asked)
+    if not any(each.is_ours for each in found.values()):
+        return []
+    return await _synced(views, kind, found, await seen_readers(database, kind, (), now()), None, insists=False)
+
+
+async def _synced(
+    views: Views,
+    kind: Kind[Any],
+    found: Mapping[int, Found],
+    seen: Readers,
+    asked: frozenset[int] | None,
+    *,
+    insists: bool,
+) -> list[ViewReport]:
+    wanted = _wanted(kind, found, seen, asked)
     pipelines: dict[int, list[dict[str, Any]]] = {}
     reports: list[ViewReport] = []
     for version, whom in wanted.items():
@@ -74,7 +101,7 @@ async def views_sync(
         try:
             pipelines[version] = await _possible(views, kind, version, whom, found.get(version))
         except ViewRefusedError as error:
-            if not _SEEN.issuperset(whom):
+            if insists and not SEEN.issuperset(whom):
                 raise
             is_foreign = version in found and not found[version].is_ours
             state, reason = (ViewState.FOREIGN, None) if is_foreign else (ViewState.REFUSED, error.reason)
@@ -146,26 +173,13 @@ async def views_list(
     reports: list[ViewReport] = []
     for kind in kinds:
         found = await Views(database, kind.collection).found()
-        seen = await _seen(database, kind, (declared or {}).get(kind.name, ()), now())
+        seen = await seen_readers(database, kind, (declared or {}).get(kind.name, ()), now())
         wanted = _wanted(kind, found, seen, None)
         reports += [_standing(kind, found.get(version, version), wanted) for version in sorted({*found, *wanted})]
     return reports
 
 
-async def _seen(
-    database: AnyDatabase, kind: Kind[Any], declared: Iterable[int], now: datetime.datetime
-) -> dict[int, tuple[ViewReader, ...]]:
-    """Return the versions of which somebody knows readers."""
-    readers = [(asked.version, ViewReader.CLIENTS) for asked in await asked_versions(database, kind, now)]
-    readers += [(version, ViewReader.DECLARED) for version in declared]
-    seen: dict[int, tuple[ViewReader, ...]] = {}
-    for version, reader in readers:
-        if kind.floor <= version <= kind.latest and reader not in seen.get(version, ()):
-            seen[version] = (*seen.get(version, ()), reader)
-    return seen
-
-
-def _wanted(kind: Kind[Any], found: Mapping[int, Found], seen: _Wanted, asked: frozenset[int] | None) -> _Wanted:
+def _wanted(kind: Kind[Any], found: Mapping[int, Found], seen: Readers, asked: frozenset[int] | None) -> Readers:
     """Return for whom there is to be a view of which version."""
     if asked is None:
         by_hand = {version for version in found if found[version].is_by_hand and kind.floor <= version <= kind.latest}
@@ -184,7 +198,7 @@ async def _possible(
     """Return a view's pipeline; raise if it cannot be."""
     if there is not None and not there.is_ours:
         raise _foreign(kind, version)
-    pipeline = view_pipeline(kind, version, found=_SEEN.issuperset(whom))
+    pipeline = view_pipeline(kind, version, found=SEEN.issuperset(whom))
     if there is None or not identical(there.pipeline, pipeline):
         await _require_no_rows_below(views, kind, version)
     return pipeline
@@ -229,7 +243,7 @@ async def _put(
     return _report(kind, version, ViewState.CHANGED, readers=readers)
 
 
-def _standing(kind: Kind[Any], found: Found | int, wanted: _Wanted) -> ViewReport:
+def _standing(kind: Kind[Any], found: Found | int, wanted: Readers) -> ViewReport:
     """Return how a view stands; a number stands for the version of one that is not there."""
     version = found if isinstance(found, int) else found.version
     readers = wanted.get(version, ())
@@ -244,7 +258,7 @@ def _standing(kind: Kind[Any], found: Found | int, wanted: _Wanted) -> ViewRepor
     if not readers:
         return _report(kind, version, ViewState.UNREAD)
     try:
-        pipeline = view_pipeline(kind, version, found=_SEEN.issuperset(readers))
+        pipeline = view_pipeline(kind, version, found=SEEN.issuperset(readers))
     except ViewRefusedError as error:
         return _report(kind, version, ViewState.REFUSED, error.reason, readers=readers)
     if isinstance(found, int):

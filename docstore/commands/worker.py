@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from docstore.backfill import events
+from docstore.backfill.ending import Ending
 from docstore.backfill.metrics import WorkerMetrics
-from docstore.backfill.patience import briefly, cancelled
 from docstore.backfill.surveying import keep_surveying
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.worker import LEASE, POLL, Worker
@@ -19,6 +19,7 @@ from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.fleet.membership import Membership
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import Reaction, reaction_to
+from docstore.mongo.leaving import ended
 from docstore.mongo.signals import open_signals
 
 #: What a worker calls itself in the fleet.
@@ -53,13 +54,13 @@ async def work(
     """
     throttling = Throttling(open_signals(database) if throttled else ())
     known = tuple(kinds)
-    stop = stop or asyncio.Event()
+    ending = Ending(stop)
     member = member_of(database, known, service=_SERVICE, rewrites=True)
     worker = Worker(
         database,
         {kind.name: kind for kind in known},
         who=this_process(),
-        stop=stop,
+        ending=ending,
         now=utc_now,
         lease=lease,
         concurrency=concurrency,
@@ -73,32 +74,28 @@ async def work(
         metrics.node.watch(_SERVICE, member, known)
         watching.append(asyncio.create_task(keep_surveying(database, known, metrics.survey.tell, now=utc_now)))
     try:
-        if await _joined(member, stop):
+        if await _joined(member, ending):
             await worker.work(drain=drain)
     finally:
-        await asyncio.gather(member.close(), briefly(throttling.close()), cancelled(*watching))
+        await ending.leave(member.close(), throttling.close(), ended(watching))
 
 
-async def _joined(member: Membership, stop: asyncio.Event) -> bool:
+async def _joined(member: Membership, ending: Ending) -> bool:
     """
-    Join the fleet, however long the database is away; tell whether that was done before *stop* was set.
+    Join the fleet, however long the database is away; tell whether that was done before this process was to stop.
     """
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        while not stop.is_set():
-            opening = asyncio.create_task(member.open())
-            try:
-                await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if opening.done():
-                    opening.result()
-                    return True
-            except (StoreUnavailableError, StoreRejectedError) as error:
-                if reaction_to(error) is Reaction.FAIL:
-                    raise
-                events.worker_waits(reason=error.reason)
-                await asyncio.wait({stopping}, timeout=POLL)
-            finally:
-                await cancelled(opening)
-        return False
-    finally:
-        await cancelled(stopping)
+    while not ending.stop.is_set():
+        try:
+            if await ending.unless_stopped(_open(member), grace=0.0):
+                return True
+        except (StoreUnavailableError, StoreRejectedError) as error:
+            if reaction_to(error) is Reaction.FAIL:
+                raise
+            events.worker_waits(reason=error.reason)
+            await ending.unless_stopped(asyncio.sleep(POLL), grace=0.0)
+    return False
+
+
+async def _open(member: Membership) -> bool:
+    await member.open()
+    return True

@@ -32,6 +32,19 @@ def bucket(id: Any, *, salt: str = "") -> float:
     return int.from_bytes(digest[:8], "big") % _PARTS / (_PARTS / _WHOLE)
 
 
+def refuse_share(percent: float) -> None:
+    """
+    Refuse what is no share of the ids.
+
+    Raises:
+        ValueError: It is not a number from 0 to 100.
+    """
+    # Written so that it refuses NaN.
+    if not 0.0 <= percent <= _WHOLE:
+        msg = f"a share is a number from 0 to 100, not {percent}"
+        raise ValueError(msg)
+
+
 def canonical(value: Any) -> bytes:
     """
     Return bytes that are equal for exactly those values that the server takes for one `_id`.

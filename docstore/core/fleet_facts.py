@@ -47,6 +47,13 @@ class Lifetime:
         """
         return self.dead_after * FENCE_SHARE
 
+    @property
+    def lasts(self) -> bool:
+        """
+        Whether a node that beats in time never has to stop writing.
+        """
+        return 0.0 < self.beat < self.fence_after
+
 
 @dataclass(frozen=True, slots=True)
 class NodeKind:

@@ -10,6 +10,7 @@ from bson.errors import BSONError
 
 from docstore.core.bson_values import RawDocument, copied, identical, type_name
 from docstore.core.paths import FieldPath
+from docstore.core.residue import RESIDUE
 from docstore.core.step import Step, StepFunction
 from docstore.core.version import tag_version
 
@@ -49,6 +50,8 @@ def called(function: StepFunction, step: Step, row: RawDocument, *, field: str, 
         raise BrokenContractError(f"it returned {type_name(result)} and no dict")
     if "_id" not in result or not _same(result["_id"], row_id):
         raise BrokenContractError("it changed the _id", path="_id")
+    if RESIDUE in result:
+        raise BrokenContractError("it set a field that is docstore's own", path=RESIDUE)
     found = result.get(field, tag)
     if type(found) is not int or found not in (tag, produces):
         stated = tag_version(found)

@@ -12,9 +12,8 @@ _LOCAL: Final = "dsLocal"
 _EACH: Final = "$$dsEach"
 
 
-def free_variable(used: Any) -> str:
+def free_variable(used: Any, name: str = _LOCAL) -> str:
     """Return the name of a variable that occurs nowhere in what users wrote, so that it hides none of theirs."""
-    name = _LOCAL
     while _occurs(name, used):
         name += "0"
     return name

@@ -148,11 +148,13 @@ class Kind(Generic[D]):
             raise self._range_error(target, f"lies below the row's version {version}: use downgrade")
         return self.chain.lift(self._owned(raw, version, target), version, target)
 
-    def downgrade(self, raw: Mapping[str, Any], *, to: int) -> RawDocument:
+    def downgrade(self, raw: Mapping[str, Any], *, to: int, trimming: bool = False) -> RawDocument:
         """
         Return the row at the older version *to*, tagged; a row that stands there comes back as a copy.
 
         What that version has no place for is not in it: for a reader who knows no other. To store a row so, `lower` it.
+        With *trimming* an operation whose way back would refuse a row for holding too much takes what fits: nodes of
+        that version are shown such a row so.
 
         Raises:
             VersionRangeError: *to* is above the row's version, or no version of the kind.
@@ -164,7 +166,7 @@ class Kind(Generic[D]):
         version = self.version(raw)
         if target > version:
             raise self._range_error(target, f"lies above the row's version {version}: use upgrade")
-        return self.chain.lower(self._owned(raw, target, version), version, target)
+        return self.chain.lower(self._owned(raw, target, version), version, target, trimming=trimming)
 
     def lower(self, raw: Mapping[str, Any], *, to: int) -> RawDocument:
         """

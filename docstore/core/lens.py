@@ -18,9 +18,11 @@ from docstore.core.version import tag_version
 from docstore.errors import UpdateRefusedError
 
 
-def seen_at(kind: Kind[Any], row: Mapping[str, Any], version: int) -> RawDocument:
+def seen_at(kind: Kind[Any], row: Mapping[str, Any], version: int, *, trimming: bool = False) -> RawDocument:
     """
     Return a stored row in the shape of *version*, tagged with it, without its residue.
+
+    *trimming* is that of `Kind.downgrade`.
 
     Raises:
         VersionRangeError: *version* is no version of the kind.
@@ -32,14 +34,16 @@ def seen_at(kind: Kind[Any], row: Mapping[str, Any], version: int) -> RawDocumen
         row = kind.upgrade(row)
     stands_at = standing(kind, row)
     if stands_at > version:
-        shape = kind_at(kind, stands_at).downgrade(row, to=version)
+        shape = kind_at(kind, stands_at).downgrade(row, to=version, trimming=trimming)
     else:
         shape = kind.upgrade(row, to=version)
     shape.pop(RESIDUE, None)
     return shape
 
 
-def put(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any], version: int) -> RawDocument:
+def put(
+    kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any], version: int, *, trimming: bool = False
+) -> RawDocument:
     """
     Return a stored row at latest, changed so that it is seen as *shape* at *version*.
 
@@ -51,26 +55,27 @@ def put(kind: Kind[Any], row: Mapping[str, Any], shape: Mapping[str, Any], versi
         row: As it is stored.
         shape: What it is to be at *version*: all fields of it. The tag may be left out.
         version: The version of *shape*.
+        trimming: Whether *shape* is a change of what `seen_at` shows so.
 
     Raises:
-        UpdateRefusedError: The `_id` was changed, the tag is another version's, or the row cannot take the change:
-            carries the fields that would be lost.
+        UpdateRefusedError: The `_id` was changed, the tag is another version's, a field has a name of docstore's own,
+            or the row cannot take the change: carries the fields that would be lost.
         UpgradeFailedError, DowngradeFailedError, VersionRangeError, ...: See `seen_at`; *shape* may be what a step
             refuses.
         NotInvertibleError: A step above *version* has no way back, so nobody could see the change at *version*.
     """
-    before = seen_at(kind, row, version)
+    before = seen_at(kind, row, version, trimming=trimming)
     now = _tagged(kind, before, shape, version)
     latest = kind.upgrade(row)
     if not differing(before, now):
         return latest
-    rewritten = seen_at(kind, latest, version)
+    rewritten = seen_at(kind, latest, version, trimming=trimming)
 
     by_client = set(differing(before, now))
 
     def lost() -> list[str]:
         """Return the fields that are not as *shape* has them; but for one left alone that a rewrite shows so."""
-        seen = seen_at(kind, merged, version)
+        seen = seen_at(kind, merged, version, trimming=trimming)
         by_rewrite = set(differing(seen, rewritten))
         return [name for name in differing(seen, now) if name in by_client or name in by_rewrite]
 
@@ -100,6 +105,8 @@ def _tagged(kind: Kind[Any], before: RawDocument, shape: Mapping[str, Any], vers
     if tag_version(tag) != version:
         raise UpdateRefusedError(kind=kind.name, reason=f"its tag is not that of version {version}, as which it came")
     now[kind.version_field] = version
+    if RESIDUE in now:
+        raise UpdateRefusedError(kind=kind.name, reason=f"it has a field {RESIDUE!r}, which is docstore's own")
     if "_id" not in now or not identical(now["_id"], before["_id"]):
         raise UpdateRefusedError(kind=kind.name, reason="the document's id was changed")
     # In the order of the row: that the tag and new fields stand elsewhere is no change.

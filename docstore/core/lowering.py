@@ -2,14 +2,24 @@
 Going down without loss: what an older version cannot express is kept in the row's residue, and comes up again (P11).
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from bson.errors import BSONError
 
-from docstore.core.bson_values import RawDocument, copied, identical, same_values
+from docstore.core.bson_values import RawDocument, copied, encode, identical, same_values
 from docstore.core.chain import Chain
-from docstore.core.residue import RESIDUE, MalformedResidueError, Same, UnkeepableError, above, entry_of, taken
+from docstore.core.residue import (
+    RESIDUE,
+    MalformedResidueError,
+    Same,
+    UnkeepableError,
+    above,
+    entry_of,
+    largest,
+    taken,
+)
 from docstore.core.step import Step
 from docstore.errors import (
     DowngradeFailedError,
@@ -18,6 +28,9 @@ from docstore.errors import (
     OperationRefusedError,
     UpgradeFailedError,
 )
+
+#: The most bytes that a server stores as one row.
+MAX_ROW: Final = 16 * 1024 * 1024
 
 
 def lowered(chain: Chain, row: RawDocument, version: int, to: int, *, ordered: bool = True) -> RawDocument:
@@ -35,7 +48,8 @@ def lowered(chain: Chain, row: RawDocument, version: int, to: int, *, ordered: b
         ordered: Keep the order of the fields within documents too. A server that brings rows down does not see it.
 
     Raises:
-        NotExpressibleError: An older version can have no such row, whatever is kept beside it; carries step and path.
+        NotExpressibleError: An older version can have no such row, whatever is kept beside it, or has no room for what
+            would have to be kept; carries step and path.
         DowngradeFailedError: A step has no way back, raised, or broke its contract; carries the step.
     """
     if to == version:
@@ -66,7 +80,7 @@ def lowered(chain: Chain, row: RawDocument, version: int, to: int, *, ordered: b
     different = _different(row, again, chain.field, same)
     if different is not None:
         raise lost(step=to + 1, path=different)
-    return lower
+    return _with_room(lower, lost)
 
 
 def trimmed(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
@@ -82,10 +96,7 @@ def trimmed(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocumen
     try:
         return lowered(chain, row, version, to)
     except NotExpressibleError:
-        try:
-            lower = _kept(chain, row, version, to, identical)
-        except UnkeepableError:
-            lower = chain.lower(_owned(chain, row, to, version), version, to, trimming=True)
+        lower = _kept_as_far_as_possible(chain, row, version, to)
     chain.lift(_owned(chain, lower, to, version), to, version)
     return lower
 
@@ -118,6 +129,34 @@ def _kept(chain: Chain, row: RawDocument, version: int, to: int, same: Same) -> 
     if residue:
         lower[RESIDUE] = residue
     return lower
+
+
+def _with_room(lower: RawDocument, lost: Callable[..., NotExpressibleError]) -> RawDocument:
+    if _is_too_large(lower):
+        step, path = largest(lower[RESIDUE])
+        raise lost(step=step, path=path)
+    return lower
+
+
+def _kept_as_far_as_possible(chain: Chain, row: RawDocument, version: int, to: int) -> RawDocument:
+    try:
+        lower = _kept(chain, row, version, to, identical)
+        if not _is_too_large(lower):
+            return lower
+    except UnkeepableError:
+        pass
+    return chain.lower(_owned(chain, row, to, version), version, to, trimming=True)
+
+
+def _is_too_large(lower: RawDocument) -> bool:
+    """
+    Tell whether a row cannot be stored with what it keeps.
+    """
+    try:
+        return RESIDUE in lower and len(encode(lower)) > MAX_ROW
+    except (BSONError, OverflowError, TypeError, ValueError):
+        # What a function has made is nothing that can be stored: whoever stores the row names it.
+        return False
 
 
 def _names(chain: Chain, step: Step, upper: RawDocument, again: RawDocument) -> list[str]:

@@ -9,6 +9,7 @@ from bson.errors import BSONError
 from docstore.core.bson_values import RawDocument, identical
 from docstore.core.expressions import Expression, references
 from docstore.core.origins import Moved, Origin
+from docstore.core.path_update import Earlier, PathUpdate, beside
 from docstore.core.paths import FieldPath, overlap_any
 
 
@@ -163,6 +164,14 @@ class FieldOperation:
     def origin(self, path: FieldPath) -> Origin:
         """Return that what the operation does not write stays where it is, and that nothing is known of the rest."""
         return None if overlap_any(path, self.writes) else Moved((path,))
+
+    def earlier(self, update: PathUpdate) -> Earlier | None:
+        """
+        Return the update that does before the operation what this one does after it; None where there is none.
+
+        What it leaves is a row of the older shape: the way back makes the same of what the other one leaves.
+        """
+        return beside(update, self.reads | self.writes)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -31,13 +31,13 @@ class Join:
     """
     Another collection that an aggregation reads, and what of its rows.
 
-    *graph* says that it is followed from row to row, which no upgrade can come before. *by_position* is the field that
-    an equality asks by an array position: no expression counts in arrays as that does.
+    *followed* is what is asked of rows where they are followed from one to the next, which no upgrade can come before.
+    *by_position* is the field that an equality asks by an array position: no expression counts in arrays as that does.
     """
 
     collection: str
     paths: QueryPaths
-    graph: bool = False
+    followed: QueryPaths | None = None
     by_position: FieldPath | None = None
 
 
@@ -77,22 +77,22 @@ def joins_of(pipeline: Pipeline) -> Iterator[Join]:
         if operator == "$facet" and isinstance(argument, Mapping):
             for part in argument.values():
                 yield from joins_of(part)
-        elif operator == "$unionWith" or (operator == "$lookup" and isinstance(argument, Mapping)):
+        elif operator == "$unionWith" or (operator in {"$lookup", "$graphLookup"} and isinstance(argument, Mapping)):
             join = join_of(operator, argument)
             if join is not None:
                 yield join
                 yield from joins_of(within(argument))
-        elif operator == "$graphLookup" and isinstance(argument, Mapping) and isinstance(argument.get("from"), str):
-            yield Join(argument["from"], QueryPaths(frozenset({EVERYTHING}), frozenset()), graph=True)
 
 
 def join_of(operator: str, argument: Any) -> Join | None:
-    """Return what a `$lookup` or `$unionWith` reads; None where it names no collection (`$documents`)."""
+    """Return what one of the stages that join reads; None where it names no collection (`$documents`)."""
     collection = argument
     if isinstance(argument, Mapping):
-        collection = argument.get("from" if operator == "$lookup" else "coll")
+        collection = argument.get("coll" if operator == "$unionWith" else "from")
     if not isinstance(collection, str):
         return None
+    if operator == "$graphLookup":
+        return Join(collection, _paths([EVERYTHING]), followed=_followed(argument))
     needed = needed_paths(within(argument))
     if not isinstance(argument, Mapping) or "foreignField" not in argument:
         return Join(collection, needed)
@@ -100,6 +100,15 @@ def join_of(operator: str, argument: Any) -> Join | None:
     field = query_path(foreign)
     needed = QueryPaths(needed.paths | {field}, needed.first_only | _of_local(argument).first_only)
     return Join(collection, needed, by_position=field if has_position(foreign) else None)
+
+
+def _followed(graph: Mapping[str, Any]) -> QueryPaths:
+    """Return what a `$graphLookup` asks of the rows that it follows."""
+    ends = frozenset(query_path(str(graph.get(end))) for end in ("connectFromField", "connectToField"))
+    asked = read_query(graph.get("restrictSearchWithMatch", {}))
+    # What is found cannot be brought to latest afterwards where it lies within something else.
+    odd = [f"the path {graph[name]!r}" for name in ("as", "depthField") if "." in str(graph.get(name, ""))]
+    return QueryPaths(ends | asked.paths, asked.first_only | frozenset(odd))
 
 
 def within(argument: Any) -> Pipeline:

@@ -13,7 +13,7 @@ from typing import Any
 from docstore.core.compaction import Compaction, Move, Rebuild
 from docstore.core.expressions import ROOT, Expression, Literal, Ref, both, is_type, references, render
 from docstore.core.operation import Action, Assign, Program, Remove
-from docstore.core.paths import FieldPath, dotted, overlap, overlap_any
+from docstore.core.paths import FieldPath, dotted, overlap_any
 
 #: A server refuses BSON nested more than 100 levels deep in a command (`maxBSONDepth` is 200, drivers and the
 #: command envelope need room).
@@ -237,8 +237,3 @@ def depth(value: Any) -> int:
 def touched(programs: Sequence[Program]) -> frozenset[FieldPath]:
     """Return every path that the programs assign or remove."""
     return frozenset(path for program in programs for action in program.actions for path in action.paths)
-
-
-def overlapping(paths: frozenset[FieldPath], others: frozenset[FieldPath]) -> frozenset[FieldPath]:
-    """Return those of *paths* that overlap one of *others*."""
-    return frozenset(path for path in paths if any(overlap(path, other) for other in others))

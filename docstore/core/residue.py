@@ -93,6 +93,15 @@ def entry_of(
     return {FIELDS: kept} if kept else None
 
 
+def largest(residue: Mapping[str, Any]) -> tuple[int, str]:
+    """
+    Return the step and the field of which a residue keeps the most bytes.
+    """
+    sizes = [(len(encode(said)), _number(step), name) for step in residue for name, said in _fields(residue[step])]
+    _, step, name = max(sizes)
+    return step, name
+
+
 def restore(row: RawDocument, residue: Mapping[str, Any], version: int) -> None:
     """
     Bring back into a row what was kept of it, after the step that produces *version*.

@@ -4,6 +4,9 @@ The states of a rollout, and every transition with its reason.
 A rollout brings one kind from version N, the write version, to N+1. The state says what is stored: at N alone, at N+1
 for some ids, at N+1 throughout, or at N again. Whether operators may advance at all (a freeze) is no state of a kind:
 it holds for the whole database.
+
+What is complete stays so until the next rollout, or until it is rolled back. Retirement takes the way back and leaves
+the state alone: what is below the floor is never stored again, whatever state a rollout is in.
 """
 
 from enum import StrEnum
@@ -17,7 +20,7 @@ class RolloutState(StrEnum):
     What is happening to the write version of a kind.
     """
 
-    #: All nodes store the write version, and there is no way back to another one.
+    #: All nodes store the write version: no rollout has begun yet, or the last one was rolled back.
     STABLE = "stable"
     #: Rows whose id falls under a percentage are stored at N+1, all others at N.
     CANARY = "canary"
@@ -25,7 +28,7 @@ class RolloutState(StrEnum):
     OPEN = "open"
     #: As open, and a backfill brings the older rows to N+1.
     BACKFILLING = "backfilling"
-    #: No row is left below N+1; it can be rolled back until retirement or the next rollout.
+    #: No row is left below N+1; it can be rolled back until the next rollout, or until N is below the floor.
     COMPLETE = "complete"
     #: All rows are stored at N again; a reverse backfill brings back those that stand at N+1.
     ROLLING_BACK = "rolling_back"
@@ -49,7 +52,6 @@ TRANSITIONS: Final[dict[tuple[RolloutState, RolloutState], str]] = {
     (_S.COMPLETE, _S.CANARY): "an operator began the next rollout with a canary",
     (_S.COMPLETE, _S.OPEN): "an operator began the next rollout",
     (_S.COMPLETE, _S.ROLLING_BACK): "an operator flipped the write version back after the backfill",
-    (_S.COMPLETE, _S.STABLE): "retirement ended the way back",
     (_S.ROLLING_BACK, _S.OPEN): "an operator flipped the write version again before all rows were back",
     (_S.ROLLING_BACK, _S.STABLE): "no row is left above the write version, and every node has acknowledged it",
 }

@@ -56,6 +56,44 @@ def documents_pipeline(documents: Sequence[Mapping[str, Any]], filter: Mapping[s
     ]
 
 
+def with_documents(
+    pipeline: Sequence[Mapping[str, Any]], documents: Sequence[Mapping[str, Any]], collection: str, *, unions: bool
+) -> list[Mapping[str, Any]]:
+    """
+    Return the pipeline that gives what a pipeline over a collection gives, and documents as they are.
+
+    Args:
+        pipeline: The pipeline.
+        documents: The documents.
+        collection: Where the pipeline is run; it must not be empty.
+        unions: Whether there is a `$unionWith`; a transaction has none. Without it the collection is read twice.
+    """
+    if not documents:
+        return list(pipeline)
+    if unions:
+        given = documents_pipeline(documents, {})
+        return [*pipeline, {"$unionWith": {"coll": collection, "pipeline": given}}]
+    # One document to which the pipeline's results are joined one by one, and one that stands for the others.
+    joined = {
+        "from": collection,
+        "let": {"dsStored": "$stored"},
+        "pipeline": [{"$match": {"$expr": "$$dsStored"}}, *pipeline],
+        "as": "each",
+    }
+    return [
+        {"$limit": 1},
+        {"$project": {"_id": 0, "stored": {"$literal": [True, False]}}},
+        {"$unwind": "$stored"},
+        {"$lookup": joined},
+        # Right behind it, so that the server never holds the results as one list.
+        {"$unwind": {"path": "$each", "preserveNullAndEmptyArrays": True}},
+        {"$match": {"$or": [{"stored": False}, {"each": {"$exists": True}}]}},
+        {"$project": {"each": {"$cond": ["$stored", ["$each"], {"$literal": list(documents)}]}}},
+        {"$unwind": "$each"},
+        {"$replaceWith": "$each"},
+    ]
+
+
 def order_and_limits(sort: Sequence[tuple[str, Any]], skip: int, limit: int) -> list[Mapping[str, Any]]:
     """Return the stages for sort keys, and for how many rows to leave out and to return at most (0: all)."""
     stages: list[Mapping[str, Any]] = [{"$sort": dict(sort)}] if sort else []

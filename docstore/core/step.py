@@ -78,11 +78,6 @@ class Step:
         step.__dict__.update({k: v for k, v in self.__dict__.items() if k not in _CACHED}, to=version)
         return step
 
-    @property
-    def is_declarative(self) -> bool:
-        """Whether the step consists of operations."""
-        return bool(self.operations)
-
     @cached_property
     def writes(self) -> frozenset[FieldPath] | None:
         """The paths that the step may change; None means that any path may change."""

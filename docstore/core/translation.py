@@ -14,7 +14,8 @@ from bson.dbref import DBRef
 
 from docstore.core.bson_values import type_name
 from docstore.core.chance import without_chance
-from docstore.core.origins import Defaulted, Gone, Mapped, Moved, Origin, Wrapped
+from docstore.core.operation import Operation
+from docstore.core.origins import Defaulted, Gone, Mapped, Moved, Origin, Wrapped, outer_of
 from docstore.core.paths import MISSING, FieldPath, dotted
 from docstore.core.predicates import Answer, holds
 from docstore.core.query import read_query
@@ -79,6 +80,25 @@ def translate(filter: Mapping[str, Any], steps: Sequence[Step], *, simple: bool 
                 return Translation(EVERY, exact=False)
             found = Translation(earlier.filter, exact=found.exact and earlier.exact)
     return found
+
+
+def before(filter: Mapping[str, Any], operation: Operation, *, simple: bool) -> Translation:
+    """
+    Translate a filter of the shape after one operation into one of the shape before it; see `translate`.
+    """
+    if not read_query(filter).touched(operation.writes):
+        return Translation(filter, exact=True)
+    return _of_filter(filter, _Change(operation.writes, operation.origin, simple))
+
+
+def without(filter: Mapping[str, Any], path: FieldPath) -> Translation:
+    """
+    Translate a filter into one that says the same of rows that hold nothing at a path, and does not ask about it.
+    """
+    nothing = frozenset({path})
+    if not read_query(filter).touched(nothing):
+        return Translation(filter, exact=True)
+    return _of_filter(filter, _Change(nothing, lambda asked: Gone() if outer_of(path, asked) else None, simple=False))
 
 
 def _changes(step: Step, *, simple: bool) -> list[_Change]:

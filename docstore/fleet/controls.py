@@ -2,11 +2,12 @@
 What operators do to the whole fleet: freeze, declare readers that docstore cannot see, turn knobs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from docstore.core.admission import reader_admission
 from docstore.core.blocker import Blocker, Cause
+from docstore.core.canonical_id import refuse_share
 from docstore.core.control_view import KNOB_PREFIX, Knob, reader_record
 from docstore.core.fleet_facts import DeclaredReader, Fleet
 from docstore.core.write_version import StoredRows
@@ -46,17 +47,23 @@ class FleetControls:
         """
         await self._set_freeze(None, "")
 
-    async def declare(self, reader: DeclaredReader, rows: StoredRows) -> None:
+    async def declare(self, reader: DeclaredReader, rows: Callable[[], Awaitable[StoredRows]]) -> None:
         """
         Record a reader that docstore cannot see; one of the same service and kind is replaced.
+
+        Args:
+            reader: The reader.
+            rows: Looks where the rows of the kind stand; asked anew each time, because a rollout may have come between.
 
         Raises:
             ReaderRefusedError: It does not read what is stored.
         """
         while True:
             view = await self._control.settled_view()
+            # The nodes before the rows: what a node stored that is gone by now, the rows show.
             fleet = Fleet(await self._nodes.all(), view.readers)
-            blockers = reader_admission(reader, fleet=fleet, control=view.controls.get(reader.kind), rows=rows)
+            control = view.controls.get(reader.kind)
+            blockers = reader_admission(reader, fleet=fleet, control=control, rows=await rows())
             if blockers:
                 facts = [facts_of(blocker) for blocker in blockers]
                 raise ReaderRefusedError(service=reader.service, kind=reader.kind, blockers=facts)
@@ -88,8 +95,10 @@ class FleetControls:
         Give a knob a value, for all keys or for a share of them.
 
         Raises:
+            ValueError: *percent* is not from 0 to 100.
             RolloutRefusedError: Everything is frozen.
         """
+        refuse_share(percent)
         while True:
             view = await self._control.settled_view()
             if view.freeze is not None:

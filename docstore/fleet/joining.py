@@ -89,6 +89,8 @@ class Joining:
         policy: What it does when it is refused.
         life: How long it is believed to be alive.
         begins: Whether it settles the write version of the kinds that have none.
+        acknowledged: Gives the epoch up to which nothing is under way any more: a node that asks anew may have writes
+            on their way that it decided before others took it for dead.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1, so that nodes that start together drift apart.
         steps: What the kinds read beside their own steps.
@@ -103,6 +105,7 @@ class Joining:
         policy: Policy,
         life: Lifetime,
         begins: bool = True,
+        acknowledged: Callable[[ControlState], int],
         clock: Callable[[], float],
         chance: Callable[[], float],
         steps: StepExchange,
@@ -116,6 +119,7 @@ class Joining:
         self._policy = policy
         self._life = life
         self._begins = begins
+        self._acknowledged = acknowledged
         self._clock = clock
         self._chance = chance
 
@@ -207,6 +211,7 @@ class Joining:
             life=self._life,
             admitted=admitted,
             waits_for=waits_for,
+            acknowledged=self._acknowledged,
         )
 
     async def _begin_kinds(self, view: ControlView) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.fleet.health import NodeHealth
+from docstore.fleet.in_flight import Session
 
 
 class Membership(Protocol):
@@ -41,9 +42,11 @@ class Membership(Protocol):
         Leave it.
         """
 
-    def writing(self, kind: str) -> AbstractContextManager[ControlState]:
+    def writing(self, kind: str, session: Session | None = None) -> AbstractContextManager[ControlState]:
         """
         Return the context of one write, from the decision how to store it to the server's answer.
+
+        In a transaction of the *session* the write counts as under way until that is over.
 
         Raises:
             StaleNodeError: The node was not heard of in time; reads go on.
@@ -125,10 +128,11 @@ class Alone:
         Do nothing.
         """
 
-    def writing(self, kind: str) -> AbstractContextManager[ControlState]:
+    def writing(self, kind: str, session: Session | None = None) -> AbstractContextManager[ControlState]:
         """
         Return a context that gives the control state of a stable kind.
         """
+        del session
         return nullcontext(self._controls[kind])
 
     def may_write(self) -> None:

@@ -6,9 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import structlog
 
@@ -16,16 +14,16 @@ from docstore.core.control_view import ControlView
 from docstore.core.fleet_facts import Lifetime, NodeKind, Policy
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
-from docstore.errors import FleetError, StaleNodeError, StoreError
+from docstore.errors import StaleNodeError
 from docstore.fleet.canary_counting import CanaryCounting
 from docstore.fleet.canary_watch import CanaryWatch
 from docstore.fleet.clock import steady_seconds
 from docstore.fleet.health import NodeHealth
 from docstore.fleet.heard import Heard
-from docstore.fleet.in_flight import InFlight
+from docstore.fleet.in_flight import InFlight, Session
 from docstore.fleet.joining import PATIENCE, Joined, Joining
 from docstore.fleet.listening import listen
-from docstore.fleet.process_facts import Identity, node_kind
+from docstore.fleet.process_facts import Identity, node_kind_at_work
 from docstore.fleet.step_exchange import StepExchange
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
@@ -40,6 +38,10 @@ _DUE: Final = 0.8
 _RETRY: Final = 0.5
 #: How long a node that closes tries to have itself forgotten, in seconds.
 CLOSING: Final = 2.0
+#: How long a heartbeat that was cancelled may take to end, in seconds, and how often it is told: the driver may swallow
+#: a cancellation, and the next call waits for the database again.
+_CANCELLING: Final = 0.6
+_CANCELLATIONS: Final = 2
 #: The epoch of what is written while a kind has no control state.
 _BEFORE_ALL: Final = -1
 
@@ -95,6 +97,7 @@ class Node:
         self._closing = closing
         self._clock = clock
         self.steps = StepExchange(database, self._kinds, clock=clock) if steps is None else steps
+        self._in_flight = InFlight(clock)
         self._joining = Joining(
             database,
             self.who,
@@ -102,6 +105,7 @@ class Node:
             policy=policy,
             life=life,
             begins=begins,
+            acknowledged=self._in_flight.acknowledged,
             clock=clock,
             chance=chance,
             steps=self.steps,
@@ -111,7 +115,6 @@ class Node:
         self._heard = Heard(self._kinds)
         # A write before anybody has settled what is stored is older than every control state.
         self._unsettled = {kind.name: ControlState(kind.name, kind.latest, _BEFORE_ALL) for kind in self._kinds}
-        self._in_flight = InFlight()
         self._counting = CanaryCounting()
         self._watch = CanaryWatch(database, by=f"{self.who.service}/{self.who.instance}", patience=life.beat)
         self._admitted = False
@@ -150,21 +153,21 @@ class Node:
         if tasks:
             self._admitted = False
             # A heartbeat that is still under way would bring the record back.
-            if await ended(tasks):
+            if await ended(tasks, times=_CANCELLATIONS, seconds=_CANCELLING):
                 await said(self._nodes.remove(self.who.id), seconds=self._closing)
 
-    def writing(self, kind: str) -> AbstractContextManager[ControlState]:
+    def writing(self, kind: str, session: Session | None = None) -> AbstractContextManager[ControlState]:
         """
         Return the context of one write, from the decision how to store it to the server's answer. Makes no call.
 
         It gives the control state to decide by. A change of it is acknowledged when the contexts are over that were
-        entered before it.
+        entered before it, and the transaction of the *session* that it was written in, if there is one.
 
         Raises:
             StaleNodeError: The node was not heard of in time; reads go on.
         """
         self.may_write()
-        return self._in_flight.one(self._heard.controls.get(kind) or self._unsettled[kind])
+        return self._in_flight.one(self._heard.controls.get(kind) or self._unsettled[kind], session)
 
     def may_write(self) -> None:
         """
@@ -189,9 +192,7 @@ class Node:
         return self._heard.controls[kind].version_for(id, standing=standing)
 
     def control(self, kind: str) -> ControlState:
-        """
-        Return what this node stores of a kind, as far as it has heard. Makes no call.
-        """
+        """Return what this node stores of a kind, as far as it has heard. Makes no call."""
         return self._heard.controls[kind]
 
     def observed(self, kind: str, version: int, *, failed: bool) -> None:
@@ -231,16 +232,12 @@ class Node:
 
     @property
     def heartbeat_age(self) -> float:
-        """
-        Seconds since the last acknowledged heartbeat was sent.
-        """
+        """Seconds since the last acknowledged heartbeat was sent."""
         return self._clock() - self._sent
 
     @property
     def health(self) -> NodeHealth | None:
-        """
-        How the node fares; None before it has joined, and after it has left.
-        """
+        """How the node fares; None before it has joined, and after it has left."""
         if not self._tasks:
             return None
         return NodeHealth(self.heartbeat_age, self._life.fence_after, self._admitted, self._heard.controls.copy())
@@ -254,7 +251,7 @@ class Node:
             self._wake.clear()
             try:
                 await self._look_and_beat()
-            except (StoreError, TimeoutError, FleetError) as error:
+            except Exception as error:  # noqa: BLE001 - nobody waits for this task, and without it no heartbeat is sent
                 # Without an acknowledged heartbeat the node stops writing by itself.
                 _log.warning("heartbeat failed", service=self.who.service, reason=type(error).__name__)
                 await asyncio.sleep(min(_RETRY, self._life.beat))
@@ -267,7 +264,7 @@ class Node:
                 changed = await self._adopt_with_steps(await self._control.view())
                 if not changed and sent - self._sent < self._life.beat * _DUE:
                     return
-                heard = await self._nodes.beat(self.who.id, {kind.name: self._facts(kind) for kind in self._kinds})
+                heard = await self._nodes.beat(self.who.id, self._facts())
             if heard:
                 self._sent = sent
                 await self._watch.look(self._heard.controls.values())
@@ -277,15 +274,12 @@ class Node:
             _log.warning("taken for dead", service=self.who.service, silent=sent - self._sent)
         self._take(await self._joining.attempt())
 
-    def _facts(self, kind: Kind[Any]) -> NodeKind:
-        control = self._heard.controls.get(kind.name)
-        if control is None:
-            return node_kind(kind, None)
-        return replace(
-            node_kind(kind, control),
-            acknowledged=self._in_flight.acknowledged(control),
-            canary=self._counting.figures(control),
-        )
+    def _facts(self) -> dict[str, NodeKind]:
+        controls = self._heard.controls
+        return {
+            kind.name: node_kind_at_work(kind, controls.get(kind.name), self._in_flight, self._counting)
+            for kind in self._kinds
+        }
 
     def _take(self, joined: Joined) -> None:
         # Whoever reads rows has to know; whoever only carries out what operators ask for leaves those rows alone.
@@ -303,12 +297,3 @@ class Node:
         """
         learnt = self._heard.moves_with(view) and await self.steps.load(view.controls)
         return self._heard.adopt(view) or learnt
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()

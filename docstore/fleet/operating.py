@@ -9,6 +9,7 @@ from typing import Any
 
 from docstore.core.abort_rule import AbortRule
 from docstore.core.blocker import Blocker, Cause
+from docstore.core.canonical_id import refuse_share
 from docstore.core.control_view import KIND_PREFIX, ControlView
 from docstore.core.fleet_facts import Fleet
 from docstore.core.kind import Kind
@@ -82,9 +83,11 @@ class Rollouts:
         With a rule the nodes roll it back by themselves; another percentage keeps the rule that was given before.
 
         Raises:
+            ValueError: *percent* is not from 0 to 100.
             RolloutRefusedError: Carries everything that is in the way.
             NotInFleetError: No node has ever worked with the kind.
         """
+        refuse_share(percent)
         return await self._go_forward(
             kind,
             "the canary",

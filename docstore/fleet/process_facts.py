@@ -6,8 +6,8 @@ import datetime
 import os
 import socket
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +16,8 @@ from docstore.core.fleet_facts import Lifetime, NodeFacts, NodeKind, Policy
 from docstore.core.kind import Kind
 from docstore.core.newer_steps import readable
 from docstore.core.write_version import ControlState
+from docstore.fleet.canary_counting import CanaryCounting
+from docstore.fleet.in_flight import InFlight
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def node_facts(
     life: Lifetime,
     admitted: bool,
     waits_for: tuple[str, ...] = (),
+    acknowledged: Callable[[ControlState], int],
 ) -> NodeFacts:
     """
     Return a node that works with these control states; its times are for the server to say.
@@ -63,7 +66,7 @@ def node_facts(
         pid=who.pid,
         docstore=who.docstore,
         policy=policy,
-        kinds={kind.name: node_kind(kind, controls.get(kind.name)) for kind in kinds},
+        kinds={kind.name: _acknowledging(kind, controls.get(kind.name), acknowledged) for kind in kinds},
         admitted=admitted,
         started=unknown,
         seen=unknown,
@@ -71,6 +74,13 @@ def node_facts(
         dead_after=life.dead_after,
         waits_for=waits_for,
     )
+
+
+def _acknowledging(
+    kind: Kind[Any], control: ControlState | None, acknowledged: Callable[[ControlState], int]
+) -> NodeKind:
+    facts = node_kind(kind, control)
+    return facts if control is None else replace(facts, acknowledged=acknowledged(control))
 
 
 def node_kind(kind: Kind[Any], control: ControlState | None) -> NodeKind:
@@ -87,6 +97,18 @@ def node_kind(kind: Kind[Any], control: ControlState | None) -> NodeKind:
         acknowledged=None if control is None else control.epoch,
         borrowed={} if kind.newer is None else {str(step.to): step_fingerprint(step) for step in kind.newer.steps},
     )
+
+
+def node_kind_at_work(
+    kind: Kind[Any], control: ControlState | None, in_flight: InFlight, counting: CanaryCounting
+) -> NodeKind:
+    """
+    Return the same of a node that is at work: what no write contradicts any more, and what it has counted.
+    """
+    facts = node_kind(kind, control)
+    if control is None:
+        return facts
+    return replace(facts, acknowledged=in_flight.acknowledged(control), canary=counting.figures(control))
 
 
 def _writes(kind: Kind[Any], control: ControlState) -> int | None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from docstore.core.write_version import ControlState
 from docstore.errors import StoreUnavailableError
+from docstore.fleet.in_flight import Session
 from docstore.fleet.membership import Membership
 
 _FOR_EVER: Final = float("inf")
@@ -51,16 +52,20 @@ class WriteBound:
 
 
 @asynccontextmanager
-async def bounded_write(member: Membership, kind: str, bound: WriteBound | None = None) -> AsyncIterator[ControlState]:
+async def bounded_write(
+    member: Membership, kind: str, bound: WriteBound | None = None, *, session: Session | None = None
+) -> AsyncIterator[ControlState]:
     """
     Give the control state to store by; the context is that of one write, until the server has answered.
+
+    What is written in a transaction of the *session* counts as under way until that is over.
 
     Raises:
         StaleNodeError: The node was not heard of in time; nothing was begun.
         StoreUnavailableError: There was no answer before others may take the node for dead.
     """
     bound = bound or WriteBound(member)
-    with member.writing(kind) as control:
+    with member.writing(kind, session) as control:
         try:
             async with bound.timeout:
                 bound.look()

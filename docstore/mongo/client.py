@@ -13,11 +13,12 @@ from docstore.core.bson_values import RawDocument
 from docstore.errors import InvalidUriError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import translate
+from docstore.mongo.leaving import said
 
 #: How long to look for a server that takes the first command, unless the URI says otherwise; in milliseconds.
 SERVER_SELECTION_TIMEOUT: Final = 5000
 #: How long closing may take, in seconds.
-CLOSING_TIME: Final = 0.5
+CLOSING_TIME: Final = 0.4
 
 
 @asynccontextmanager
@@ -41,9 +42,13 @@ async def connected(uri: str, database: str | None = None) -> AsyncIterator[AnyD
         await _answered(target)
         yield target
     finally:
-        # Closing tells the server so, and would look for a server that is away as long as for any other call.
-        with pymongo.timeout(CLOSING_TIME):
-            await client.close()
+        await said(_closed(client), seconds=CLOSING_TIME)
+
+
+async def _closed(client: AsyncMongoClient[RawDocument]) -> None:
+    # Closing tells the server so, and would look for a server that is away as long as for any other call.
+    with pymongo.timeout(CLOSING_TIME):
+        await client.close()
 
 
 def _client(uri: str) -> AsyncMongoClient[RawDocument]:

@@ -16,6 +16,8 @@ from docstore.mongo.own_records import CONTROL, open_records
 _WAIT_MS: Final = 500
 #: How long the server may take to drop the cursor of a stream, in seconds.
 _DROPPING: Final = 0.2
+#: Once for the call that waits for a change, and once for dropping its cursor.
+_CANCELLATIONS: Final = 2
 
 
 async def control_changes(database: AnyDatabase) -> AsyncIterator[None]:
@@ -46,7 +48,7 @@ async def control_changes(database: AnyDatabase) -> AsyncIterator[None]:
                         await asyncio.wait({coming})
                     else:
                         # Once cancelled it tells the server to drop the cursor, which may not answer.
-                        await ended([coming], seconds=_DROPPING)
+                        await ended([coming], times=_CANCELLATIONS, seconds=_DROPPING)
                     raise
                 if change is not None:
                     yield

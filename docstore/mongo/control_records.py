@@ -37,7 +37,8 @@ class ControlRecords:
     """
 
     def __init__(self, database: AnyDatabase) -> None:
-        self._control = open_records(database, CONTROL)
+        # A node that has heard of a state never goes back to an earlier one, nor to another one of the same epoch.
+        self._control = open_records(database, CONTROL, majority=True)
         self._history = open_records(database, HISTORY)
 
     async def view(self) -> ControlView:
@@ -125,7 +126,10 @@ class ControlRecords:
 
     async def _create(self) -> None:
         with translated(), suppress(DuplicateKeyError):
-            await self._control.update_one({"_id": FLEET}, {"$setOnInsert": _EMPTY}, upsert=True)
+            # Where the record was lost, the others are there: what has their epochs already would not be carried out.
+            newest = await self._control.find_one({"epoch": {"$type": "number"}}, sort=[("epoch", DESCENDING)])
+            first = {**_EMPTY, "epoch": 0 if newest is None else newest["epoch"]}
+            await self._control.update_one({"_id": FLEET}, {"$setOnInsert": first}, upsert=True)
 
     async def _carry_out(self, change: Change) -> None:
         """

@@ -1,5 +1,5 @@
 """
-Leaving in time: what a node has under way is ended, and what does not answer is left behind.
+Leaving in time: what is under way is ended, and what does not answer is left behind.
 """
 
 import asyncio
@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from docstore.errors import StoreError
 
-#: How long a task that was cancelled may take to end before it is told again, in seconds.
-CANCELLING: Final = 0.6
-#: The driver may swallow a cancellation, and the next call waits for the database again.
-_CANCELLATIONS: Final = 2
+#: How long a task that was cancelled may take to end, in seconds.
+CANCELLING: Final = 0.4
+#: How long to try to say what is good to say before the end, in seconds.
+LAST_WORDS: Final = 0.5
 
 
 def is_told_to_end() -> bool:
@@ -23,12 +23,15 @@ def is_told_to_end() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def ended(tasks: Iterable["asyncio.Future[Any]"], *, seconds: float = CANCELLING) -> bool:
+async def ended(tasks: Iterable["asyncio.Future[Any]"], *, times: int = 1, seconds: float = CANCELLING) -> bool:
     """
-    Cancel tasks until they have ended, but twice at most, so many seconds apart; tell whether all have.
+    Cancel tasks, so many times at most and so many seconds apart, until they have ended; tell whether all have.
+
+    The driver may swallow a cancellation, and then the next call waits for the database: once is not enough for a task
+    that makes several calls, its last words among them.
     """
-    left = set(tasks)
-    for _ in range(_CANCELLATIONS):
+    left = {task for task in tasks if not task.done()}
+    for _ in range(times):
         if not left:
             break
         for task in left:
@@ -41,7 +44,7 @@ async def ended(tasks: Iterable["asyncio.Future[Any]"], *, seconds: float = CANC
     return not left
 
 
-async def said(call: Coroutine[Any, Any, None], *, seconds: float) -> None:
+async def said(call: Coroutine[Any, Any, Any], *, seconds: float = LAST_WORDS) -> None:
     """
     Make a call that is good to make before the end, and do without it if the database does not answer in time.
     """

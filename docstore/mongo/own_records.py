@@ -7,7 +7,8 @@ from typing import Any, Final
 from pymongo.write_concern import WriteConcern
 
 from docstore.core.bson_values import CODEC
-from docstore.mongo.driver import AnyCollection, AnyDatabase, open_collection
+from docstore.errors import StoreRejectedError
+from docstore.mongo.driver import AnyCollection, AnyDatabase, Driver, driver_of, open_collection
 
 RUNS: Final = "docstore_runs"
 BATCHES: Final = "docstore_batches"
@@ -24,11 +25,23 @@ _MAJORITY_TIMEOUT: Final = 10_000
 NOW: Final = "$$NOW"
 
 
-def open_records(database: AnyDatabase, name: str) -> AnyCollection:
+def open_records(database: AnyDatabase, name: str, *, majority: bool = False) -> AnyCollection:
     """
     Return a collection of records: read from the primary, acknowledged by a majority, with dates in UTC.
+
+    Args:
+        database: Where they are.
+        name: The collection.
+        majority: Read nothing that an election could undo; what was acknowledged to this process is read all the same.
+
+    Raises:
+        StoreRejectedError: On mongomock-motor.
     """
-    records = open_collection(database, name, primary=True)
+    if driver_of(database) is Driver.MOCK:
+        raise StoreRejectedError(
+            reason="mongomock-motor keeps no records of nodes, rollouts and runs; a real server does"
+        )
+    records = open_collection(database, name, primary=True, majority=majority)
     return records.with_options(
         codec_options=CODEC.with_options(tz_aware=True),
         write_concern=WriteConcern("majority", wtimeout=_MAJORITY_TIMEOUT),

@@ -133,6 +133,16 @@ class Quarantine:
                 left += len(page) - len(settled)
         return left
 
+    async def count(self, collection: str, field: str) -> int:
+        """
+        Return how many rows are put aside; see `count_quarantined`.
+
+        Raises:
+            RecordFormatError: A record has a format that this release does not know.
+        """
+        with translated():
+            return await count_quarantined(self._database, self.kind, collection=collection, field=field)
+
     def _id(self, row_id: Any) -> RawDocument:
         return {"kind": self.kind, "id": row_id}
 
@@ -160,7 +170,7 @@ async def count_quarantined(
     database: AnyDatabase, kind: str, *, collection: str, field: str, session: AnySession | None = None
 ) -> int:
     """
-    Return how many rows of a kind are put aside.
+    Return how many rows of a kind are put aside. Driver errors come out as they are, for whoever asks in a session.
 
     Records of rows that are gone or have been brought further since, by hand for example, do not count.
 

@@ -204,11 +204,21 @@ class Runs:
             )
         return bool(result.matched_count)
 
-    async def hold(self, run: str, reason: str, detail: str, *, seconds: float) -> None:
+    async def hold(self, run: str, reason: str, detail: str, *, seconds: float, anew: bool = False) -> None:
         """
         Keep a run from going on for a while; a hold for the same reason goes on, others are replaced.
+
+        Args:
+            run: The run.
+            reason: Why, in one word.
+            detail: Why, in many.
+            seconds: For how long.
+            anew: Have a hold whose time is over begin anew, also if it was for the same reason.
         """
-        since = {"$cond": [{"$eq": ["$hold.reason", reason]}, "$hold.since", NOW]}
+        goes_on: Stored = {"$eq": ["$hold.reason", reason]}
+        if anew:
+            goes_on = {"$and": [goes_on, {"$gt": ["$hold.until", NOW]}]}
+        since = {"$cond": [goes_on, "$hold.since", NOW]}
         hold = {"reason": literal(reason), "detail": literal(detail), "since": since, "until": later(seconds)}
         await update_run(self._runs, {"_id": run, "open": True}, {"hold": hold})
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from typing import Literal as OneOf
 
-from docstore.core.bson_values import RawDocument, comparison_key
+from docstore.core.bson_values import RawDocument, comparison_key, identical
 from docstore.core.expressions import Expression, Literal, Ref, absent, present, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.origins import Mapped, Origin
-from docstore.core.paths import MISSING, FieldPath, parse_path
+from docstore.core.path_update import UNSET, Earlier, PathUpdate
+from docstore.core.paths import MISSING, FieldPath, dotted, parse_path
 from docstore.errors import InvalidOperationError, NotInvertibleError
 from docstore.operations.arguments import assign, fresh, require_choice, stored_value
 from docstore.operations.place import Place, place
@@ -126,3 +127,26 @@ class MapValues(FieldOperation):
         if isinstance(self.other, Value):
             return Mapped(mapped, pairs, replaces=True, other=self.other.value)
         return Mapped(mapped, pairs, keeps=self.other == "keep")
+
+    def earlier(self, update: PathUpdate) -> Earlier | None:
+        """
+        Return the update that sets the old value for one that sets the new.
+        """
+        mapped, new = self._place.path, update.operand
+        if update.path != mapped:
+            return FieldOperation.earlier(self, update)
+        if update.operator == UNSET:
+            return Earlier(update)
+        if update.operator != "$set" or isinstance(self.other, Value):
+            return None
+        key = comparison_key(new)
+        sources = [(old, made) for old, made in self.mapping if comparison_key(made) == key]
+        if not sources:
+            # Kept as it is, and on the way back too.
+            return Earlier(update) if self.other == "keep" and key not in self._table else None
+        old, made = sources[0]
+        # Of old values that are only equal, one would be changed into the other where the new one stays as it is.
+        if len(sources) > 1 or type(old) not in _EXACT or not identical(made, new):
+            return None
+        kept = ({dotted(mapped): {"$ne": new}},) if self.other == "keep" else ()
+        return Earlier(PathUpdate(update.operator, mapped, old), conditions=kept)

@@ -9,6 +9,7 @@ from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Ref, absent, is_type, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
 from docstore.core.origins import Origin, moved_from
+from docstore.core.path_update import Earlier, PathUpdate, moved
 from docstore.core.paths import MISSING, FieldPath, dotted, parse_path
 from docstore.operations.arguments import assign, parse_names, require_apart
 from docstore.operations.place import Place, fields_of, place
@@ -107,5 +108,14 @@ class NestFields(FieldOperation):
         """
         Return the sources for what lies in the sub-document.
         """
+        return moved_from(path, self._moves())
+
+    def earlier(self, update: PathUpdate) -> Earlier | None:
+        """
+        Return the update of a source for one of what lies in the sub-document.
+        """
+        return moved(update, self._moves())
+
+    def _moves(self) -> list[tuple[FieldPath, FieldPath]]:
         into = self._into.path
-        return moved_from(path, [(source.path, (*into, name)) for source, name in self._sources])
+        return [(source.path, (*into, name)) for source, name in self._sources]

@@ -8,6 +8,7 @@ from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Ref, absent, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program, Remove
 from docstore.core.origins import Origin, moved_from
+from docstore.core.path_update import Earlier, PathUpdate, moved
 from docstore.core.paths import MISSING, FieldPath, parse_path
 from docstore.operations.arguments import assign, require_apart
 from docstore.operations.place import Place, place
@@ -77,3 +78,9 @@ class RenameField(FieldOperation):
         Return the source for what lies at the target.
         """
         return moved_from(path, [(self._source.path, self._target.path)])
+
+    def earlier(self, update: PathUpdate) -> Earlier | None:
+        """
+        Return the update of the source for one of the target.
+        """
+        return moved(update, [(self._source.path, self._target.path)], parents_stay=True)

@@ -10,6 +10,7 @@ from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Expression, Literal, Ref, absent, is_type, present, readable, set_where, writable
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.origins import Origin, moved_from
+from docstore.core.path_update import Earlier, PathUpdate, moved
 from docstore.core.paths import MISSING, FieldPath, dotted, parse_path
 from docstore.operations.arguments import assign, parse_names, require_apart
 from docstore.operations.place import Place, fields_of, place
@@ -116,5 +117,14 @@ class UnnestFields(FieldOperation):
         """
         Return the fields of the sub-document for what was brought out of it.
         """
+        return moved_from(path, self._moves())
+
+    def earlier(self, update: PathUpdate) -> Earlier | None:
+        """
+        Return the update of a field of the sub-document for one of what was brought out of it.
+        """
+        return moved(update, self._moves())
+
+    def _moves(self) -> list[tuple[FieldPath, FieldPath]]:
         source = self._source.path
-        return moved_from(path, [((*source, name), target.path) for name, target in self._targets])
+        return [((*source, name), target.path) for name, target in self._targets]

@@ -3,15 +3,22 @@ Make a value the only element of a list.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.expressions import Ref, is_type, present, readable, set_where
 from docstore.core.operation import Assign, FieldOperation, Program
 from docstore.core.origins import Origin, Wrapped
+from docstore.core.path_update import RENAME, UNSET, Earlier, PathUpdate, something_at
 from docstore.core.paths import MISSING, FieldPath, parse_path
 from docstore.operations.arguments import assign
 from docstore.operations.place import LISTS, Place, place
 from docstore.operations.unwrap_list import UnwrapList
+
+#: How an update names the only element.
+_ELEMENT: Final = frozenset({"0", "$[]"})
+#: Operators that make no list of what is none, unless they are given one.
+_KEEPS_ELEMENT: Final = frozenset({"$set", "$inc", "$mul", "$min", "$max", "$bit", "$currentDate"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,3 +81,24 @@ class WrapInList(FieldOperation):
         """
         wrapped = self._place.path
         return Wrapped(wrapped) if path == wrapped else FieldOperation.origin(self, path)
+
+    def earlier(self, update: PathUpdate) -> Earlier | None:
+        """
+        Return the update of the value for one of its list: of the whole, or of the element.
+        """
+        wrapped, operator, operand = self._place.path, update.operator, update.operand
+        if update.path == wrapped:
+            if operator == UNSET:
+                return Earlier(update)
+            if operator == "$set" and isinstance(operand, list) and len(operand) == 1:
+                return None if isinstance(operand[0], LISTS) else Earlier(PathUpdate(operator, wrapped, operand[0]))
+            return None
+        within = update.path[len(wrapped) :]
+        if update.path[: len(wrapped)] != wrapped:
+            return FieldOperation.earlier(self, update)
+        if within[0] not in _ELEMENT or operator == RENAME:
+            return None
+        if len(within) == 1 and (operator not in _KEEPS_ELEMENT or isinstance(operand, LISTS)):
+            return None
+        element = PathUpdate(operator, (*wrapped, *within[1:]), operand)
+        return Earlier(element, conditions=(something_at(wrapped),))

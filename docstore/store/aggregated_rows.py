@@ -10,6 +10,7 @@ from docstore.core.kind import Kind
 from docstore.core.newer_steps import changing, writes_on_way
 from docstore.core.paths import FieldPath
 from docstore.core.query import EVERYTHING, QueryPaths
+from docstore.core.residue import RESIDUE
 from docstore.core.stale_branch import StoredVersion, start
 from docstore.core.stale_query import other_versions
 from docstore.core.version import tag_version
@@ -23,14 +24,14 @@ class Side:
     """
     The rows of one kind that take part: which of them (an unchanging part of what is asked), and what of them.
 
-    *graph* and *by_position* are those of `Join`.
+    *followed* and *by_position* are those of `Join`.
     """
 
     kind: Kind[Any]
     source: RowSource
     paths: QueryPaths
     narrowed: Mapping[str, Any] = field(default_factory=dict)
-    graph: bool = False
+    followed: QueryPaths | None = None
     by_position: FieldPath | None = None
 
     @property
@@ -46,6 +47,18 @@ class Side:
     def changes(self, path: FieldPath) -> bool:
         """Tell whether a step changes a path, or anything within it."""
         return bool(QueryPaths(frozenset({path}), frozenset()).touched(changing(self.kind)))
+
+    @property
+    def follows_old(self) -> str | None:
+        """What rows are asked as they are stored, where they are followed, and cannot be; None if all of it can."""
+        asked = self.followed
+        if asked is None:
+            return None
+        if asked.first_only:
+            return f"{', '.join(sorted(asked.first_only))} of a $graphLookup cannot be upgraded after it"
+        if asked.touched(changing(self.kind)) or asked.names(self.kind.version_field) or asked.names(RESIDUE):
+            return "$graphLookup follows rows as they are stored"
+        return None
 
     def matters(self, version: StoredVersion) -> bool:
         """Tell whether a row that is stored at a version is not what is asked about."""

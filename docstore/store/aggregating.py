@@ -8,9 +8,9 @@ from typing import Any
 
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Pipeline
-from docstore.core.row_wise import Parted, parted
+from docstore.core.row_wise import parted
 from docstore.core.stale_branch import Way
-from docstore.core.stale_pipelines import documents_pipeline
+from docstore.core.stale_pipelines import with_documents
 from docstore.errors import StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.moment import Moment, Reads
@@ -64,7 +64,7 @@ class Aggregations:
         asked = Asked(pipeline, in_client, report, course or Course())
         own, sides = self._preparation.sides(pipeline)
         async with AsyncExitStack() as stack:
-            prepared = Prepared([], pipeline, session)
+            prepared = Prepared([], parted(pipeline), session)
             asked.course.way = Way.AS_STORED
             if sides:
                 prepared = await self._preparation.prepared(stack, asked, sides, session=session)
@@ -72,8 +72,8 @@ class Aggregations:
                 async for batch in self._with_parts(own, asked, prepared, prepared.left):
                     yield batch
                 return
-            sent = [*prepared.first, *prepared.stages]
-            found = await stack.enter_async_context(aclosing(own.source.aggregate(sent, session=prepared.session)))
+            sent = own.source.aggregate(prepared.sent, session=prepared.session)
+            found = await stack.enter_async_context(aclosing(sent))
             async for batch in found:
                 yield batch
 
@@ -83,28 +83,25 @@ class Aggregations:
 
     async def _with_parts(self, own: Side, asked: Asked, prepared: Prepared, left: Mapping[str, Any]) -> Batches:
         """Yield the documents of a pipeline of which some rows are read by the client."""
-        two = parted(asked.pipeline)
-        each, rest = prepared.stages[: len(two.each)], prepared.stages[len(two.each) :]
+        two = prepared.two
         parts = ClientParts(own.source, own.kind, report=asked.report, session=prepared.session)
-        sent: list[Mapping[str, Any]] = [*prepared.first, *each]
-        if rest:
-            held = await parts.held(left, two, each)
+        sent: list[Mapping[str, Any]] = [*prepared.first, *two.each]
+        if two.rest:
+            held = await parts.held(left, two, two.each)
             if held is None:
-                raise await self._too_much(own, prepared, left, two)
-            sent += two.kept
-            if held:
-                sent.append({"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(held, {})}})
-            sent += rest
+                raise await self._too_much(own, prepared, left)
+            unions = prepared.reads is not Reads.TRANSACTION
+            sent = [*with_documents([*sent, *two.kept], held, own.source.name, unions=unions), *two.rest]
         async with aclosing(own.source.aggregate(sent, session=prepared.session)) as found:
             async for batch in found:
                 yield batch
-        if not rest:
-            async with aclosing(parts.results(left, each)) as results:
+        if not two.rest:
+            async with aclosing(parts.results(left, two.each)) as results:
                 async for batch in results:
                     yield batch
 
-    async def _too_much(self, own: Side, prepared: Prepared, left: Mapping[str, Any], two: Parted) -> StaleQueryError:
-        stage = next(iter(two.rest[0]))
+    async def _too_much(self, own: Side, prepared: Prepared, left: Mapping[str, Any]) -> StaleQueryError:
+        stage = next(iter(prepared.two.rest[0]))
         reason = (
             f"what the stages before {stage} make of those that only Python can upgrade is more than "
             f"{HELD_BYTES >> 20} MB (a $match or a $project in front of it helps)"

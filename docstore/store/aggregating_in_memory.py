@@ -88,19 +88,16 @@ class AggregationsInMemory:
                 held[name] = [decoded(raw, self._kind) for raw in rows]
                 continue
             own = kind is self._kind
-            latest = _Latest(rows, kind, paths, left_to_client=paths[:1] if own and in_client else [])
+            latest = _Latest(rows, kind, paths, in_client=in_client)
             held[name] = list(latest.documents(report if own else None))
-            if own:
-                course.client_rows = latest.client_rows
+            course.client_rows += latest.client_rows
             course.way = _costlier(course.way or Way.AS_STORED, latest.way)
         return held
 
 
 class _Latest:
     """
-    Rows at latest, where anything that is asked depends on it.
-
-    What is *left_to_client*, part of what is *asked*, may depend on functions.
+    Rows at latest, where anything that is asked depends on it; with *in_client* it may depend on functions.
     """
 
     def __init__(
@@ -109,7 +106,7 @@ class _Latest:
         kind: Kind[Any],
         asked: Sequence[QueryPaths],
         *,
-        left_to_client: Sequence[QueryPaths],
+        in_client: bool,
     ) -> None:
         everything = any(EVERYTHING in paths.paths or paths.names(kind.version_field) for paths in asked)
         self._rows = rows
@@ -122,18 +119,17 @@ class _Latest:
         old = self._standing(self._mattering)
         self.client_rows = 0
         self.way = Way.UPGRADED if old else Way.AS_STORED
-        for place, paths in enumerate(asked if old else ()):
-            allowed = place < len(left_to_client)
+        for paths in asked if old else ():
             try:
-                way = upgrading_stages(kind, self._mattering, paths.paths, allow_client=allowed)
+                way = upgrading_stages(kind, self._mattering, paths.paths, allow_client=in_client)
             except NotCompilableError as error:
                 versions = sorted({start(kind, version) for version in self._mattering})
                 touched = shown(paths.touched(changing(kind)))
                 reason = f"{error.operation}: {error.reason}"
                 raise StaleQueryError(
-                    kind=kind.name, paths=touched, versions=versions, rows=old, reason=reason
+                    kind=kind.name, paths=touched, versions=versions, rows=old, reason=reason, client_can=True
                 ) from error
-            self.client_rows += self._standing(way.in_client)
+            self.client_rows = max(self.client_rows, self._standing(way.in_client))
         if self.client_rows:
             self.way = Way.IN_CLIENT
 

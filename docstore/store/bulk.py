@@ -162,7 +162,7 @@ class BulkRun(Generic[D]):
         if not inserts:
             return
         try:
-            async with self._writes.inserts.writing() as control:
+            async with self._writes.inserts.writing(self._session) as control:
                 await self._insert_within(inserts, control, ordered=ordered)
         except DocstoreError as error:
             if self._session is not None and self._session.in_transaction:

@@ -38,7 +38,8 @@ class Change(Generic[D]):
     #: The document at the latest shape: right after an insert or a replacement, right after **or later than** an
     #: update (exactly after it where the collection keeps post-images). None after a deletion, also a later one.
     document: D | None
-    #: Whether the row was only brought to another version, which is proved; see `Collection.watch`.
+    #: Whether the row was only brought to another version, which is proved, or the transaction that did it tells the
+    #: change by a later update of the row; see `Collection.watch`.
     rewrite: bool
     #: Goes on right after this change: `watch(resume_after=...)`.
     token: Token

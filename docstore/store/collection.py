@@ -77,6 +77,7 @@ class Collection(CollectionReplacements[D]):
         Raises:
             DocumentExistsError: A row with this id, or the same unique key, exists; carries the index.
             InvalidDocumentError, UnstorableValueError: It could not be read back; nothing was written.
+            UpdateRefusedError: It has a field by a name of docstore's own; nothing was written.
         """
         return (await self.insert_many([document], session=session))[0]
 
@@ -97,8 +98,9 @@ class Collection(CollectionReplacements[D]):
             DocumentExistsError: For the first that exists already; its notes tell how many were stored.
             StoreRejectedError: The database refused one for another reason; its notes tell the same.
             InvalidDocumentError, UnstorableValueError: One could not be read back; nothing was written.
+            UpdateRefusedError: One has a field by a name of docstore's own; nothing was written.
         """
-        async with self._writing() as control:
+        async with self._writing(session) as control:
             rows = [self._inserts.row(document, control) for document in documents]
             stored = await self._inserts.store(documents, rows, ordered=ordered, session=session)
         if stored.errors:
@@ -161,7 +163,7 @@ class Collection(CollectionReplacements[D]):
         Raises:
             DocumentNotFoundError: There is none.
         """
-        async with self._writing():
+        async with self._writing(session):
             deleted = await self._writer.delete(self._value(id), session=session)
         if not deleted:
             raise DocumentNotFoundError(kind=self.kind.name, id=id)

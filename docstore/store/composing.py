@@ -12,6 +12,7 @@ from docstore.core.lifting import lifted
 from docstore.core.merge import merge
 from docstore.core.newer_steps import newer_versions, standing
 from docstore.core.paths import MISSING
+from docstore.core.residue import RESIDUE
 from docstore.core.row_faults import brought, decoded, side_by_side, upgraded
 from docstore.errors import DocumentError, InvalidDocumentError, ModelFieldError, UpdateRefusedError
 from docstore.store.encoding import dumped, encoded, storable
@@ -43,6 +44,7 @@ class RowComposer(Generic[D]):
         Raises:
             UnstorableValueError: A value has no place in BSON; carries its path and type.
             InvalidDocumentError: The model would refuse the row; carries the field paths.
+            UpdateRefusedError: The document has a field by a name of docstore's own.
         """
         return self._row(self._settled(document))
 
@@ -76,7 +78,7 @@ class RowComposer(Generic[D]):
         above latest stays where it stands, with everything that only its own version has.
 
         Raises:
-            UpdateRefusedError: The document has another id than the row.
+            UpdateRefusedError: The document has another id than the row, or a field by a name of docstore's own.
             DocumentError: The row cannot be read, or what would be stored could not.
         """
         kind = self._kind
@@ -146,6 +148,10 @@ class RowComposer(Generic[D]):
             raise TypeError(msg)
         fields = dumped(document, kind=self._kind.name)
         fields.pop(self._kind.version_field, None)
+        if RESIDUE in fields:
+            # A model that keeps extra fields: what is stored there is never read back.
+            reason = f"the document has a field {RESIDUE!r}, which is docstore's own"
+            raise UpdateRefusedError(kind=self._kind.name, reason=reason)
         return fields
 
     def _readable(self, raw: bytes, fields: RawDocument) -> D:

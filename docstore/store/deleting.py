@@ -132,13 +132,13 @@ class Deletions(Generic[D]):
         at: Mapping[str, Any] = self._rows.readable
         if self._is_touched(filter):
             at = {"versions": [self._kind.latest], "untagged": False}
-        async with self._writing():
+        async with self._writing(session):
             return await self._writer.delete_matching(
                 filter, field=self._kind.version_field, many=many, session=session, **at
             )
 
     async def _delete_exactly(self, rows: Sequence[bytes], session: AnySession | None) -> int:
-        async with self._writing():
+        async with self._writing(session):
             return await self._writer.delete_exactly(rows, session=session)
 
     def _is_touched(self, filter: Mapping[str, Any]) -> bool:

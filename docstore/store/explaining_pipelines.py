@@ -7,6 +7,7 @@ from typing import Any
 
 from docstore.core.newer_steps import changing
 from docstore.core.query import shown
+from docstore.core.row_wise import parted
 from docstore.core.stale_branch import Way, start
 from docstore.core.stale_query import rows_at
 from docstore.errors import StaleQueryError
@@ -32,7 +33,7 @@ async def explain_pipeline(preparation: Preparation, asked: Asked) -> Explanatio
     """
     own, sides = preparation.sides(asked.pipeline)
     asked.course.way = Way.AS_STORED
-    prepared = Prepared([], asked.pipeline, None)
+    prepared = Prepared([], parted(asked.pipeline), None)
     async with AsyncExitStack() as stack:
         try:
             if sides:
@@ -40,7 +41,7 @@ async def explain_pipeline(preparation: Preparation, asked: Asked) -> Explanatio
         except StaleQueryError as refusal:
             return await _refused(own, refusal)
     way = asked.course.way
-    plan = await plan_of_pipeline(own.source.database, own.source.name, [*prepared.first, *prepared.stages])
+    plan = await plan_of_pipeline(own.source.database, own.source.name, prepared.sent)
     versions: list[VersionExplained] = []
     upgraded, in_client = ((), ()) if prepared.way is None else (prepared.way.versions, prepared.way.in_client)
     for version in upgraded:

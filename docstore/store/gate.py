@@ -6,19 +6,29 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 from docstore.core.abort_rule import counts_as_error
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import DocumentError, StoreClosedError
+from docstore.fleet.in_flight import Session
 from docstore.fleet.membership import Membership
 from docstore.fleet.write_bound import WriteBound, bounded_write
 from docstore.store import events
 from docstore.store.observed_control import ObservedControl
 
-#: Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
-OpenWrite: TypeAlias = Callable[[], AbstractAsyncContextManager[ControlState]]
+
+class OpenWrite(Protocol):
+    """
+    Opens one write of a kind: the context in which it is decided how a row is stored, sent, and answered.
+    """
+
+    def __call__(self, session: Session | None = None) -> AbstractAsyncContextManager[ControlState]:
+        """
+        Return the context of a write in a session, or without one.
+        """
+        ...
 
 
 class WriteGate:
@@ -97,9 +107,11 @@ class WriteGate:
         return partial(self.writing, kind)
 
     @asynccontextmanager
-    async def writing(self, kind: str) -> AsyncIterator[ControlState]:
+    async def writing(self, kind: str, session: Session | None = None) -> AsyncIterator[ControlState]:
         """
         Give the control state to store by; the context lasts until the server has answered.
+
+        What is written in a transaction of the *session* is under way until that is over.
 
         Raises:
             StoreClosedError: The store is closed.
@@ -115,7 +127,7 @@ class WriteGate:
         self._under_way.add(bound)
         self._idle.clear()
         try:
-            async with bounded_write(self._member, kind, bound) as control:
+            async with bounded_write(self._member, kind, bound, session=session) as control:
                 if control.canary is None:
                     yield control
                 else:

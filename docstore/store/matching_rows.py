@@ -13,6 +13,7 @@ from docstore.core.newer_steps import changing, newer_versions, readable
 from docstore.core.query import read_query
 from docstore.core.row_faults import decoded, id_of
 from docstore.core.stale_query import old_versions, stands_at
+from docstore.core.version import tag_version
 from docstore.core.write_version import ControlState
 from docstore.errors import ConflictError
 from docstore.mongo.driver import AnySession
@@ -141,12 +142,14 @@ class MatchingRows(Generic[D]):
         """
         if not self.is_old(raw):
             return True
-        async with self._writing() as control:
+        async with self._writing(session) as control:
             return await self._writer.rewrite(raw, self._upgraded(raw, control), session=session) is not None
 
-    async def bring_up_all(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> None:
+    async def bring_up_all(self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None) -> bool:
         """
-        Rewrite every old row that matches to the latest version.
+        Rewrite every old row that matches to the latest version; tell whether rows are to be stored there at all.
+
+        They may not be any more, since a rollback.
 
         Raises:
             DocumentError: One cannot be read, or the model would refuse it; others may have been rewritten.
@@ -158,34 +161,38 @@ class MatchingRows(Generic[D]):
             async for row_id in found:
                 ids.append(row_id)
                 if len(ids) == _ROWS_AT_ONCE:
-                    await self._bring_up_those(ids, session)
+                    if not await self._bring_up_those(ids, session):
+                        return False
                     ids = []
-        if ids:
-            await self._bring_up_those(ids, session)
+        return not ids or await self._bring_up_those(ids, session)
 
-    async def _bring_up_those(self, ids: Sequence[Any], session: AnySession | None) -> None:
+    async def _bring_up_those(self, ids: Sequence[Any], session: AnySession | None) -> bool:
         left = list(ids)
         for tries in range(1, TRIES + 1):
             rows = [raw for raw in await self._writer.those(left, session=session) if self.is_old(raw)]
             if not rows:
-                return
+                return True
             # The size of a command is bounded, and the writer's command for many knows no session.
             if session is None and len(rows) > 1 and sum(map(len, rows)) <= _BYTES_AT_ONCE and tries == 1:
                 async with self._writing() as control:
+                    if not self._form.is_latest(control):
+                        return False
                     await self._writer.rewrite_many([(raw, self._upgraded(raw, control)) for raw in rows])
                 continue
             for raw in rows:
-                async with self._writing() as control:
+                async with self._writing(session) as control:
+                    if not self._form.is_latest(control):
+                        return False
                     await self._writer.rewrite(raw, self._upgraded(raw, control), session=session)
             left = [id_of(raw) for raw in rows]
             if tries > 1:
                 await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=left[0], tries=TRIES)
 
-    async def ids(
+    async def standing(
         self, filter: Mapping[str, Any], *, in_client: bool, session: AnySession | None
-    ) -> AsyncGenerator[Any, None]:
-        """Yield the id of every row that matches, each once, whatever becomes of the rows meanwhile."""
+    ) -> AsyncGenerator[tuple[Any, int | None], None]:
+        """Yield id and version of every row that matches, each once, whatever becomes of the rows meanwhile."""
         touched = read_query(filter).touched(changing(self._kind))
         # What is read at one moment stands still. Elsewhere rows move in every index but the one on their ids.
         rows = self._queries.rows(
@@ -194,13 +201,26 @@ class MatchingRows(Generic[D]):
         async with aclosing(rows) as found:
             if session is not None and session.in_transaction:
                 # A transaction sees its own writes.
-                held = [id_of(raw) async for batch in found for raw in rows_of(batch)]
-                for row_id in held:
-                    yield row_id
+                held = [self.stands(raw) async for batch in found for raw in rows_of(batch)]
+                for row in held:
+                    yield row
                 return
             async for batch in found:
                 for raw in rows_of(batch):
-                    yield id_of(raw)
+                    yield self.stands(raw)
+
+    def stands(self, raw: bytes) -> tuple[Any, int | None]:
+        """
+        Return a row's id, and the version at which it stands by its tag alone; None where that does not tell.
+
+        Raises:
+            InvalidDocumentError: The bytes are no valid BSON.
+        """
+        kind, row = self._kind, decoded(raw, self._kind)
+        tag = row.get(kind.version_field)
+        version = tag_version(tag) if tag is not None else kind.baseline if kind.detect is None else None
+        known = version is not None and kind.floor <= version <= kind.latest
+        return row["_id"], version if known else None
 
     def upgraded(self, raw: bytes) -> RawDocument:
         """

@@ -67,7 +67,7 @@ class OlderReader(RowReader[Any]):
             DocumentError: See `RowReader.read`.
         """
         kind = self.kind
-        shape = seen_at(kind, decoded(raw, kind) if row is None else row, self.version)
+        shape = seen_at(kind, decoded(raw, kind) if row is None else row, self.version, trimming=True)
         if self.model is None:
             older = OlderDocument(shape, version=self.version)
             set_origin_row(older, raw)
@@ -178,7 +178,7 @@ class OlderReplacements(Generic[D]):
     async def _written(self, document: Older, raw: bytes, after: RawDocument, session: AnySession | None) -> bool:
         """Turn the row *raw* into *after*, which is at latest; tell whether it was still there."""
         try:
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 form = self._form.changed(after, raw, control)
                 await self._form.ready([form], session)
                 stored = await self._writer.rewrite(raw, form, session=session)
@@ -198,7 +198,7 @@ class OlderReplacements(Generic[D]):
         row = decoded(raw, kind)
         shape = self._shape(document, version, raw)
         try:
-            after = put(kind_at(kind, standing(kind, row)), row, shape, version)
+            after = put(kind_at(kind, standing(kind, row)), row, shape, version, trimming=True)
         except (BSONError, OverflowError) as error:
             # The cause would show the row's values in every traceback.
             reason = f"a step made something of it that cannot be stored: {type(error).__name__}"
@@ -220,7 +220,7 @@ class OlderReplacements(Generic[D]):
             encoded(sent, kind=kind.name)
             return sent
         # A model may not know every field of its version.
-        shape = seen_at(kind, decoded(raw, kind), version)
+        shape = seen_at(kind, decoded(raw, kind), version, trimming=True)
         before = dumped(OlderReader(kind, version, type(document)).read(raw), kind=kind.name)
         now = dumped(document, kind=kind.name)
         return merge(shape, before, now)

@@ -2,21 +2,24 @@
 What has to come before a pipeline's stages so that it sees the latest shape: looked up at one moment.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 import structlog
 
 from docstore.core.chance import without_chance
-from docstore.core.joined_kinds import with_upgraded_joins
+from docstore.core.joined_kinds import Upgraded, with_upgraded_joins
 from docstore.core.kind import Kind
 from docstore.core.newer_steps import changing, way_to_latest
 from docstore.core.pipeline_paths import Join, Pipeline, joins_of, leading_filter, needed_paths
+from docstore.core.placed_rows import PlacedRows, without_rows
 from docstore.core.query import query_path, untouched_part
 from docstore.core.residue import RESIDUE
-from docstore.core.row_wise import parted
+from docstore.core.row_faults import id_of
+from docstore.core.row_wise import Parted, parted
 from docstore.core.stale_branch import Way, start
 from docstore.core.stale_pipelines import both_of, documents_pipeline, one_of
 from docstore.core.stale_query import other_versions, rows_at, rows_elsewhere
@@ -25,12 +28,14 @@ from docstore.core.translation import translate
 from docstore.core.upgrading_stages import UpgradingStages
 from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads, enter_moment
+from docstore.mongo.past_rows import key_of
 from docstore.mongo.reading import RowSource
 from docstore.store.aggregated_rows import Side
 from docstore.store.aggregating_in_client import sent_along
 from docstore.store.asked import Course
 from docstore.store.client_filter import SENT_BYTES
 from docstore.store.cursor import Report
+from docstore.store.joining_in_client import JoinedRows
 from docstore.store.upgrading_sides import (
     MAX_DECLINED_ROWS,
     bounds,
@@ -52,17 +57,23 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """
-    What is sent: stages that find the rows and bring them to latest, then the pipeline's own.
+    What is sent: stages that find the rows and bring them to latest, then the pipeline's own in the two parts of *two*.
 
     *left* finds the rows that the client reads part by part, where there are any. *way* is how the kind's own old rows
-    come to latest; None where there are none that matter.
+    come to latest; None where there are none that matter. *reads* is what holds the reads together.
     """
 
     first: Sequence[Mapping[str, Any]]
-    stages: Sequence[Mapping[str, Any]]
+    two: Parted
     session: AnySession | None
     left: Mapping[str, Any] | None = None
     way: UpgradingStages | None = None
+    reads: Reads = Reads.NOTHING
+
+    @property
+    def sent(self) -> list[Mapping[str, Any]]:
+        """All stages, where the client reads no part of the rows."""
+        return [*self.first, *self.two.each, *self.two.rest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,7 @@ class Preparation:
             self._kinds[join.collection],
             self._sources[join.collection],
             join.paths,
-            graph=join.graph,
+            followed=join.followed,
             by_position=join.by_position,
         )
 
@@ -138,21 +149,25 @@ class Preparation:
                 first.append({"$match": side.readable()})
             if way is not None:
                 ways[key] = way
+        if ways:
+            asked.course.way = Way.UPGRADED
+        placed = await self._placed(asked, sides, ways, moment)
 
-        def upgrade(join: Join) -> Sequence[Mapping[str, Any]] | None:
+        def upgrade(join: Join) -> Upgraded | None:
             way = ways.get(join)
-            return [*([] if way is None else way.stages), *hidden.get(join, [])] or None
+            stages = [*([] if way is None else way.stages), *hidden.get(join, [])]
+            return Upgraded(stages, placed.get(join)) if stages or join in placed else None
 
         def touches(join: Join, path: str) -> bool:
             return sides[join].changes(query_path(path))
 
-        stages = with_upgraded_joins(pipeline, upgrade, touches)
-        if ways:
-            asked.course.way = Way.UPGRADED
+        two = parted(pipeline)
+        each, rest = (with_upgraded_joins(part, upgrade, touches) for part in (two.each, two.rest))
+        two = replace(two, each=each, rest=rest)
         if _OWN not in ways:
-            return Prepared([*first, *hidden.get(_OWN, [])], stages, moment.session)
+            return Prepared([*first, *hidden.get(_OWN, [])], two, moment.session, reads=moment.reads)
         found, left = await self._first(sides[_OWN], ways[_OWN], asked, moment)
-        return Prepared([*first, *found, *hidden[_OWN]], stages, moment.session, left, ways[_OWN])
+        return Prepared([*first, *found, *hidden[_OWN]], two, moment.session, left, ways[_OWN], moment.reads)
 
     async def _way(
         self, side: Side, tags: Sequence[Any], asked: Asked, moment: Moment, *, is_own: bool, residues: bool
@@ -161,16 +176,35 @@ class Preparation:
         report = asked.report if is_own else None
         unreadable = None if asked.looks_only else side.unreadable(tags)
         met = unreadable is not None and await meets(both_of(unreadable, side.narrowed), side, report, moment)
-        way = await way_of(side, tags, moment, is_own=is_own, in_client=asked.in_client, residues=residues)
+        way = await way_of(side, tags, moment, in_client=asked.in_client, residues=residues)
         if way is None:
             return None, met
         if not met and not asked.looks_only:
             narrowed = self._in_every_shape(side, way, leading_filter(asked.pipeline)) if is_own else {}
             met = await meets(both_of(side.look_alikes(way.versions), narrowed), side, report, moment)
-        if not is_own and way.declined and await side.source.holds(way.declined, session=moment.session):
-            reason = "those that only Python can upgrade cannot be joined"
-            raise await stale_side(side, way.declined, reason, moment)
         return way, met
+
+    async def _placed(
+        self, asked: Asked, sides: Mapping[_Key, Side], ways: Mapping[_Key, UpgradingStages], moment: Moment
+    ) -> dict[_Key, PlacedRows]:
+        """Return the joined rows that Python has to upgrade, after it is known of all how many they are."""
+        joined = {join: way for join, way in ways.items() if join is not _OWN and way.declined is not None}
+        if not joined:
+            return {}
+        by_id = not await self._sources[self._kind.collection].has_collation()
+        reading = JoinedRows(moment, by_id=by_id)
+        rows = {join: await reading.count(sides[join], way, in_client=asked.in_client) for join, way in joined.items()}
+        for join, number in rows.items():
+            if number and (joined[join].in_client or number > MAX_DECLINED_ROWS):
+                _announce(sides[join], joined[join], number, asked)
+        if asked.looks_only:
+            return {}
+        often = Counter(joins_of(asked.pipeline))
+        return {
+            join: await reading.placed(sides[join], way.declined or {}, times=often[join])
+            for join, way in joined.items()
+            if rows[join] and join is not None
+        }
 
     async def _first(
         self, own: Side, way: UpgradingStages, asked: Asked, moment: Moment
@@ -187,20 +221,20 @@ class Preparation:
         declined = await self._declined(own, way, left, asked, moment)
         if declined == []:
             return [*found, *way.stages], None
-        if moment.reads is Reads.TRANSACTION:
-            if asked.in_client and not parted(asked.pipeline).rest:
-                return others, left
-            reason = "a transaction cannot take rows that only Python can upgrade"
-            raise await stale_side(own, way.declined, reason, moment)
-        if declined is None:
-            return others, left
-        documents = sent_along(declined, own.kind, asked.report)
-        if documents is None:
-            if not asked.in_client:
+        documents = None if declined is None else sent_along(declined, own.kind, asked.report)
+        if declined is None or documents is None:
+            if declined is not None and not asked.in_client:
                 reason = f"they have to be upgraded in Python, and what they become is more than {SENT_BYTES >> 20} MB"
                 raise await stale_side(own, left, reason, moment, client_can=True)
-            _announce(own, way, len(declined), asked)
+            if declined is not None and not way.in_client:
+                _announce(own, way, len(declined), asked)
             return others, left
+        if moment.reads is Reads.TRANSACTION:
+            # It has no `$unionWith`.
+            brought = {key_of(row["_id"]) for row in documents}
+            gone = without_rows([row_id for raw in declined if key_of(row_id := id_of(raw)) not in brought])
+            placed = PlacedRows(own.kind.version_field, own.kind.latest, documents)
+            return [*found, *gone, *way.stages, placed.stage()], None
         given = {"$unionWith": {"coll": own.source.name, "pipeline": documents_pipeline(documents, {})}}
         return [*others, *([given] if documents else [])], None
 
@@ -218,7 +252,7 @@ class Preparation:
         declined = None if rows > MAX_DECLINED_ROWS else await declined_rows(own, left, moment)
         if declined is None and not asked.in_client:
             reason = f"they have to be upgraded in Python, more than {bounds()} of them"
-            raise await stale_side(own, left, reason, moment, client_can=moment.reads is not Reads.TRANSACTION)
+            raise await stale_side(own, left, reason, moment, client_can=True)
         if declined is None and not way.in_client:
             _announce(own, way, await own.source.count(left, session=moment.session), asked)
         return declined
@@ -242,8 +276,9 @@ class Preparation:
         return one_of([elsewhere, *old, *kept])
 
 
-def _announce(own: Side, way: UpgradingStages, rows: int, asked: Asked) -> None:
+def _announce(side: Side, way: UpgradingStages, rows: int, asked: Asked) -> None:
     """Say how many rows the client has to read, before it reads the first."""
     if not asked.looks_only:
-        _log.info("client_filter_begins", kind=own.kind.name, rows=rows, versions=list(way.versions))
-    asked.course.way, asked.course.client_rows = Way.IN_CLIENT, rows
+        _log.info("client_filter_begins", kind=side.kind.name, rows=rows, versions=list(way.versions))
+    asked.course.way = Way.IN_CLIENT
+    asked.course.client_rows += rows

@@ -62,7 +62,7 @@ class Replacements(Generic[D]):
         kind = self._kind
         row = decoded(self._composer.new(document), kind)
         try:
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 if self._form.is_latest(control):
                     stored = await self._writer.overwrite(
                         row["_id"], row, field=kind.version_field, versions=range(1, kind.latest + 1), session=session
@@ -126,7 +126,7 @@ class Replacements(Generic[D]):
     async def _store_changes(self, document: D, raw: bytes, session: AnySession | None) -> bool:
         """Write what turns the row *raw* into the document; tell whether the row was still there."""
         try:
-            async with self._writing() as control:
+            async with self._writing(session) as control:
                 after = self._form.changed(self._composer.changed(document, raw), raw, control)
                 await self._form.ready([after], session)
                 stored = await self._writer.rewrite(raw, after, session=session)

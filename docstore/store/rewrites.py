@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bson.timestamp import Timestamp
@@ -19,7 +19,8 @@ class Rewrites:
 
     An event is one only if that is proved: the row just before it and the row just after it, both exact, differ in
     their tags and are the same at the latest shape. Only updates that touch the tag, and replacements, are looked at.
-    Where the past is not known any more, nothing is proved.
+    Where the past is not known any more, nothing is proved. Of a transaction that moves a row to another version and
+    changes it, one update is enough to tell.
     """
 
     def __init__(self, kind: Kind[Any], past: PastRows) -> None:
@@ -53,11 +54,30 @@ class Rewrites:
         for place in suspects:
             event = events[place]
             known = (before, after) if place in once else ({}, {})
-            first = event.before or await self._row(event.id, just_before(event.time), known[0])
+            first = event.before or _inserted(events[:place], event)
+            first = first or await self._row(event.id, just_before(event.time), known[0])
             last = event.document if event.exact else await self._row(event.id, event.time, known[1])
             if first is not None and last is not None and is_rewrite(self._kind, first, last):
                 found.append(place)
-        return frozenset(found)
+        return frozenset({*found, *self._told_again(events, suspects, found)})
+
+    def _told_again(self, events: Sequence[RowEvent], suspects: Sequence[int], found: Sequence[int]) -> Iterator[int]:
+        """
+        Yield the positions of updates of which a later one of the same transaction tells all that is known.
+
+        An update below latest is three updates of the row in one transaction: up, the operators, down. Their documents
+        are looked up when they are told, so each has the row as it is after all of them.
+        """
+        # Only what one transaction does to a row happens at one time.
+        groups: dict[tuple[Timestamp, bytes], list[int]] = {}
+        for place, event in enumerate(events):
+            if event.operation in {"update", "replace", "insert", "delete"} and place not in found:
+                groups.setdefault((event.time, key_of(event.id)), []).append(place)
+        moved = {(events[place].time, key_of(events[place].id)) for place in suspects}
+        for key in moved & groups.keys():
+            *earlier, last = groups[key]
+            if events[last].operation == "update":
+                yield from (at for at in earlier if events[at].operation == "update" and not events[at].exact)
 
     def _may_be_one(self, event: RowEvent) -> bool:
         if event.operation == "update":
@@ -75,3 +95,13 @@ class Rewrites:
         if key not in known:
             known = await self._rows(time, [id]) or {}
         return known.get(key)
+
+
+def _inserted(earlier: Sequence[RowEvent], event: RowEvent) -> bytes | None:
+    """Return the row as the event before has inserted it in the same transaction, where that is so."""
+    for other in reversed(earlier):
+        if other.time != event.time:
+            break
+        if key_of(other.id) == key_of(event.id):
+            return other.document if other.operation == "insert" else None
+    return None

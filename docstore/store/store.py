@@ -75,7 +75,7 @@ class Store:
         CollectionSharedError: Two kinds name the same collection.
         StepContentError: Two kinds have the same name.
         TypeError: *database* is none of the three (one of synchronous PyMongo, for example).
-        ValueError: *policy* or *read_newer* is none of its two.
+        ValueError: *policy* or *read_newer* is none of its two, or *heartbeat* is too long for *dead_after*.
     """
 
     def __init__(
@@ -106,7 +106,10 @@ class Store:
             kinds = [reading(kind, NewerSteps()) for kind in kinds]
             steps = StepExchange(database, kinds)
         self._member: Membership = Alone(kinds)
-        rules = Policy(policy)
+        rules, life = Policy(policy), Lifetime(heartbeat, dead_after)
+        if not life.lasts:
+            msg = f"heartbeat has to be above 0 and below {life.fence_after:g} s (60 % of dead_after), not {heartbeat}"
+            raise ValueError(msg)
         if fleet and driver is not Driver.MOCK:
             self._member = Node(
                 database,
@@ -114,7 +117,7 @@ class Store:
                 service=service,
                 instance=instance,
                 policy=rules,
-                life=Lifetime(heartbeat, dead_after),
+                life=life,
                 patience=patience,
                 # A stream takes one of the few threads in which Motor makes its calls, for as long as it is open.
                 streams=driver is not Driver.MOTOR,

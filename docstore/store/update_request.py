@@ -34,11 +34,6 @@ class UpdateRequest:
     in_client: bool = False
 
     @property
-    def touched(self) -> frozenset[str]:
-        """The top-level fields that the operators touch."""
-        return frozenset().union(*(_heads(operator, fields) for operator, fields in self.operators.items()))
-
-    @property
     def fixed_id(self) -> Any:
         """The `_id` that the filter asks for, or None: then rows of any id may match."""
         named = self.filter.get("_id")

@@ -3,14 +3,18 @@ Update operators on rows of any version: they only ever meet the latest shape.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from enum import Enum
 from typing import Generic, TypeVar
 
 from docstore.core.document import Document
 from docstore.core.kind import Kind
+from docstore.core.row_faults import decoded
 from docstore.errors import ConflictError, DocumentExistsError, StoreRejectedError, UpdateRefusedError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter, UpdateResult
+from docstore.mongo.tag_filters import joined
 from docstore.mongo.transactions import NO_TRANSACTIONS
 from docstore.store.gate import OpenWrite
 from docstore.store.matching_rows import MatchingRows
@@ -21,6 +25,12 @@ from docstore.store.updating_below_latest import UPSERT_TRIES, UpdatesBelowLates
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
+
+
+class _Stored(Enum):
+    """What is found out on passing the gate, instead of an update."""
+
+    BELOW_LATEST = "rows are to be stored below latest"
 
 
 class Updates(Generic[D]):
@@ -70,11 +80,17 @@ class Updates(Generic[D]):
                 session=within,
             )
 
-        async def change() -> UpdateResult | None:
+        async def change() -> UpdateResult | _Stored | None:
             if many:
+                if await self._stores_below_latest():
+                    return _Stored.BELOW_LATEST
                 await self._rows.refuse_unreadable(request.filter, session, in_client=request.in_client)
-                await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session)
-            async with self._writing():
+                if not await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session):
+                    return None
+            async with self._writing(session) as control:
+                # Since a rollback rows may stand lower that match.
+                if not self._form.is_latest(control):
+                    return _Stored.BELOW_LATEST
                 result = await write(insert=False, within=session)
             return result if result.matched or (many and not upsert) else None
 
@@ -110,16 +126,30 @@ class Updates(Generic[D]):
                 session=within,
             )
 
-        async def change() -> bytes | None:
+        missed = 0
+
+        async def change() -> bytes | _Stored | None:
+            nonlocal missed
+            if sort and await self._stores_below_latest():
+                return _Stored.BELOW_LATEST
+            chosen: UpdateRequest | None = request
             # Without an order any row will do; with one, the first may be an old one.
-            if sort and not await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
-                await self._rows.refuse_unreadable_first(request.filter, sort, session)
+            if sort and await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
+                chosen = await self._first(request, sort, session)
             elif sort:
-                raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
-                if raw is not None and self._rows.is_old(raw) and not await self._rows.bring_up(raw, session):
-                    return None
-            async with self._writing():
-                return await write(request, insert=False, within=session)
+                await self._rows.refuse_unreadable_first(request.filter, sort, session)
+            if chosen is None:
+                return None
+            async with self._writing(session) as control:
+                # Since a rollback the first row may stand lower.
+                if not self._form.is_latest(control):
+                    return _Stored.BELOW_LATEST
+                found = await write(chosen, insert=False, within=session)
+            if found is None and chosen is not request:
+                # Somebody else took it. Which row is the first now is chosen anew, among those of all versions.
+                missed += 1
+                await self._pause(missed)
+            return found
 
         async def insert(within: AnySession | None) -> bytes | None:
             return await write(request, insert=True, within=within)
@@ -129,10 +159,17 @@ class Updates(Generic[D]):
 
         return await self._until_done(request, change, insert if upsert else None, below, nothing=None, session=session)
 
+    async def _first(self, request: UpdateRequest, sort: SortKeys, session: AnySession | None) -> UpdateRequest | None:
+        """Choose the first row of all versions, and bring it up; return the update of it alone, or None if it went."""
+        raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
+        if raw is None or (self._rows.is_old(raw) and not await self._rows.bring_up(raw, session)):
+            return None
+        return replace(request, filter=joined(request.filter, {"_id": {"$eq": decoded(raw, self._kind)["_id"]}}))
+
     async def _until_done(
         self,
         request: UpdateRequest,
-        change: Callable[[], Awaitable[T | None]],
+        change: Callable[[], Awaitable[T | _Stored | None]],
         insert: Callable[[AnySession | None], Awaitable[T]] | None,
         below: Callable[[], Awaitable[T]],
         *,
@@ -144,17 +181,17 @@ class Updates(Generic[D]):
 
         Args:
             request: The update.
-            change: Changes rows at latest; returns None where there was none.
+            change: Changes rows at latest; returns None where there was none, or that rows are to be stored below it.
             insert: Changes one, or inserts one where there is none.
             below: Does all of it while rows are to be stored below latest.
             nothing: What to return where nothing matches and nothing is to be inserted.
             session: The session to write in.
         """
         for tries in range(1, TRIES + 1):
-            if await self._stores_below_latest():
-                return await below()
             try:
                 changed = await change()
+                if isinstance(changed, _Stored):
+                    return await below()
                 if changed is not None:
                     return changed
                 raw = await self._rows.first(request.filter, in_client=request.in_client, session=session)
@@ -164,7 +201,7 @@ class Updates(Generic[D]):
                     continue
                 if insert is None:
                     return nothing
-                async with self._writing() as control:
+                async with self._writing(session) as control:
                     # Else the next round finds out how rows are stored now.
                     latest = self._form.is_latest(control)
                     inserted, result = await self._insert(request, insert, session) if latest else (False, None)

@@ -2,57 +2,42 @@
 Update operators while rows are stored below latest: they say what they say of the latest shape all the same.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from dataclasses import replace
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from docstore.core.document import Document
 from docstore.core.kind import Kind
-from docstore.core.query import read_query
 from docstore.core.row_faults import decoded
-from docstore.core.write_version import ControlState
-from docstore.errors import (
-    ConflictError,
-    DocstoreError,
-    DocumentExistsError,
-    StoreRejectedError,
-    UpdateRefusedError,
-)
+from docstore.errors import ConflictError, DocumentExistsError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, RowWriter, UpdateResult
 from docstore.mongo.tag_filters import joined
-from docstore.mongo.transactions import NO_TRANSACTIONS
 from docstore.store.gate import OpenWrite
 from docstore.store.matching_rows import MatchingRows
 from docstore.store.pauses import TRIES, Pause
 from docstore.store.stored_form import StoredForm
+from docstore.store.straight_updates import Statement, SteppedOn, StraightUpdate, is_read_only
 from docstore.store.update_request import UpdateRequest
+from docstore.store.updating_in_transaction import UpdatedRow, UpdatesInTransaction
 
 D = TypeVar("D", bound=Document)
 
 #: How often an upsert is tried whose key another row has: once more than it takes to lose one race.
 UPSERT_TRIES: Final = 3
 
+#: Which form of the row is asked for.
+Returns: TypeAlias = Literal["before", "after"]
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What an update did to one row: as it was stored before (None: it was inserted), and as it is stored now."""
-
-    result: UpdateResult
-    before: bytes | None
-    after: bytes
+_NOTHING: Final = UpdateResult(0, 0)
 
 
 class UpdatesBelowLatest(Generic[D]):
     """
     Applies update operators to rows of one kind of which some are to be stored below latest.
 
-    Where no step reads or changes what filter and operators are about, that is one ordinary update: it says the same of
-    every shape. Otherwise it takes a transaction for each row: the row is brought up to latest, the server applies the
-    operators, and what came of it is stored as it has to be. Operators are never applied in Python, and nobody sees the
-    row in between.
+    Where filter and operators can be said of rows as these are stored, that is one ordinary update (`StraightUpdate`).
+    Otherwise it takes a transaction for each row (`UpdatesInTransaction`). Operators are never applied in Python.
     """
 
     def __init__(
@@ -67,74 +52,84 @@ class UpdatesBelowLatest(Generic[D]):
     ) -> None:
         self._kind = kind
         self._writer = writer
-        self._form = form
         self._writing = writing
         self._rows = rows
         self._pause = pause
-        self._stepped_on = _stepped_on(kind)
+        self._stepped_on = SteppedOn(kind)
+        self._at_latest = UpdatesInTransaction(kind, writer=writer, form=form, writing=writing, rows=rows)
 
     async def apply(
         self, request: UpdateRequest, *, many: bool, upsert: bool, session: AnySession | None
     ) -> UpdateResult:
         """Apply operators to one row that matches, or to all; see `Collection.update`."""
+        straight = StraightUpdate(request, self._stepped_on)
+        tried = None
         if many:
             await self._rows.refuse_unreadable(request.filter, session)
-        result = UpdateResult(0, 0)
-        if self._says_the_same(request, ()):
-            async with self._writing():
-                result = await self._writer.update(
-                    request.filter,
-                    request.operators,
-                    field=self._kind.version_field,
-                    many=many,
-                    upsert=False,
-                    array_filters=request.array_filters,
-                    session=session,
-                    **self._rows.readable,
-                )
-        elif many:
-            result = await self._each(request, session)
-        if result.matched:
+            result = await self._all(request, straight, session)
+        else:
+            result, tried = await self._any(request, straight, session)
+        if result.matched or (many and not upsert):
             return result
-        if many and not upsert:
-            if not self._says_the_same(request, ()):
-                await self._check(request, session)
-            return result
-        done = await self._one(request, sort=(), upsert=upsert, session=session)
+        done = await self._one(request, straight, tried=tried, upsert=upsert, session=session)
         return result if done is None else done.result
 
     async def find_and_apply(
         self, request: UpdateRequest, *, sort: SortKeys, after: bool, upsert: bool, session: AnySession | None
     ) -> bytes | None:
         """Apply operators to the first row that matches; return it as it was or is stored; see `Updates`."""
-        if self._says_the_same(request, sort):
-            if sort:
-                await self._refuse_unreadable_first(request, sort, session)
-            async with self._writing():
-                found = await self._writer.find_and_update(
-                    request.filter,
-                    request.operators,
-                    field=self._kind.version_field,
-                    sort=sort,
-                    after=after,
-                    upsert=False,
-                    array_filters=request.array_filters,
-                    session=session,
-                    **self._rows.readable,
-                )
-            if found is not None:
-                return found
-        done = await self._one(request, sort=sort, upsert=upsert, session=session)
+        straight = StraightUpdate(request, self._stepped_on)
+        tried = straight.everywhere(sort)
+        if sort and tried is not None:
+            await self._refuse_unreadable_first(request, sort, session)
+        async with self._writing(session) as control:
+            if is_read_only(self._kind, control):
+                tried = None
+            elif not sort:
+                tried = straight.at(control.write_version)
+            if tried is not None:
+                found = await self._found(tried, request, sort=sort, after=after, session=session)
+                if found is not None:
+                    return found
+        done = await self._one(
+            request,
+            straight,
+            tried=tried,
+            sort=sort,
+            upsert=upsert,
+            returns="after" if after else "before",
+            session=session,
+        )
         if done is None:
             return None
         return done.after if after else done.before
 
-    def _says_the_same(self, request: UpdateRequest, sort: SortKeys) -> bool:
-        """Tell whether a plain update of rows as they are stored does what it would do to them at latest."""
-        if self._stepped_on is None or not self._stepped_on.isdisjoint(request.touched):
-            return False
-        asked = read_query(request.filter, sort)
-        return not asked.touched(self._kind.writes(self._kind.floor, self._kind.latest))
+    async def _any(
+        self, request: UpdateRequest, straight: StraightUpdate, session: AnySession | None
+    ) -> tuple[UpdateResult, Statement | None]:
+        """Update one of the rows that stand where rows are stored; tell what of, and by which statement."""
+        async with self._writing(session) as control:
+            statement = None if is_read_only(self._kind, control) else straight.at(control.write_version)
+            if statement is None:
+                return _NOTHING, None
+            return await self._sent(statement, request, many=False, session=session), statement
+
+    async def _all(self, request: UpdateRequest, straight: StraightUpdate, session: AnySession | None) -> UpdateResult:
+        """Update every row that matches: at once, or each that matches at one moment by itself and once."""
+        statement = straight.everywhere()
+        if statement is not None:
+            async with self._writing(session) as control:
+                if not is_read_only(self._kind, control):
+                    return await self._sent(statement, request, many=True, session=session)
+        matched = modified = 0
+        async for row_id, version in self._rows.standing(request.filter, in_client=request.in_client, session=session):
+            done = await self._changed(request, straight, row_id, version, session=session)
+            if done is not None:
+                matched += done.result.matched
+                modified += done.result.modified
+        if not matched:
+            await self._check(request, session)
+        return UpdateResult(matched, modified)
 
     async def _refuse_unreadable_first(
         self, request: UpdateRequest, sort: SortKeys, session: AnySession | None
@@ -143,19 +138,17 @@ class UpdatesBelowLatest(Generic[D]):
         if raw is not None:
             self._kind.version(decoded(raw, self._kind))
 
-    async def _each(self, request: UpdateRequest, session: AnySession | None) -> UpdateResult:
-        """Update every row that matches at one moment, each by itself and once."""
-        matched = modified = 0
-        async for row_id in self._rows.ids(request.filter, in_client=request.in_client, session=session):
-            done = await self._within_one(partial(self._change, request, row_id), session)
-            if done is not None:
-                matched += done.result.matched
-                modified += done.result.modified
-        return UpdateResult(matched, modified)
-
     async def _one(
-        self, request: UpdateRequest, *, sort: SortKeys, upsert: bool, session: AnySession | None
-    ) -> _Done | None:
+        self,
+        request: UpdateRequest,
+        straight: StraightUpdate,
+        *,
+        tried: Statement | None,
+        sort: SortKeys = (),
+        upsert: bool,
+        returns: Returns | None = None,
+        session: AnySession | None,
+    ) -> UpdatedRow | None:
         """Update the first row that matches, or insert one; None where there is none, and none is to be inserted."""
         for tries in range(1, TRIES + 1):
             raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
@@ -164,10 +157,12 @@ class UpdatesBelowLatest(Generic[D]):
                 return None
             try:
                 if raw is None:
-                    done = await self._within_one(partial(self._insert, request), session)
+                    done = await self._at_latest.insert(request, session)
                 else:
-                    row_id = decoded(raw, self._kind)["_id"]
-                    done = await self._within_one(partial(self._change, request, row_id), session)
+                    row_id, version = self._rows.stands(raw)
+                    done = await self._changed(
+                        request, straight, row_id, version, tried=tried, returns=returns, session=session
+                    )
             except DuplicateRowError as error:
                 # Another writer was quicker with an upsert of the same key: its row is updated in the next round.
                 lost = session is not None and session.in_transaction
@@ -179,9 +174,85 @@ class UpdatesBelowLatest(Generic[D]):
             await self._pause(tries)
         raise ConflictError(kind=self._kind.name, id=request.fixed_id, tries=TRIES)
 
+    async def _changed(
+        self,
+        request: UpdateRequest,
+        straight: StraightUpdate,
+        row_id: Any,
+        version: int | None,
+        *,
+        tried: Statement | None = None,
+        returns: Returns | None = None,
+        session: AnySession | None,
+    ) -> UpdatedRow | None:
+        """Update one row, as it is stored if that is possible; None if it does not match."""
+        statement = None if version is None else straight.at(version)
+        if statement is not None and statement is not tried:
+            async with self._writing(session) as control:
+                # A rollback brings rows down that are written.
+                stays = version is not None and control.version_for(row_id, standing=version) >= version
+                if stays and not is_read_only(self._kind, control):
+                    done = await self._sent_to(row_id, statement, request, returns=returns, session=session)
+                    if done is not None:
+                        return done
+        return await self._at_latest.change(request, row_id, session)
+
+    async def _sent_to(
+        self,
+        row_id: Any,
+        statement: Statement,
+        request: UpdateRequest,
+        *,
+        returns: Returns | None,
+        session: AnySession | None,
+    ) -> UpdatedRow | None:
+        to_it = replace(statement, filter=joined(statement.filter, {"_id": {"$eq": row_id}}))
+        if returns is None:
+            result = await self._sent(to_it, request, many=False, session=session)
+            return UpdatedRow(result) if result.matched else None
+        found = await self._found(to_it, request, after=returns == "after", session=session)
+        return None if found is None else UpdatedRow(UpdateResult(1, 1), **{returns: found})
+
+    async def _sent(
+        self, statement: Statement, request: UpdateRequest, *, many: bool, session: AnySession | None
+    ) -> UpdateResult:
+        return await self._writer.update(
+            statement.filter,
+            statement.operators,
+            field=self._kind.version_field,
+            versions=statement.versions,
+            untagged=statement.untagged,
+            many=many,
+            upsert=False,
+            array_filters=request.array_filters,
+            session=session,
+        )
+
+    async def _found(
+        self,
+        statement: Statement,
+        request: UpdateRequest,
+        *,
+        sort: SortKeys = (),
+        after: bool,
+        session: AnySession | None,
+    ) -> bytes | None:
+        return await self._writer.find_and_update(
+            statement.filter,
+            statement.operators,
+            field=self._kind.version_field,
+            versions=statement.versions,
+            untagged=statement.untagged,
+            sort=sort,
+            after=after,
+            upsert=False,
+            array_filters=request.array_filters,
+            session=session,
+        )
+
     async def _check(self, request: UpdateRequest, session: AnySession | None) -> None:
         """Have the server look at an update of no row: whether it takes the operators is nothing that rows decide."""
-        async with self._writing():
+        async with self._writing(session):
             await self._writer.update(
                 joined(request.filter, {"_id": {"$in": []}}),
                 request.operators,
@@ -192,91 +263,3 @@ class UpdatesBelowLatest(Generic[D]):
                 array_filters=request.array_filters,
                 session=session,
             )
-
-    async def _within_one(
-        self, work: Callable[[ControlState, AnySession | None], Awaitable[_Done | None]], session: AnySession | None
-    ) -> _Done | None:
-        """Run *work* in one transaction, which is one write."""
-        await self._form.prepare(session)
-        try:
-            async with self._writing() as control:
-                return await self._writer.in_transaction(partial(work, control), session=session)
-        except StoreRejectedError as error:
-            if error.code != NO_TRANSACTIONS:
-                raise
-            raise UpdateRefusedError(
-                kind=self._kind.name,
-                reason="rows are stored below the latest version, and operators on what a step reads or changes take a "
-                "transaction then, which a standalone server has not; use modify()",
-            ) from error
-
-    async def _change(
-        self, request: UpdateRequest, row_id: Any, control: ControlState, within: AnySession | None
-    ) -> _Done | None:
-        """Bring a row up, have the server update it, and store it as it has to be; None if it does not match."""
-        raw = await self._writer.current(row_id, session=within)
-        if raw is None:
-            return None
-        if self._rows.is_old(raw):
-            await self._writer.rewrite(raw, self._rows.upgraded(raw), session=within)
-        result = await self._writer.update(
-            joined(request.filter, {"_id": {"$eq": row_id}}),
-            request.operators,
-            field=self._kind.version_field,
-            versions=[self._kind.latest],
-            many=False,
-            upsert=False,
-            array_filters=request.array_filters,
-            session=within,
-        )
-        stored = await self._stored(row_id, partial(self._form.changed, raw=raw, control=control), raw, within)
-        return _Done(result, before=raw, after=stored) if result.matched and stored is not None else None
-
-    async def _insert(self, request: UpdateRequest, control: ControlState, within: AnySession | None) -> _Done | None:
-        """Insert a row at latest, and store it as it has to be; None if one matches now."""
-        if await self._rows.first(request.filter, in_client=request.in_client, session=within) is not None:
-            return None
-        result = await self._writer.update(
-            request.filter,
-            request.inserting,
-            field=self._kind.version_field,
-            versions=[self._kind.latest],
-            many=False,
-            upsert=True,
-            array_filters=request.array_filters,
-            session=within,
-        )
-        stored = await self._stored(result.upserted_id, partial(self._form.inserted, control=control), None, within)
-        return None if stored is None else _Done(result, before=None, after=stored)
-
-    async def _stored(
-        self,
-        row_id: Any,
-        form: Callable[[dict[str, Any]], dict[str, Any]],
-        before: bytes | None,
-        within: AnySession | None,
-    ) -> bytes | None:
-        """Store the row that stands at latest within the transaction in its form; or as it was, if it has none."""
-        raw = await self._writer.current(row_id, session=within)
-        if raw is None:
-            return None
-        try:
-            after = form(decoded(raw, self._kind))
-            await self._form.ready([after], within)
-        except DocstoreError:
-            # The transaction may be the user's, who may go on with it.
-            if before is None:
-                await self._writer.delete(row_id, session=within)
-            else:
-                await self._writer.rewrite(raw, decoded(before, self._kind), session=within)
-            raise
-        return await self._writer.rewrite(raw, after, session=within)
-
-
-def _stepped_on(kind: Kind[Any]) -> frozenset[str] | None:
-    """Return the top-level fields that steps read or change; None where nobody can tell."""
-    # What a function reads is not declared, and what `detect` looks at neither.
-    if kind.detect is not None or any(not step.operations for step in kind.steps):
-        return None
-    each = (operation for step in kind.steps for operation in step.operations)
-    return frozenset(path[0] for operation in each for path in operation.reads | operation.writes)

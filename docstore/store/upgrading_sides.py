@@ -49,7 +49,7 @@ async def meets(asked: Mapping[str, Any], side: Side, report: Report | None, mom
 
 
 async def way_of(
-    side: Side, tags: Sequence[Any], moment: Moment, *, is_own: bool, in_client: bool, residues: bool
+    side: Side, tags: Sequence[Any], moment: Moment, *, in_client: bool, residues: bool
 ) -> UpgradingStages | None:
     """Return how the side's old rows come to latest; None where none matter."""
     kind = side.kind
@@ -62,8 +62,8 @@ async def way_of(
     client_can = False
     if side.paths.first_only:
         reason = f"{', '.join(sorted(side.paths.first_only))} cannot be asked of a row after its upgrade"
-    elif side.graph:
-        reason = "$graphLookup follows rows as they are stored"
+    elif side.follows_old is not None:
+        reason = side.follows_old
     elif side.by_position is not None and side.changes(side.by_position):
         reason = "the array position in the foreignField cannot be asked of a row after its upgrade"
     elif moment.reads is Reads.NOTHING:
@@ -77,12 +77,12 @@ async def way_of(
                 mattering,
                 side.paths.paths,
                 python_only=python_only,
-                allow_client=is_own and in_client,
+                allow_client=in_client,
                 residues=residues,
             )
         except NotCompilableError as error:
             reason = f"{error.operation}: {error.reason}"
-            client_can = is_own and moment.reads is not Reads.TRANSACTION
+            client_can = True
     if reason is not None:
         there_still = {"$and": [old, side.narrowed]}
         if not await side.source.holds(there_still, session=moment.session):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from docstore import Collection, Step, Store
+from docstore import Collection, Step, Store, commands
 from docstore import operations as ops
 from docstore.commands import views_sync
 from docstore.core.bson_values import encode
@@ -135,6 +135,23 @@ async def other_processes(database: Any, places: Collection[Place]) -> None:
     assert turns == ["store", "other"]
 
 
+async def the_fleet(database: Any, places: Collection[Place]) -> None:
+    kind = places.kind
+    await places.insert(Place(id=1, name="Oslo"))
+    assert (await database.places.find_one({"_id": 1}))["schema_version"] == kind.latest
+    async with Store(database, kinds=[kind], service="tests") as store:
+        assert await store.knob("search", default=5) == 5
+    for call in (
+        lambda: commands.fleet(database),
+        lambda: commands.fleet_declare(database, "jobs", kind, low=1, high=3, by="me"),
+        lambda: commands.rollout_status(database, [kind]),
+        lambda: commands.rollout_advance(database, kind, by="me"),
+        lambda: commands.rollout_knob(database, "search", value=True, by="me"),
+    ):
+        with pytest.raises(StoreRejectedError, match="mongomock-motor"):
+            await call()
+
+
 GAPS: dict[str, Gap] = {
     "sessions": sessions,
     "array filters": array_filters,
@@ -149,6 +166,7 @@ GAPS: dict[str, Gap] = {
     "one moment for a query": one_moment,
     "pipelines that write": pipelines_that_write,
     "stages of an aggregation": stages,
+    "the fleet": the_fleet,
     "newer rows": newer_rows,
     "other processes": other_processes,
 }

@@ -146,9 +146,7 @@ async def rewritten(context: RunContext) -> None:
 
 
 @pytest.mark.parametrize("begun", [Path.SERVER], indirect=True)
-async def test_the_ends_of_many_bursts_are_asked_for_at_once(
-    begun: RunContext, sent: Commands, pauses: Pauses
-) -> None:
+async def test_the_ends_of_many_bursts_are_asked_for_at_once(begun: RunContext, sent: Commands, pauses: Pauses) -> None:
     await rewritten(begun)
 
     in_each = ASKED // 2
@@ -162,10 +160,10 @@ async def test_the_ends_of_many_bursts_are_asked_for_at_once(
 async def test_only_the_last_burst_of_a_range_waits_for_the_members(begun: RunContext, sent: Commands) -> None:
     await rewritten(begun)
 
-    *others, last = [event.command.get("writeConcern") for event in sent.sent if event.command_name == "update"]
-    assert {concern["w"] for concern in others} == {1}
+    *others, last = [event.command.get("writeConcern") or {} for event in sent.sent if event.command_name == "update"]
+    assert all(concern is not None and concern["w"] == 1 for concern in others)
     # The server's own default is the majority.
-    assert last is None
+    assert last == {}
 
 
 @pytest.mark.parametrize("begun", [Path.SERVER], indirect=True)

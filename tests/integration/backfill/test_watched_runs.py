@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from docstore import commands
+from docstore.backfill.ending import Ending
 from docstore.backfill.in_this_process import work_until_ended
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.operating import Operating
@@ -61,7 +62,7 @@ async def test_a_run_that_the_load_stops_is_on_hold_until_it_is_better(database:
         database,
         {"place": place_kind()},
         who=commands.this_process(),
-        stop=asyncio.Event(),
+        ending=Ending(),
         now=commands.utc_now,
         throttling=Throttling([load], interval=0.05),
     )
@@ -88,7 +89,7 @@ async def test_a_worker_that_pauses_between_rows_says_why_in_the_status(database
         database,
         {"place": place_kind()},
         who=commands.this_process(),
-        stop=stop,
+        ending=Ending(stop),
         now=commands.utc_now,
         throttling=Throttling([Load(Verdict.SLOW_DOWN)], interval=0.05),
     )
@@ -118,7 +119,7 @@ async def test_a_worker_that_is_to_stop_ends_although_the_load_holds_it(database
         database,
         {"place": place_kind()},
         who=commands.this_process(),
-        stop=stop,
+        ending=Ending(stop),
         now=commands.utc_now,
         throttling=throttling,
     )
@@ -170,7 +171,7 @@ async def test_progress_tells_why_a_backfill_holds_back(database: Database) -> N
         run,
         who=commands.this_process(),
         on_progress=lambda progress: told.append(progress.hold),
-        stop=asyncio.Event(),
+        ending=Ending(),
         now=commands.utc_now,
         throttling=throttling,
     )

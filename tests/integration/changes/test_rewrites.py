@@ -16,6 +16,7 @@ from docstore.commands import adopt, backfill
 from docstore.store.changes import Change, Changes
 from tests.integration.changes.conftest import told, until
 from tests.kinds import Place, place_kind, stored
+from tests.pinned import pinned
 
 ROWS = 120
 
@@ -129,6 +130,24 @@ async def test_a_change_within_the_transaction_of_a_rewrite_is_shown(
         seen = await until(changes, "end")
     assert ("update", 1) in told(seen)
     assert seen[-2].document == Place(id=1, name="Oslo", visits=1, slug="oslo")
+
+
+@pytest.mark.parametrize("images", [False, True], ids=["no images", "images kept"])
+async def test_an_update_below_latest_is_one_change_and_what_a_row_keeps_is_in_it(
+    database: AsyncDatabase[dict[str, Any]],
+    images: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    await database.create_collection("counters", changeStreamPreAndPostImages={"enabled": images})
+    below = pinned(database, counters(), 2)
+    async with below.watch() as changes:
+        await below.update({"_id": 1}, {"$set": {"count": 1, "status": "sold"}}, upsert=True)
+        for count in range(2, 5):
+            await below.update({"status": "sold"}, {"$set": {"count": count, "mark": count}})
+        await database["counters"].insert_one({"_id": "end", "count": 0, "status": "", "mark": 0, "schema_version": 3})
+        seen = await until(changes, "end")
+    assert told(seen) == [("insert", 1), *[("update", 1)] * 3, ("insert", "end")]
+    assert seen[-2].document == Counter(id=1, count=4, mark=4, status="sold")
+    assert (await database["counters"].find_one({"_id": 1}) or {})["schema_version"] == 2
 
 
 @pytest.mark.parametrize("images", [False, True], ids=["no images", "images kept"])

@@ -160,3 +160,41 @@ def test_the_history_says_who_did_what(command_line: Any, left: Callable[..., No
     assert events[-1]["why"] == "incident 4711"
     assert "incident 4711" in command_line.run("rollout", "history").output
     assert json.dumps(events)
+
+
+@pytest.mark.parametrize("value", ["99999999999999999999", '{"a\\u0000": 1}'])
+def test_a_value_that_the_database_cannot_hold_is_a_usage_fault(command_line: Any, value: str) -> None:
+    refused = command_line.run("rollout", "knob", "search", value)
+
+    assert refused.code == 2
+    assert "cannot hold" in refused.errors
+    assert value not in refused.errors
+
+
+def test_an_instance_is_shown_whole_on_a_narrow_terminal(
+    command_line: Any, left: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left()
+    name = "geo-api-7d9f8b6c5d-x2x9p-in-a-long-name"
+    command_line.database.docstore_nodes.update_many({}, {"$set": {"instance": name}})
+    monkeypatch.setenv("COLUMNS", "80")
+
+    lines = command_line.run("fleet").output.splitlines()
+
+    assert all(len(line) <= 80 for line in lines)
+    column = slice(lines[1].index("instance"), lines[1].index("kind"))
+    assert name in "".join(line[column].split("  ")[0].strip() for line in lines[3:])
+
+
+def test_what_knobs_are_turned_to_is_shown(command_line: Any) -> None:
+    assert command_line.run("rollout", "knob").output == "nobody has turned a knob\n"
+    assert command_line.database.list_collection_names() == []
+    command_line.run("rollout", "knob", "search", "true", "--percent", "10")
+    command_line.run("rollout", "knob", "limit", '{"most": 5}')
+
+    assert command_line.run("rollout", "knob").output == 'limit = {"most": 5}\nsearch = true for 10 % of the keys\n'
+    assert command_line.run("rollout", "knob", "search", "--format", "json").json == [
+        {"name": "search", "value": True, "percent": 10.0}
+    ]
+    unknown = command_line.run("rollout", "knob", "other")
+    assert (unknown.code, "there is no knob other" in unknown.errors) == (2, True)

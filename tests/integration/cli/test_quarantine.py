@@ -37,6 +37,18 @@ def test_list_as_table_names_every_row(command_line: Any) -> None:
     assert "only the first 1 rows are listed" in listed.errors
 
 
+def test_list_says_how_many_rows_were_mended_that_coverage_still_counts(command_line: Any) -> None:
+    put_aside(command_line)
+    command_line.database.places.update_one({"_id": 1}, {"$set": {"name": "even"}})
+
+    listed = command_line.run("quarantine", "list", "place", "--format", "json")
+    covered = command_line.run("coverage", "place", "--format", "json")
+
+    assert [row["id"] for row in listed.json] == ["one"]
+    assert "1 more were changed since they failed, and would come through now" in listed.errors
+    assert covered.json[0]["quarantined"] == 2
+
+
 def test_list_of_an_empty_quarantine_says_so(command_line: Any) -> None:
     listed = command_line.run("quarantine", "list", "place")
 

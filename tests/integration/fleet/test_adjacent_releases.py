@@ -22,8 +22,11 @@ from tests.integration.fleet.conftest import Nodes, until
 from tests.kinds import place_kind
 
 NEW = place_kind(latest=3)
-ROWS = StoredRows(2, 2)
 ADDED = {"of_the_next_release": {"a": 1}}
+
+
+async def at_two() -> StoredRows:
+    return StoredRows(2, 2)
 
 
 def reader(service: str) -> DeclaredReader:
@@ -39,8 +42,8 @@ async def test_operators_and_nodes_keep_what_the_next_release_adds(nodes: Nodes)
     await nodes.rows(2)
     node = await nodes.open(3)
     controls = FleetControls(nodes.database, by="operator")
-    await controls.declare(reader("nightly"), ROWS)
-    await controls.declare(reader("java"), ROWS)
+    await controls.declare(reader("nightly"), at_two)
+    await controls.declare(reader("java"), at_two)
     await controls.turn("search", {"a.b": 1, "$c": [2]})
     await controls.freeze("incident")
     database = nodes.database
@@ -56,7 +59,7 @@ async def test_operators_and_nodes_keep_what_the_next_release_adds(nodes: Nodes)
     assert (await ControlRecords(database).view()).freeze is not None
     await controls.unfreeze()
     await controls.forget("java")
-    await controls.declare(reader("weekly"), ROWS)
+    await controls.declare(reader("weekly"), at_two)
     await controls.turn("search", {"a.b": 2, "$c": []})
     await nodes.rollouts().canary(NEW, 5.0)
     await nodes.rollouts().advance(NEW)
@@ -107,7 +110,7 @@ CONTROL: dict[str, Ask] = {
     "status": lambda nodes: fleet_status(nodes.database),
     "advance": lambda nodes: nodes.rollouts().advance(NEW),
     "turn": lambda nodes: FleetControls(nodes.database, by="me").turn("search", 2),
-    "declare": lambda nodes: FleetControls(nodes.database, by="me").declare(reader("nightly"), ROWS),
+    "declare": lambda nodes: FleetControls(nodes.database, by="me").declare(reader("nightly"), at_two),
     "open": lambda nodes: nodes.open(3, instance="another"),
     "history": lambda nodes: ControlRecords(nodes.database).history(limit=5),
 }

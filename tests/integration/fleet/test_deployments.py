@@ -10,7 +10,7 @@ import pytest
 from docstore.core.rollout_state import RolloutState
 from docstore.fleet.node import Node
 from docstore.mongo.row_ends import row_ends
-from tests.integration.fleet.conftest import FAST, Nodes, until, vanish
+from tests.integration.fleet.conftest import STEADY, Nodes, silent, until
 from tests.kinds import place_kind
 
 OLD, NEW = 2, 3
@@ -74,15 +74,16 @@ async def test_a_normal_rollback_is_never_refused(nodes: Nodes) -> None:
 @pytest.mark.parametrize("killed", [False, True])
 async def test_a_restart_of_the_whole_fleet_is_never_refused(nodes: Nodes, *, killed: bool) -> None:
     await nodes.rows(OLD, OLD)
-    running = [await nodes.open(latest, instance=f"i{latest}", life=FAST) for latest in (OLD, NEW)]
+    running = [await nodes.open(latest, instance=f"i{latest}") for latest in (OLD, NEW)]
     for node in running:
         if killed:
-            vanish(node)
+            # Dead in a second.
+            await silent(nodes.database, node, STEADY.dead_after - 1.0)
         else:
             await node.close()
 
     again = await asyncio.gather(
-        *(nodes.open(latest, instance=f"i{latest}", patience=10.0) for latest in (NEW, OLD, NEW, OLD))
+        *(nodes.open(latest, instance=f"i{latest}", patience=60.0) for latest in (NEW, OLD, NEW, OLD))
     )
 
     assert {node.version_for("place", 1) for node in again} == {OLD}

@@ -14,7 +14,7 @@ from tests.kinds import place_kind, stored
 
 STORES: Final = 20
 #: A busy machine may hold any one flip up, but not every one of them.
-FLIPS: Final = 8
+FLIPS: Final = 40
 TITLE: Final = "a flip reaches 20 stores"
 
 
@@ -35,7 +35,7 @@ async def quickest_flip(database: Any, *, within: float) -> float:
     rollouts = Rollouts(database, by="operator")
     taken = []
     for number in range(1, FLIPS + 1):
-        await rollouts.canary(kind, 10 * number)
+        await rollouts.canary(kind, 2 * number)
         begun = time.monotonic()
         while not await acknowledged_by_all(database):  # noqa: ASYNC110 - what is waited for is in the database
             await asyncio.sleep(0.005)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from docstore.fleet import listening
 from docstore.fleet.membership import Alone, Membership
 from docstore.fleet.node import Node
 from docstore.mongo.control_records import ControlRecords
-from tests.integration.fleet.conftest import FAST, STEADY, Nodes, until
+from docstore.mongo.node_records import NodeRecords
+from tests.integration.fleet.conftest import FAST, STEADY, Nodes, move_clock, until
 from tests.kinds import place_kind
 
 ROOT = Path(__file__).parents[3]
@@ -33,9 +35,9 @@ from tests.kinds import place_kind
 
 async def main():
     async with AsyncMongoClient(sys.argv[1]) as client:
-        async with Node(client[sys.argv[2]], [place_kind(latest=3)], service="jobs", instance="pod", life=FAST):
-            print("open", flush=True)
-            await asyncio.Event().wait()
+        await Node(client[sys.argv[2]], [place_kind(latest=3)], service="jobs", instance="pod", life=FAST).open()
+        print("open", flush=True)
+        await asyncio.Event().wait()
 
 asyncio.run(main())
 """
@@ -46,7 +48,10 @@ async def test_a_node_on_motor_follows_by_heartbeats_and_by_a_stream(nodes: Node
     slow = Lifetime(beat=30.0, dead_after=100.0)
     polling = Node(motor_database, [place_kind(latest=3)], service="api", life=STEADY, streams=False)
     hearing = Node(motor_database, [place_kind(latest=3)], service="api", life=slow)
-    async with polling, hearing:
+    async with AsyncExitStack() as closing:
+        for node in (polling, hearing):
+            closing.push_async_callback(node.close)
+            await node.open()
         await nodes.rollouts().advance(place_kind(latest=3))
 
         await until(lambda: _stores([polling, hearing], 3))
@@ -103,6 +108,23 @@ async def _free(node: Node) -> bool:
     except StaleNodeError:
         return False
     return True
+
+
+async def test_a_heartbeat_counts_from_when_it_was_sent(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    await nodes.rows(2)
+    node = await nodes.open(3, life=Lifetime(beat=60.0, dead_after=300.0))
+    beat = NodeRecords.beat
+
+    async def late(records: NodeRecords, *what: Any) -> bool:
+        move_clock(node, 100.0)
+        return await beat(records, *what)
+
+    monkeypatch.setattr(NodeRecords, "beat", late)
+    move_clock(node, 60.0)
+    await node._look_and_beat()
+
+    # It was 160 before.
+    assert 100.0 <= node.heartbeat_age < 160.0
 
 
 async def test_a_process_that_is_stopped_and_goes_on_is_admitted_anew_and_one_that_is_killed_is_named(

@@ -239,10 +239,9 @@ async def test_a_declared_reader_blocks_until_it_is_forgotten(nodes: Nodes) -> N
     await nodes.rows(2)
     await nodes.open(3)
     controls = FleetControls(nodes.database, by="operator")
-    rows = await row_ends(nodes.database, collection="places", field="schema_version", baseline=1)
-    await controls.declare(DeclaredReader("nightly", "place", VersionRange(1, 2), by="me"), rows)
+    await controls.declare(DeclaredReader("nightly", "place", VersionRange(1, 2), by="me"), nodes.ends)
     with pytest.raises(ReaderRefusedError):
-        await controls.declare(DeclaredReader("java", "place", VersionRange(1, 1), by="me"), rows)
+        await controls.declare(DeclaredReader("java", "place", VersionRange(1, 1), by="me"), nodes.ends)
 
     with pytest.raises(RolloutRefusedError) as caught:
         await nodes.rollouts().advance(NEW)
@@ -301,3 +300,15 @@ async def test_the_ends_of_the_rows_are_found(nodes: Nodes, *, indexed: bool) ->
     assert await ends() == StoredRows(2, 3)
     await nodes.rows(None)
     assert await ends() == StoredRows(1, 3, untagged=True)
+
+
+@pytest.mark.parametrize("percent", [-0.1, 100.1, float("nan"), float("inf")])
+async def test_what_is_no_share_of_the_ids_is_refused(nodes: Nodes, percent: float) -> None:
+    await nodes.rows(2)
+    await nodes.open(3)
+
+    with pytest.raises(ValueError, match="0 to 100"):
+        await nodes.rollouts().canary(NEW, percent)
+    with pytest.raises(ValueError, match="0 to 100"):
+        await FleetControls(nodes.database, by="operator").turn("search", value=True, percent=percent)
+    assert (await nodes.control()).state is RolloutState.STABLE

@@ -3,17 +3,20 @@ Rollouts and the runs that move their rows: who begins, who ends, and what is le
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import count
 from typing import Any
 
 import pytest
 
 from docstore import Kind, Step, commands
+from docstore.backfill.retrying import Retry
+from docstore.backfill.rollout_following import RolloutFollowing
 from docstore.core.blocker import Cause
 from docstore.core.direction import Direction
 from docstore.core.rollout_state import RolloutState
 from docstore.core.run_state import RunState
-from docstore.errors import NodeRefusedError, NotInFleetError, RolloutRefusedError
+from docstore.errors import BackfillRefusedError, NodeRefusedError, NotInFleetError, RolloutRefusedError
 from docstore.fleet.node import Node
 from docstore.fleet.rollout_status import RolloutStatus, rollout_statuses
 from docstore.mongo.control_records import ControlRecords
@@ -164,7 +167,7 @@ async def test_a_rollback_before_anything_was_stored_above_is_over_at_once(nodes
     await started(nodes)
     await commands.rollout_canary(nodes.database, KIND, 5.0, by=BY)
 
-    back = await commands.rollout_rollback(nodes.database, KIND, by=BY, settling=20.0)
+    back = await commands.rollout_rollback(nodes.database, KIND, by=BY, settling=60.0)
 
     assert (back.state, back.run) == (RolloutState.STABLE, None)
 
@@ -308,6 +311,41 @@ async def test_a_rollout_waits_for_every_node_to_acknowledge_before_it_ends(node
     assert (await status(nodes)).state is RolloutState.STABLE
 
 
+async def _brought_back_here(nodes: Nodes) -> None:
+    await commands.backfill(nodes.database, KIND, to=2, direction=Direction.DOWN, throttled=False)
+
+
+@pytest.mark.parametrize("work", [worked, _brought_back_here])
+async def test_no_row_goes_down_while_a_node_may_still_store_the_version_above(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, work: Callable[[Nodes], Coroutine[Any, Any, None]]
+) -> None:
+    looks = []
+    real = RolloutFollowing.holds_back
+
+    async def counted(self: RolloutFollowing, run: Any) -> bool:
+        looks.append(await real(self, run))
+        return looks[-1]
+
+    monkeypatch.setattr(RolloutFollowing, "holds_back", counted)
+    await seeded(nodes, old=1)
+    late = await started(nodes)
+    await commands.rollout_advance(nodes.database, KIND, by=BY)
+    await until(lambda: knows(late, 3))
+    await nodes.database.places.insert_one(stored(3, 100))
+    with late.writing("place"):
+        await commands.rollout_rollback(nodes.database, KIND, by=BY, settling=0.1)
+        working = asyncio.create_task(work(nodes))
+        await until(lambda: enough(looks), seconds=60.0)
+        assert await versions(nodes) == [2, 3]
+    await working
+
+    assert await versions(nodes) == [2, 2]
+
+
+async def enough(looks: list[bool]) -> bool:
+    return looks[:2] == [True, True]
+
+
 async def test_any_number_of_workers_may_follow_a_rollout_at_once(nodes: Nodes) -> None:
     await seeded(nodes, old=30)
     await started(nodes)
@@ -343,3 +381,61 @@ async def test_a_way_back_that_is_asked_for_just_after_an_operator_advanced_agai
     assert [(run["direction"], run["state"]) for run in await runs(nodes)] == [("down", "cancelled")]
     assert (await status(nodes)).state is RolloutState.OPEN
     assert await versions(nodes) == [2, 2, 2, 3]
+
+
+async def _while_retrying(nodes: Nodes, patch: pytest.MonkeyPatch, move: Callable[[], Awaitable[Any]]) -> None:
+    """
+    Have an operator make a move between the reading of rows that are tried again and their writing.
+    """
+    read = Retry._read
+    moved = False
+
+    async def reading(self: Retry, ids: Any) -> Any:
+        nonlocal moved
+        rows = await read(self, ids)
+        if not moved:
+            moved = True
+            await move()
+            asked = (await nodes.control()).epoch
+
+            async def heard() -> bool:
+                return self._member.control("place").epoch == asked
+
+            await until(heard, seconds=60)
+        return rows
+
+    patch.setattr(Retry, "_read", reading)
+
+
+async def test_rows_that_are_tried_again_do_not_go_above_a_write_version_that_goes_back_meanwhile(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nodes.database.places.insert_one({"_id": 7, "schema_version": 2, "name": 5})
+    await started(nodes)
+    await commands.rollout_advance(nodes.database, KIND, by=BY)
+    await commands.backfill(nodes.database, KIND, throttled=False)
+    await nodes.database.places.update_one({"_id": 7}, {"$set": {"name": "Bergen"}})
+    await _while_retrying(nodes, monkeypatch, lambda: nodes.rollouts().rollback("place"))
+
+    with pytest.raises(BackfillRefusedError, match="the write version is 2 by now"):
+        await commands.quarantine_retry(nodes.database, KIND)
+
+    assert await versions(nodes) == [2]
+
+
+async def test_nothing_is_trimmed_for_a_rollback_that_an_operator_has_given_up_meanwhile(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = lossy()
+    await nodes.database.places.insert_one(stored(2, 1))
+    await started(nodes, kind)
+    await commands.rollout_advance(nodes.database, kind, by=BY)
+    await nodes.database.places.insert_one({**stored(3, 101), "slug": "own"})
+    await commands.rollout_rollback(nodes.database, kind, by=BY)
+    await worked(nodes, kind)
+    await _while_retrying(nodes, monkeypatch, lambda: nodes.rollouts().advance(kind))
+
+    with pytest.raises(BackfillRefusedError, match="the rollout is open by now"):
+        await commands.rollout_accept_loss(nodes.database, kind, by=BY)
+
+    assert (await nodes.database.places.find_one({"_id": 101}))["slug"] == "own"

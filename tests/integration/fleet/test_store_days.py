@@ -14,9 +14,11 @@ from docstore import operations as ops
 from docstore.core.rollout_state import RolloutState
 from docstore.fleet.node import Node
 from docstore.fleet.rollout_status import RolloutStatus
-from tests.integration.fleet.conftest import Nodes, until, vanish
+from tests.integration.fleet.conftest import Nodes, silent, until
 
 BY = "operator"
+#: No machine hangs for so long, in seconds.
+DEAD_AFTER = 300.0
 
 
 class OldItem(Document):
@@ -46,7 +48,7 @@ class Services:
     kinds: dict[str, Kind[Any]] = field(default_factory=dict)
     changed: int = 0
 
-    async def start(self, place: str, kind: Kind[Any], *, dead_after: float = 30.0) -> None:
+    async def start(self, place: str, kind: Kind[Any]) -> None:
         service, _, instance = place.partition("/")
         store = Store(
             self.nodes.database,
@@ -54,7 +56,7 @@ class Services:
             service=service,
             instance=instance,
             heartbeat=0.1,
-            dead_after=dead_after,
+            dead_after=DEAD_AFTER,
             patience=15.0,
         )
         await store.open()
@@ -167,11 +169,12 @@ async def test_a_normal_rollback_to_the_old_binary_is_never_refused_and_nothing_
 async def test_a_restart_of_the_whole_fleet_is_never_refused(services: Services, *, killed: bool) -> None:
     places = {"api/0": OLD, "api/1": NEW, "jobs/0": OLD}
     for place, kind in places.items():
-        await services.start(place, kind, dead_after=2.0)
+        await services.start(place, kind)
     await services.work()
     for place in places:
         if killed:
-            vanish(services.node(place))
+            # Dead in a second.
+            await silent(services.nodes.database, services.node(place), DEAD_AFTER - 1.0)
         else:
             await services.stores.pop(place).close()
     left = dict(services.stores)

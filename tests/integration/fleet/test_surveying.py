@@ -18,7 +18,7 @@ from docstore.errors import StoreUnavailableError
 from docstore.fleet.controls import FleetControls
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.tag_index import build_tag_index
-from tests.integration.fleet.conftest import FAST, Nodes, until, vanish
+from tests.integration.fleet.conftest import STEADY, Nodes, silent, until
 from tests.kinds import place_kind, stored
 
 KIND = place_kind(latest=3)
@@ -118,11 +118,11 @@ async def test_knobs_in_use_and_a_freeze_have_their_times(nodes: Nodes) -> None:
 
 async def test_nodes_that_vanished_are_dead_and_the_span_is_that_of_the_others(nodes: Nodes) -> None:
     await nodes.rows(2)
-    gone = await nodes.open(2, instance="a", life=FAST)
+    gone = await nodes.open(2, instance="a")
     await nodes.open(3, instance="b", service="jobs")
     assert (await of_place(nodes)).span == 1
 
-    vanish(gone)
+    await silent(nodes.database, gone, STEADY.dead_after)
     found = await until(lambda: _with_dead(nodes))
 
     assert found.nodes["api", "dead"] == 1

@@ -305,8 +305,9 @@ async def test_rows_that_the_server_declines_are_taken_all_the_same(database: An
     sizes = Store(database, kinds=[kind], service="tests", fleet=False).collection(kind)
     found = await _result(sizes, [{"$sort": {"_id": 1}}, {"$project": {"lower": 1}}])
     assert found == [{"_id": 1, "lower": "a"}, {"_id": 2, "lower": "ä"}, {"_id": 3, "lower": "b"}]
-    with pytest.raises(StaleQueryError, match="cannot be joined"):
-        await _result(sizes, [{"$lookup": {"from": "sizes", "localField": "_id", "foreignField": "_id", "as": "own"}}])
+    joined = {"from": "sizes", "localField": "_id", "foreignField": "_id", "as": "own"}
+    found = await _result(sizes, [{"$lookup": joined}, {"$sort": {"_id": 1}}, {"$project": {"own.lower": 1}}])
+    assert [row["own"] for row in found] == [[{"lower": letter}] for letter in "aäb"]
 
 
 @pytest.mark.parametrize(
@@ -321,9 +322,18 @@ async def test_rows_that_the_server_declines_are_taken_all_the_same(database: An
                 "as": "g",
             }
         },
+        {
+            "$graphLookup": {
+                "from": "orders",
+                "startWith": "$_id",
+                "connectFromField": "_id",
+                "connectToField": "_id",
+                "as": "deep.orders",
+            }
+        },
         {"$geoNear": {"near": {"type": "Point", "coordinates": [0, 0]}, "distanceField": "d"}},
     ],
-    ids=["graph", "near"],
+    ids=["graph", "graph within", "near"],
 )
 async def test_what_only_stored_rows_can_be_asked_is_refused_while_some_are_old(database: Any, stage: Any) -> None:
     await database["people"].insert_one(_person(1))
@@ -378,6 +388,27 @@ async def test_a_graph_is_followed_where_nothing_is_old(database: Any) -> None:
     await database["orders"].insert_one(order.upgrade({"_id": 10, "who": 1}))
     graph = {"from": "orders", "startWith": "$_id", "connectFromField": "_id", "connectToField": "person", "as": "g"}
     assert [len(row["g"]) for row in await _result(_people(database), [{"$graphLookup": graph}])] == [1]
+
+
+async def test_what_a_graph_finds_is_at_the_latest_shape_where_no_step_changes_how_it_is_followed(
+    any_database: Any,
+) -> None:
+    rows = [_person(1, 3, knows=2), _person(2, 1, knows=3), _person(3, 2, knows=1)]
+    await any_database["people"].insert_many(rows)
+    graph = {
+        "from": "people",
+        "startWith": "$knows",
+        "connectFromField": "knows",
+        "connectToField": "_id",
+        "as": "known",
+        "depthField": "steps",
+        "maxDepth": 1,
+    }
+    (found,) = await _result(_people(any_database), [{"$match": {"_id": 1}}, {"$graphLookup": graph}])
+    known = {row["_id"]: row for row in found["known"]}
+    assert known.keys() == {2, 3}
+    for number, steps in ((2, 0), (3, 1)):
+        assert known[number] == {**person.upgrade(rows[number - 1]), "steps": steps}
 
 
 async def test_in_a_transaction_rows_of_all_versions_are_seen_as_the_transaction_sees_them(database: Any) -> None:

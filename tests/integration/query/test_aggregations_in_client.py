@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import random
 from collections import Counter
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from docstore.core.residue import RESIDUE
 from docstore.core.stale_branch import Way
 from docstore.errors import StaleQueryError, UpgradeFailedError
 from docstore.mongo.residue_index import ResidueIndex
-from docstore.store import aggregating_in_client, client_filter, upgrading_sides
+from docstore.store import aggregating_in_client, client_filter, joining_in_client, upgrading_sides
 
 
 class Loose(Document):
@@ -183,13 +184,148 @@ async def test_the_refusal_names_the_option_where_it_helps_and_only_there(databa
     with pytest.raises(StaleQueryError) as refused:
         await (await noises.aggregate([{"$match": {"noise": "A"}}])).to_list()
     assert any("allow_client_filter=True" in way_out for way_out in refused.value.ways_out)
-    await database["listeners"].insert_one({"_id": 1, "hears": 0, "schema_version": 2})
-    listeners = Store(database, kinds=[noisy, listener], service="tests").collection(listener)
     joined = {"$lookup": {"from": "noises", "localField": "hears", "foreignField": "_id", "as": "noises"}}
     with pytest.raises(StaleQueryError) as refused:
-        await _result(listeners, [joined])
+        await (await _listeners(database).aggregate([joined])).to_list()
     assert refused.value.kind == "noisy"
+    assert any("allow_client_filter=True" in way_out for way_out in refused.value.ways_out)
+    near: dict[str, Any] = {"near": {"type": "Point", "coordinates": [0, 0]}, "distanceField": "far"}
+    with pytest.raises(StaleQueryError) as refused:
+        await _result(noises, [{"$geoNear": near}])
     assert not any("allow_client_filter" in way_out for way_out in refused.value.ways_out)
+
+
+def _listeners(database: Any) -> Collection[Loose]:
+    return Store(database, kinds=[noisy, listener], service="tests", fleet=False).collection(listener)
+
+
+LOOKUP: dict[str, Any] = {"from": "noises", "as": "noises"}
+JOINS: dict[str, tuple[list[Any], list[Any]]] = {
+    "by the id": (
+        [{"$lookup": {**LOOKUP, "localField": "hears", "foreignField": "_id"}}],
+        [(1, [(0, "A")]), (2, [(4, "B")])],
+    ),
+    "by what a function made": (
+        [{"$lookup": {**LOOKUP, "localField": "likes", "foreignField": "noise"}}],
+        [(1, [(2, "C"), (5, "C")]), (2, [])],
+    ),
+    "by an expression": (
+        [
+            {
+                "$lookup": {
+                    **LOOKUP,
+                    "let": {"likes": "$likes", "dsGiven": 1},
+                    "pipeline": [{"$match": {"$expr": {"$eq": ["$noise", "$$likes"]}}}, {"$limit": 9}],
+                }
+            }
+        ],
+        [(1, [(2, "C"), (5, "C")]), (2, [])],
+    ),
+    "of all": (
+        [{"$lookup": {**LOOKUP, "pipeline": [{"$match": {"noise": "B"}}, {"$project": {"noise": 1}}]}}],
+        [(1, [(1, "B"), (4, "B")]), (2, [(1, "B"), (4, "B")])],
+    ),
+    "within a join": (
+        [
+            {
+                "$lookup": {
+                    "from": "listeners",
+                    "localField": "_id",
+                    "foreignField": "_id",
+                    "as": "self",
+                    "pipeline": [{"$lookup": {**LOOKUP, "localField": "hears", "foreignField": "_id"}}],
+                }
+            },
+            {"$set": {"noises": {"$first": "$self.noises"}}},
+        ],
+        [(1, [(0, "A")]), (2, [(4, "B")])],
+    ),
+    "as a graph": (
+        [
+            {
+                "$graphLookup": {
+                    **LOOKUP,
+                    "startWith": "$hears",
+                    "connectFromField": "town",
+                    "connectToField": "_id",
+                    "depthField": "depth",
+                }
+            }
+        ],
+        [(1, [(0, "A")]), (2, [(4, "B")])],
+    ),
+}
+
+
+@pytest.mark.parametrize("place", ["outside", "in a transaction"])
+@pytest.mark.parametrize("name", JOINS)
+async def test_joined_rows_that_functions_upgrade_are_joined_where_the_client_may_read_them(
+    database: Any, name: str, place: str
+) -> None:
+    pipeline, expected = JOINS[name]
+    await _fill(database, 6)
+    await database["listeners"].insert_many(
+        [{"_id": 1, "who": 0, "likes": "C"}, {"_id": 2, "hears": 4, "likes": "X", "schema_version": 2}]
+    )
+
+    async def found(session: Any = None) -> list[Any]:
+        with capture_logs() as logs:
+            cursor = await _listeners(database).aggregate(pipeline, allow_client_filter=True, session=session)
+            rows = await cursor.to_list()
+        assert [(log["event"], log["kind"], log["rows"]) for log in logs] == [("client_filter_begins", "noisy", 2)]
+        assert (cursor.way, cursor.client_rows) == (Way.IN_CLIENT, 2)
+        return sorted((row["_id"], sorted((each["_id"], each["noise"]) for each in row["noises"])) for row in rows)
+
+    if place == "outside":
+        assert await found() == expected
+    else:
+        async with database.client.start_session() as session, await session.start_transaction():
+            assert await found(session) == expected
+    told = await _listeners(database).explain_pipeline(pipeline, allow_client_filter=True)
+    assert (told.way, told.client_rows) == (Way.IN_CLIENT, 2)
+
+
+async def test_rows_of_a_union_are_upgraded_by_the_client_too(server_database: Any) -> None:
+    await _fill(server_database, 6)
+    await server_database["listeners"].insert_one({"_id": "l", "noise": "A"})
+    union: list[Any] = [{"$unionWith": {"coll": "noises"}}, {"$match": {"noise": "A"}}, {"$project": {"_id": 1}}]
+    found = await _result(_listeners(server_database), union)
+    assert sorted(str(row["_id"]) for row in found) == ["0", "3", "l"]
+
+
+async def test_more_joined_rows_than_can_be_sent_along_are_refused_with_their_number(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _fill(database, 30)
+    await database["listeners"].insert_one({"_id": 1, "hears": 0, "schema_version": 2})
+    joined = {**LOOKUP, "localField": "hears", "foreignField": "_id"}
+    monkeypatch.setattr(joining_in_client, "JOINED_BYTES", 500)
+    with pytest.raises(StaleQueryError, match="joined") as refused:
+        await _result(_listeners(database), [{"$lookup": joined}])
+    assert (refused.value.kind, refused.value.rows) == ("noisy", 10)
+    assert not any("allow_client_filter" in way_out for way_out in refused.value.ways_out)
+    # What a join does not look at is not sent.
+    narrow = {**joined, "pipeline": [{"$project": {"noise": 1}}]}
+    (found,) = await _result(_listeners(database), [{"$lookup": narrow}])
+    assert found["noises"] == [{"_id": 0, "noise": "A"}]
+    with pytest.raises(StaleQueryError, match="joined"):
+        await _result(_listeners(database), [{"$lookup": narrow}, {"$lookup": narrow}])
+
+
+async def test_a_joined_row_that_no_step_can_upgrade_is_raised(database: Any) -> None:
+    await database["noises"].insert_one({"_id": 0, "schema_version": 1})
+    await database["listeners"].insert_one({"_id": 1, "hears": 0, "schema_version": 2})
+    joined = {"$lookup": {**LOOKUP, "localField": "hears", "foreignField": "_id"}}
+    with pytest.raises(UpgradeFailedError):
+        await _result(_listeners(database), [joined])
+
+
+async def test_joined_rows_are_refused_where_ids_cannot_be_told_apart(database: Any) -> None:
+    await database.create_collection("listeners", collation={"locale": "en", "strength": 2})
+    await _fill(database, 6)
+    await database["listeners"].insert_one({"_id": 1, "hears": 0, "schema_version": 2})
+    with pytest.raises(StaleQueryError, match="rules of its own"):
+        await _result(_listeners(database), [{"$lookup": {**LOOKUP, "localField": "hears", "foreignField": "_id"}}])
 
 
 async def test_what_functions_do_not_write_needs_no_client(any_database: Any) -> None:
@@ -199,14 +335,37 @@ async def test_what_functions_do_not_write_needs_no_client(any_database: Any) ->
     assert (cursor.way, cursor.client_rows) == (Way.AS_STORED, 0)
 
 
-async def test_a_transaction_takes_stages_that_look_at_one_document_at_a_time(database: Any) -> None:
-    await _fill(database)
-    noises = _noises(database)
-    async with database.client.start_session() as session, await session.start_transaction():
-        found = await _result(noises, [{"$match": {"noise": "A"}}], session=session)
-        assert {row["_id"] for row in found} == set(range(0, 30, 3))
-        with pytest.raises(StaleQueryError, match="a transaction"):
-            await _result(noises, [{"$match": {"noise": "A"}}, {"$count": "rows"}], session=session)
+@pytest.mark.parametrize("at_once", [0, 1000])
+async def test_a_transaction_takes_every_pipeline_over_what_functions_make(
+    server_database: Any, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(upgrading_sides, "MAX_DECLINED_ROWS", at_once)
+    monkeypatch.setattr(client_filter, "PART_ROWS", 3)
+    await _fill(server_database)
+    await server_database["noises"].insert_one({"_id": 99, "schema_version": 1})
+    noises = _noises(server_database)
+    asked: list[tuple[list[Any], list[Any]]] = [
+        ([{"$match": {"noise": "A"}}, {"$project": {"_id": 1}}], [{"_id": number} for number in range(0, 30, 3)]),
+        ([{"$match": {"noise": "A"}}, {"$count": "rows"}], [{"rows": 10}]),
+        (
+            [{"$group": {"_id": "$noise", "rows": {"$sum": 1}}}, {"$sort": {"_id": 1}}],
+            [{"_id": letter, "rows": 10} for letter in "ABC"],
+        ),
+        ([{"$sort": {"noise": -1, "_id": 1}}, {"$limit": 2}, {"$project": {"_id": 1}}], [{"_id": 2}, {"_id": 5}]),
+        ([{"$match": {"noise": "none"}}, {"$sort": {"_id": 1}}], []),
+    ]
+    opened = server_database.client.start_session()
+    session = await opened if isinstance(opened, Awaitable) else opened
+    begun = session.start_transaction()
+    if isinstance(begun, Awaitable):
+        await begun
+    for pipeline, expected in asked:
+        cursor = await noises.aggregate(pipeline, allow_client_filter=True, on_error="skip", session=session)
+        assert sorted(await cursor.to_list(), key=repr) == sorted(expected, key=repr)
+        assert [row.id for row in cursor.skipped] == [99]
+        assert (cursor.way, cursor.client_rows) == (Way.IN_CLIENT, 11)
+    await session.abort_transaction()
+    await session.end_session()
 
 
 async def test_how_a_pipeline_is_answered_is_told_without_reading_a_row(any_database: Any) -> None:

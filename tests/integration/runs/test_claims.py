@@ -280,6 +280,25 @@ async def test_nothing_is_claimed_while_the_system_holds_the_run(database: Datab
     assert await claims.claim(run.id, size=three) is not None
 
 
+async def test_a_hold_goes_on_since_it_began_unless_it_had_run_out_and_is_to_begin_anew(database: Database) -> None:
+    run, runs = await running(database, quick_counter()), Runs(database)
+
+    async def since(reason: str, *, seconds: float, anew: bool) -> datetime.datetime:
+        await runs.hold(run.id, reason, "because", seconds=seconds, anew=anew)
+        found = await runs.get(run.id)
+        assert found is not None
+        assert found.hold is not None
+        return found.hold.since
+
+    first = await since("throttled", seconds=600, anew=True)
+    renewed = await since("throttled", seconds=0, anew=True)
+    kept = await since("throttled", seconds=0, anew=False)
+    await asyncio.sleep(0.002)
+    later = await since("throttled", seconds=600, anew=True)
+
+    assert first == renewed == kept < later
+
+
 async def test_bounds_of_every_type_come_back_as_they_were(database: Database, worker: Any) -> None:
     run = await running(database, quick_counter())
     _, batches = worker()

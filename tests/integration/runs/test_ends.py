@@ -7,20 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure, PyMongoError
 
 from docstore import Document, Kind, Step, commands
 from docstore import operations as ops
 from docstore.backfill import concluding, failing, joining, patience
-from docstore.backfill.operating import LiveOption
 from docstore.backfill.pacing import Pacing
 from docstore.backfill.untagged import untagged_elsewhere
 from docstore.core.id_range import BEGINNING
-from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
-from docstore.embedded import EmbeddedServer
 from docstore.errors import (
     BackfillRefusedError,
     IllegalTransitionError,
@@ -31,7 +26,7 @@ from docstore.errors import (
 )
 from docstore.mongo.batch_writing import BatchWriter
 from docstore.mongo.old_rows import OldRows
-from tests.integration.runs.conftest import old_rows, until
+from tests.integration.runs.conftest import old_rows
 from tests.kinds import place_kind, stored
 
 Database = AsyncDatabase[dict[str, Any]]
@@ -321,60 +316,6 @@ async def test_a_resumed_run_examines_the_rest_only(database: Database) -> None:
     await database.drop_collection("system.profile")
     # Finding the end of a range, reading it, and writing it: a few keys for each row that is left.
     assert 0 < sum(entry.get("keysExamined", 0) for entry in seen) <= 5 * left + 20
-
-
-async def test_a_run_goes_on_through_elections(replica_set: EmbeddedServer, database_name: str) -> None:
-    async with AsyncMongoClient[dict[str, Any]](replica_set.uri) as client:
-        database = client[database_name]
-        rows = database["counters"]
-        await rows.insert_many(old_rows(4000))
-        stop, acknowledged, unanswered = asyncio.Event(), 0, 0
-
-        async def increment() -> None:
-            nonlocal acknowledged, unanswered
-            while not stop.is_set():
-                try:
-                    result = await rows.update_one({"_id": acknowledged % 4000}, {"$inc": {"visits": 1}})
-                except PyMongoError:
-                    # It is there or not, and an election may take it back.
-                    unanswered += 1
-                else:
-                    acknowledged += result.modified_count
-
-        writing = asyncio.create_task(increment())
-        running = asyncio.create_task(commands.backfill(database, counter(), options=RunOptions(rate=400)))
-
-        async def begun() -> bool:
-            return await rows.count_documents({"schema_version": 2}) > 0
-
-        await until(begun)
-        for _ in range(2):
-            await step_down(replica_set)
-        went_on = not running.done()
-        await commands.backfill_set(database, "counter", LiveOption.RATE, None, seconds=None, by="a test")
-        result = await running
-        stop.set()
-        await writing
-        found = await rows.find().to_list()
-        await client.drop_database(database_name)
-
-    assert went_on
-    assert result.complete
-    assert {(row["schema_version"], row["steps"]) for row in found} == {(2, 1)}
-    assert 0 < acknowledged <= sum(row["visits"] for row in found) <= acknowledged + unanswered
-
-
-async def step_down(replica_set: EmbeddedServer) -> None:
-    """
-    Have the primary hand over, as soon as another member has caught up.
-    """
-    while True:
-        try:
-            await replica_set.step_down()
-        except OperationFailure:
-            await asyncio.sleep(0.5)
-        else:
-            return
 
 
 @pytest.mark.usefixtures("small")

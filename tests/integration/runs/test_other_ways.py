@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from docstore import Document, Kind, Step, commands
 from docstore.backfill.operating import LiveOption
@@ -23,7 +23,6 @@ from docstore.core.run_state import RunState
 from docstore.embedded import EmbeddedServer
 from tests.integration.runs.conftest import PATIENCE, until
 from tests.integration.runs.forked import a_worker
-from tests.integration.runs.test_ends import step_down
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -169,6 +168,19 @@ async def _holds(database: Database) -> bool:
 
 async def limit(database: Database, rate: float | None) -> None:
     await commands.backfill_set(database, "counter", LiveOption.RATE, rate, seconds=None, by="a test")
+
+
+async def step_down(replica_set: EmbeddedServer) -> None:
+    """
+    Have the primary hand over, as soon as another member has caught up.
+    """
+    while True:
+        try:
+            await replica_set.step_down()
+        except OperationFailure:
+            await asyncio.sleep(0.5)
+        else:
+            return
 
 
 @WAYS

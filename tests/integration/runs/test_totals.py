@@ -11,7 +11,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Document, Kind, Step, commands
-from docstore.backfill import run_work
+from docstore.backfill import presence
 from docstore.backfill.metrics import WorkerMetrics
 from docstore.backfill.operating import LiveOption
 from docstore.core.batch_record import BatchRecord, BatchState, Tally
@@ -127,7 +127,7 @@ async def test_a_batch_that_is_opened_during_a_look_is_not_taken_for_one_that_ha
 async def test_the_rows_that_are_left_are_told_while_a_pass_goes_on(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_work, "BEAT", 0.02)
+    monkeypatch.setattr(presence, "BEAT", 0.02)
     await database["counters"].insert_many(old_rows(600))
     await commands.backfill_start(database, counter(), options=RunOptions(rate=20), by="a test")
     metrics, told = WorkerMetrics(), list[float]()

@@ -317,12 +317,14 @@ async def test_on_a_standalone_what_takes_a_transaction_is_refused_by_name_and_t
     notes = pinned(database, NOTE, 2)
     await notes.insert(note(tag=["x"], status="new"))
     before = await raw(database)
-    notes._updates._below._writer = Standalone(database, "notes")
+    notes._updates._below._writer = notes._updates._below._at_latest._writer = Standalone(database, "notes")
 
     with pytest.raises(UpdateRefusedError, match="standalone"):
         await notes.update({"_id": 1}, {"$push": {"tag": "y"}})
     assert await raw(database) == before
-    assert (await notes.update({"_id": 1}, {"$inc": {"n": 1}})).modified == 1
+    for operators in ({"$inc": {"n": 1}}, {"$set": {"tag": ["y"]}}, {"$set": {"tag.0": "z"}}):
+        assert (await notes.update({"_id": 1}, operators)).modified == 1
+    assert await raw(database) == {**before, "n": 1, "tag": "z"}
 
 
 async def test_operators_that_no_server_takes_are_refused_whether_or_not_a_row_matches(database: Any) -> None:

@@ -14,6 +14,7 @@ from docstore import Delete, Insert, Kind, Step, Store, commands
 from docstore.core.fleet_facts import Lifetime, Policy
 from docstore.core.residue import RESIDUE
 from docstore.core.rollout_gates import Overrides
+from docstore.core.rollout_state import RolloutState
 from docstore.errors import (
     BulkFailedError,
     FleetSkewError,
@@ -28,6 +29,7 @@ from docstore.fleet.membership import Alone
 from docstore.fleet.node import Node
 from docstore.fleet.operating import Rollouts
 from docstore.fleet.status import fleet_status
+from docstore.mongo.driver import settled
 from docstore.store.gate import WriteGate
 from tests.kinds import Place, add_slug, place_kind, stored
 
@@ -49,7 +51,7 @@ async def services(database: Any) -> list[str]:
 
 
 async def until(holds: Callable[[], Awaitable[Any]]) -> Any:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not (found := await holds()):
         assert time.monotonic() < end, "it did not happen in time"
         await asyncio.sleep(0.02)
@@ -350,3 +352,41 @@ async def test_after_a_rollback_rows_are_stored_at_the_version_before_with_all_t
         await commands.backfill(database, kind, to=2)
         assert await version(6) == 2
         assert [(await places.get(each)).slug for each in (5, 6)] == ["by hand", "by hand too"]
+
+
+async def test_a_transaction_that_is_open_holds_back_the_acknowledgement(server_database: Any) -> None:
+    rows = server_database["places"]
+    await rows.insert_one(stored(2, 1))
+    kind = place_kind()
+    written, go_on = asyncio.Event(), asyncio.Event()
+
+    async with opened(server_database) as store, await settled(server_database.client.start_session()) as session:
+        await commands.rollout_advance(server_database, kind, by="operator")
+        await until(lambda: _stores(store, 3))
+
+        async def body(within: Any) -> None:
+            await of(store).insert(Place(id=2, name="Bergen"), session=within)
+            written.set()
+            await go_on.wait()
+
+        transaction = asyncio.create_task(session.with_transaction(body))
+        await written.wait()
+        # Nobody sees the row yet, and it comes to stand above the version before.
+        back = await commands.rollout_rollback(server_database, kind, by="operator", settling=0.5)
+        await until(lambda: _stores(store, 2))
+        [late] = back.late
+        assert late.startswith("api/")
+        assert back.state is RolloutState.ROLLING_BACK
+        go_on.set()
+        await transaction
+
+        async def acknowledged() -> bool:
+            [status] = await commands.rollout_status(server_database, [kind])
+            return not status.late
+
+        await until(acknowledged)
+        assert (await rows.find_one({"_id": 2}))["schema_version"] == 3
+
+
+async def _stores(store: Store, version: int) -> bool:
+    return bool(store._member.control("place").write_version == version)

@@ -212,3 +212,28 @@ async def test_deletes_that_never_come_to_an_end_say_so(server_database: Any, ro
             await places.delete_many({"name": "Oslo"})
     assert raised.value.tries == TRIES
     assert await rows.count_documents({}) == 1
+
+
+@pytest.mark.parametrize("first", [1, 3], ids=["an old row", "one at latest"])
+async def test_whoever_loses_the_first_row_to_another_writer_takes_the_next_of_all_versions(
+    server_database: Any, rows: Any, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    place = place_kind()
+    await rows.insert_many([stored(first, 1, visits=0), stored(1, 2, visits=0), stored(3, 3, visits=0)])
+    original = ServerRowWriter.find_and_update
+    asked: list[Any] = []
+
+    async def find_and_update(self: Any, *given: Any, **options: Any) -> Any:
+        if not asked:
+            await rows.update_one({"_id": 1}, {"$set": {"taken": True}})
+        asked.append(given)
+        return await original(self, *given, **options)
+
+    monkeypatch.setattr(ServerRowWriter, "find_and_update", find_and_update)
+    async with Store(server_database, kinds=[place], service="tests", fleet=False) as store:
+        taken = await store.collection(place).find_one_and_update(
+            {"taken": {"$exists": False}}, {"$inc": {"visits": 1}}, sort=[("_id", 1)]
+        )
+    assert taken is not None
+    assert taken.id == 2
+    assert {row["_id"]: row.get("visits", 0) async for row in rows.find({"taken": {"$exists": False}})} == {2: 1, 3: 0}

@@ -7,11 +7,22 @@ from typing import Any
 
 import pytest
 from pymongo.asynchronous.database import AsyncDatabase
+from structlog.testing import capture_logs
 
 from docstore import Document, Kind, Step, Store
 from docstore import operations as ops
-from docstore.commands import ViewReader, ViewReport, ViewState, views_list, views_sync
+from docstore.commands import (
+    ViewReader,
+    ViewReport,
+    ViewState,
+    fleet_declare,
+    fleet_forget,
+    rollout_canary,
+    views_list,
+    views_sync,
+)
 from docstore.core.operation import Operation
+from docstore.core.rollout_gates import Overrides
 from docstore.errors import ViewRefusedError
 from docstore.mongo.client_versions import AskedFor, ClientVersions
 from tests.kinds import place_kind, stored
@@ -89,6 +100,67 @@ async def test_declared_readers_keep_a_view_as_long_as_they_are_declared(databas
     assert await synced(database, kind, declared=[2, 7]) == {2: "created", 3: "created"}
     assert await listed(database, kind, declared={"thing": [2]}) == {2: "current", 3: "current"}
     assert await synced(database, kind) == {2: "dropped", 3: "current"}
+
+
+async def test_live_nodes_of_an_older_release_have_a_view_of_their_latest(database: Rows) -> None:
+    kind = kind_of(RENAME, STATUS)
+    async with Store(database, kinds=[kind_of(RENAME)], service="tests"):
+        reports = await views_sync(database, kind, now=lambda: NOW)
+        assert [(report.version, report.readers) for report in reports] == [
+            (2, (ViewReader.NODES,)),
+            (3, (ViewReader.LATEST,)),
+        ]
+        # What newer nodes read is no business of the release before.
+        assert await listed(database, kind_of(RENAME)) == {2: "newer", 3: "newer"}
+
+    assert await listed(database, kind) == {2: "unread", 3: "current"}
+    assert await synced(database, kind) == {2: "dropped", 3: "current"}
+
+
+async def test_readers_declared_in_the_fleet_have_a_view_of_the_highest_version_that_they_read(database: Rows) -> None:
+    kind = kind_of(RENAME, STATUS)
+    await fleet_declare(database, "bi", kind, low=1, high=2, by="me")
+    await fleet_declare(database, "shell", kind, low=1, high=9, by="me")
+
+    reports = await views_sync(database, kind, now=lambda: NOW)
+    assert [(report.version, report.readers) for report in reports] == [
+        (2, (ViewReader.DECLARED,)),
+        (3, (ViewReader.LATEST, ViewReader.DECLARED)),
+    ]
+    await fleet_forget(database, "bi", by="me")
+    assert await synced(database, kind) == {2: "dropped", 3: "current"}
+
+
+@pytest.mark.parametrize("has_views", [True, False])
+async def test_a_rollout_has_the_views_know_the_newer_version_before_its_first_row(
+    database: Rows,
+    has_views: bool,  # noqa: FBT001 - a case
+) -> None:
+    kind = kind_of(RENAME, STATUS)
+    await database["things"].insert_one({"_id": 1, "schema_version": 2, "name": "a"})
+    if has_views:
+        await views_sync(database, kind_of(RENAME), now=lambda: NOW)
+    async with Store(database, kinds=[kind], service="tests") as store:
+        await rollout_canary(database, kind, 100, by="me")
+        await store.collection(kind).update({"_id": 1}, {"$set": {"name": "b", "status": "x"}})
+    assert (await database["things"].find_one({})) == {"_id": 1, "schema_version": 3, "name": "b", "status": "x"}
+    if has_views:
+        assert await database["things_v2"].find_one({}) == {"_id": 1, "schema_version": 2, "name": "b"}
+        assert await listed(database, kind) == {2: "current", 3: "current"}
+    else:
+        assert await listed(database, kind) == {3: "missing"}
+
+
+async def test_a_rollout_goes_on_where_a_view_cannot_follow_and_names_it(database: Rows) -> None:
+    kind = kind_of(RENAME, ops.RemoveField("name"))
+    await database["things"].insert_one({"_id": 1, "schema_version": 2, "name": "a"})
+    await views_sync(database, kind_of(RENAME), now=lambda: NOW)
+    async with Store(database, kinds=[kind], service="tests"):
+        with capture_logs() as logs:
+            await rollout_canary(database, kind, 0, by="me", overrides=Overrides(irreversible=True))
+    (told,) = [entry for entry in logs if entry["event"] == "view_not_in_step"]
+    assert (told["view"], told["log_level"]) == ("things_v2", "warning")
+    assert "step 3 has no way back" in told["reason"]
 
 
 async def test_a_view_that_was_named_or_that_was_latest_stays_without_readers_that_anybody_sees(database: Rows) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
+from docstore.backfill.ending import Ending
 from docstore.backfill.who import Who
 from docstore.backfill.worker import Worker
 from docstore.mongo.client import CLOSING_TIME
@@ -58,7 +59,7 @@ async def seconds_to_end(monkeypatch: pytest.MonkeyPatch) -> float:
     """
     stop, over = asyncio.Event(), asyncio.Event()
     client, now = AsyncMongoClient[dict[str, Any]](connect=False), datetime.datetime.now(datetime.UTC)
-    worker = Worker(client["nowhere"], {}, who=Who("w", "here", 1), stop=stop, now=lambda: now)
+    worker = Worker(client["nowhere"], {}, who=Who("w", "here", 1), ending=Ending(stop), now=lambda: now)
 
     async def look(self: Worker) -> None:
         self._at_work = {str(number): asyncio.create_task(stuck(over)) for number in range(3)}

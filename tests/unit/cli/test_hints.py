@@ -6,6 +6,9 @@ import pytest
 
 from docstore import errors
 from docstore.cli.hints import hint_for
+from docstore.cli.ways_out import ways_out
+from docstore.core.blocker import Blocker, Cause
+from docstore.fleet.joining import facts_of
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,41 @@ from docstore.cli.hints import hint_for
 )
 def test_every_error_says_what_to_do(error: errors.DocstoreError, part: str) -> None:
     assert part in (hint_for(error) or "")
+
+
+def _refused(*blockers: Blocker) -> errors.RolloutRefusedError:
+    return errors.RolloutRefusedError(kind="a", asked="b", blockers=[facts_of(blocker) for blocker in blockers])
+
+
+@pytest.mark.parametrize(
+    ("blocker", "part"),
+    [
+        (Blocker(Cause.NO_LIVE_NODE, "city", "w"), "--no-fleet"),
+        (Blocker(Cause.UNCLEAN_DEATH, "city", "w", {"instance": "pod-{7}"}), "--ignore-node pod-{7}"),
+        (Blocker(Cause.OTHER_ROLLOUT, "city", "w", {"other": "road"}), "--alongside"),
+        (Blocker(Cause.FROZEN, "city", "w"), "docstore rollout unfreeze"),
+        (Blocker(Cause.MISSING_INDEX, "city", "w"), "--create-indexes"),
+        (Blocker(Cause.READER_CANNOT_READ, "city", "w", {"service": "jobs"}), "fleet declare jobs city"),
+        (Blocker(Cause.IRREVERSIBLE, "city", "w", {"version": 3}), "--irreversible"),
+        (Blocker(Cause.IRREVERSIBLE, "city", "w"), "the way leads forward only"),
+        (Blocker(Cause.WRONG_STATE, "city", "w"), "docstore rollout status city"),
+        (Blocker(Cause.ROWS_LEFT, "city", "w"), "docstore backfill start city"),
+        (Blocker(Cause.OTHER_OPERATOR, "city", "w"), "docstore rollout history city"),
+    ],
+)
+def test_what_is_in_the_way_of_a_rollout_comes_with_its_way_out(blocker: Blocker, part: str) -> None:
+    assert part in (hint_for(_refused(blocker)) or "")
+
+
+def test_several_ways_out_are_told_at_once_and_each_once() -> None:
+    nodes = [Blocker(Cause.NODE_CANNOT_READ, "city", name) for name in ("one", "two")]
+    frozen = Blocker(Cause.FROZEN, "city", "frozen")
+
+    assert (hint_for(_refused(frozen, *nodes)) or "").count(";") == 1
+
+
+def test_nothing_can_refuse_an_operator_without_a_way_out() -> None:
+    of_nodes = {Cause.CANNOT_READ_WRITES, Cause.CANNOT_READ_ROWS, Cause.FLOOR_ABOVE_ROWS, Cause.SKEW}
+    facts = {"version": 1, "service": "jobs", "instance": "pod"}
+
+    assert {cause for cause in Cause if ways_out([facts_of(Blocker(cause, "city", "w", facts))]) is None} == of_nodes

@@ -18,6 +18,7 @@ from docstore.core.lens import put, seen_at
 from docstore.core.older_document import OlderDocument
 from docstore.errors import (
     DocumentError,
+    DowngradeFailedError,
     NewerVersionError,
     NotInvertibleError,
     UpdateRefusedError,
@@ -72,6 +73,21 @@ def test_what_the_older_shape_does_not_have_is_kept() -> None:
     older["address"] = {"city": "Graz"}
 
     assert put(kind, row, older, 1) == {**row, "name": "b", "address": {"city": "Graz", "floor": 4}}
+
+
+def test_of_several_values_the_older_shape_has_the_first_and_the_others_are_kept() -> None:
+    kind = kind_of(Step(ops.WrapInList("tag"), to=2), Step(ops.RenameField("text", "body"), to=3))
+    row = {"_id": 1, "schema_version": 3, "tag": ["x", "y"], "body": "a"}
+    older = seen_at(kind, row, 1, trimming=True)
+    assert older == {"_id": 1, "schema_version": 1, "tag": "x", "text": "a"}
+
+    assert put(kind, row, {**older, "text": "b"}, 1, trimming=True) == {**row, "body": "b"}
+    changed = put(kind, row, {**older, "tag": "z"}, 1, trimming=True)
+    assert seen_at(kind, changed, 1, trimming=True)["tag"] == "z"
+    with pytest.raises(DowngradeFailedError):
+        seen_at(kind, row, 1)
+    # As nodes of the older version see it where it is stored there.
+    assert seen_at(kind, kind.lower(row, to=1), 1, trimming=True) == older
 
 
 def test_values_that_the_older_shape_calls_the_same_are_kept() -> None:

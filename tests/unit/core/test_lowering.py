@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from docstore import Document, Kind, Step
 from docstore import operations as ops
 from docstore.core.bson_values import RawDocument, decode, encode
-from docstore.core.lowering import lowered
+from docstore.core.lowering import lowered, trimmed
 from docstore.core.residue import RESIDUE
 from docstore.errors import DowngradeFailedError, NotExpressibleError
 from docstore.testing.round_trip import ordered
@@ -156,3 +156,24 @@ def test_what_comes_back_as_nothing_that_can_be_stored_is_refused() -> None:
 
     with pytest.raises(NotExpressibleError):
         down(kind, a=1)
+
+
+LOUD = note(
+    Step(
+        upgrade=lambda row: {name: value for name, value in {**row, "words": [row["text"]]}.items() if name != "text"},
+        downgrade=lambda row: {"_id": row["_id"], "text": row["words"][0].lower()},
+        to=2,
+    )
+)
+
+
+def test_what_a_row_has_no_room_to_keep_is_refused_by_name_and_can_be_trimmed() -> None:
+    row = {"_id": 7, "schema_version": 2, "words": ["A" * 9_000_000]}
+
+    with pytest.raises(NotExpressibleError) as caught:
+        lowered(LOUD.chain, dict(row), 2, 1)
+
+    assert (caught.value.step, caught.value.path) == (2, "words")
+    lower = trimmed(LOUD.chain, dict(row), 2, 1)
+    assert lower.keys() == {"_id", "schema_version", "text"}
+    assert set(lower["text"]) == {"a"}

@@ -7,7 +7,7 @@ from typing import Any
 from docstore import operations as ops
 from docstore.core.expressions import Literal, Ref, absent, is_type
 from docstore.core.operation import Assign, Operation, Program, Remove
-from docstore.core.program import conditions, depth, overlapping, pipeline, touched
+from docstore.core.program import conditions, depth, pipeline, touched
 
 ROW = {"$replaceWith": {"$mergeObjects": ["$$ROOT"]}}
 
@@ -94,7 +94,6 @@ def test_what_an_operation_touches_is_found() -> None:
     programs = [Program((), (Assign(((("a", "b"), Literal(1)),)), Remove((("c",),))))]
 
     assert touched(programs) == {("a", "b"), ("c",)}
-    assert overlapping(frozenset({("a",), ("d",)}), touched(programs)) == {("a",)}
 
 
 def test_depth_counts_documents_and_arrays() -> None:

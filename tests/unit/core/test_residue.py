@@ -17,7 +17,13 @@ from docstore import operations as ops
 from docstore.core.bson_values import RawDocument, copied, decode, encode, identical
 from docstore.core.lens import put, seen_at
 from docstore.core.residue import RESIDUE
-from docstore.errors import DocumentError, KindDefinitionError, NotExpressibleError, UpgradeFailedError
+from docstore.errors import (
+    DocumentError,
+    KindDefinitionError,
+    NotExpressibleError,
+    UpdateRefusedError,
+    UpgradeFailedError,
+)
 from docstore.testing.round_trip import ordered
 from tests.random_kinds import random_invertible_kind, random_latest_rows
 
@@ -188,6 +194,22 @@ def test_the_field_is_nobody_elses() -> None:
     assert "docstore's own" in faults(model=Model)
     assert "docstore's own" in faults(version_field=RESIDUE)
     assert "touches the residue" in faults(steps=[Step(ops.AddField(RESIDUE, 1), to=2)])
+
+
+def test_a_step_that_makes_the_field_fails_the_row() -> None:
+    kind = note(Step(upgrade=lambda row: {**row, RESIDUE: {}}, downgrade=lambda row: {**row, RESIDUE: {}}, to=2))
+
+    with pytest.raises(UpgradeFailedError, match="docstore's own"):
+        kind.upgrade(row(1))
+    with pytest.raises(UpgradeFailedError, match="docstore's own"):
+        kind.lower(row(2), to=1)
+
+
+def test_a_client_of_an_older_version_brings_no_residue_along() -> None:
+    shape = {**seen_at(KIND, row(status="new"), 1), RESIDUE: {"2": {"fields": {"status": {"is": "sold"}}}}}
+
+    with pytest.raises(UpdateRefusedError, match="docstore's own"):
+        put(KIND, row(status="new"), shape, 1)
 
 
 def test_rows_that_have_it_are_declined_by_the_server_on_their_way_up() -> None:

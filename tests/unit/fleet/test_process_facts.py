@@ -2,6 +2,7 @@
 What a process says of its kinds.
 """
 
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from docstore import Kind, Step
 from docstore.core.rollout_moves import canaried
 from docstore.core.write_version import ControlState, VersionRange
-from docstore.fleet.in_flight import InFlight
+from docstore.fleet.in_flight import LONGEST_TRANSACTION, InFlight
 from docstore.fleet.process_facts import Identity, node_kind
 from tests.kinds import Place, add_slug, drop_slug, place_kind
 
@@ -71,7 +72,7 @@ def test_every_process_has_an_id_of_its_own_and_the_host_for_an_instance() -> No
 
 
 def test_what_is_under_way_under_an_earlier_state_is_not_acknowledged() -> None:
-    flying, before, after = InFlight(), ControlState("place", 3, 4), ControlState("place", 2, 5)
+    flying, before, after = InFlight(time.monotonic), ControlState("place", 3, 4), ControlState("place", 2, 5)
     with flying.one(before), flying.one(after):
         with flying.one(before):
             assert flying.acknowledged(after) == 4
@@ -81,8 +82,40 @@ def test_what_is_under_way_under_an_earlier_state_is_not_acknowledged() -> None:
 
 
 def test_a_write_that_fails_is_not_under_way_any_more() -> None:
-    flying, before = InFlight(), ControlState("place", 3, 4)
+    flying, before = InFlight(time.monotonic), ControlState("place", 3, 4)
     with pytest.raises(ValueError, match="broken"), flying.one(before):
         raise ValueError("broken")
 
     assert flying.acknowledged(ControlState("place", 2, 5)) == 5
+
+
+class _Session:
+    def __init__(self) -> None:
+        self.in_transaction = True
+
+
+def test_what_is_written_in_a_transaction_is_under_way_until_that_is_over() -> None:
+    now = 0.0
+    flying, before, after = InFlight(lambda: now), ControlState("place", 3, 4), ControlState("place", 2, 5)
+    ended, lost, endless, outside = _Session(), _Session(), _Session(), _Session()
+    outside.in_transaction = False
+    with flying.one(before, outside):
+        pass
+    assert flying.acknowledged(after) == 5
+
+    for session in (ended, lost):
+        with flying.one(before, session):
+            pass
+    assert flying.acknowledged(after) == 4
+    ended.in_transaction = False
+    assert flying.acknowledged(after) == 4
+    # Who drops a session does not commit in it any more.
+    del session, lost
+    assert flying.acknowledged(after) == 5
+
+    with flying.one(before, endless):
+        pass
+    now = LONGEST_TRANSACTION - 1
+    assert flying.acknowledged(after) == 4
+    now = LONGEST_TRANSACTION + 1
+    assert flying.acknowledged(after) == 5

@@ -45,7 +45,7 @@ async def test_a_task_that_swallows_one_cancellation_is_told_again() -> None:
         except asyncio.CancelledError:
             await never()
 
-    assert await ended(await begun(asyncio.create_task(hard_of_hearing())), seconds=NO_TIME)
+    assert await ended(await begun(asyncio.create_task(hard_of_hearing())), times=2, seconds=NO_TIME)
 
 
 async def test_a_task_that_does_not_end_is_left_behind() -> None:

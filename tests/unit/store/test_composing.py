@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validat
 
 from docstore import Document, Kind
 from docstore.core.bson_values import decode, encode, identical
+from docstore.core.residue import RESIDUE
 from docstore.errors import InvalidDocumentError, ModelFieldError, UpdateRefusedError
 from docstore.store.composing import RowComposer
 from docstore.store.rows import RowReader
@@ -50,6 +51,19 @@ def test_an_int_assigned_to_a_field_of_floats_is_stored_as_a_double() -> None:
 
     assert identical(changed(Thing, {"size": 1.5}, size=2), {"size": 2.0})
     assert identical(changed(Thing, {"size": 2}, size=2), {"size": 2})
+
+
+def test_a_document_with_a_field_of_docstores_own_is_refused() -> None:
+    class Thing(Document):
+        model_config = ConfigDict(extra="allow")
+
+    kind = kind_of(Thing)
+    document = Thing.model_validate({"_id": 1, RESIDUE: {"3": 1}})
+
+    with pytest.raises(UpdateRefusedError, match="docstore's own"):
+        RowComposer(kind).new(document)
+    with pytest.raises(UpdateRefusedError, match="docstore's own"):
+        RowComposer(kind).changed(document, encode({"_id": 1, "schema_version": 1}))
 
 
 class Sorted(Document):

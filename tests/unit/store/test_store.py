@@ -52,6 +52,14 @@ def test_something_that_is_no_asynchronous_database_is_refused() -> None:
         Store(object(), kinds=[], service="tests")
 
 
+@pytest.mark.parametrize(("heartbeat", "dead_after"), [(0.0, 10.0), (6.0, 10.0), (2.0, 3.0), (float("nan"), 10.0)])
+def test_a_node_that_would_stop_writing_between_two_heartbeats_is_not_made(
+    mock_database: Any, heartbeat: float, dead_after: float
+) -> None:
+    with pytest.raises(ValueError, match="60 % of dead_after"):
+        Store(mock_database, kinds=[], service="tests", heartbeat=heartbeat, dead_after=dead_after)
+
+
 async def test_a_store_may_be_closed_twice_and_goes_on_reading(database: Any) -> None:
     thing = kind("a", "things")
     async with Store(database, kinds=[thing], service="tests", write_back=True) as store:

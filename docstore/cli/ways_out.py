@@ -1,0 +1,49 @@
+"""
+What an operator can do about what stands in the way of a rollout, cause by cause.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from docstore.core.blocker import Cause
+
+_WAYS_OUT: Final[dict[Cause, str]] = {
+    Cause.FROZEN: "docstore rollout unfreeze ends the freeze",
+    Cause.OTHER_ROLLOUT: "finish the other rollout first, or --alongside",
+    Cause.WRONG_STATE: "docstore rollout status {kind} shows how it stands",
+    Cause.NO_LIVE_NODE: "start a node, or --no-fleet if none reads these rows",
+    Cause.NODE_CANNOT_READ: "deploy a release that reads it to every node, and stop the nodes that do not",
+    Cause.READER_CANNOT_READ: "docstore fleet declare {service} {kind} --reads A..B, once it reads more",
+    Cause.UNCLEAN_DEATH: "start a node in its place, or --ignore-node {instance} if it is known to be gone",
+    Cause.UNKNOWN_STEP: "run the command with the package of the release that has the step (--upgraders)",
+    Cause.OTHER_STEP: "run the command with the package that the nodes run, or deploy one and the same release to all",
+    Cause.IRREVERSIBLE: "give the step a downgrade, or --irreversible",
+    Cause.BELOW_FLOOR: "run the command with a package that still has the steps (--upgraders)",
+    Cause.MISSING_INDEX: "--create-indexes builds what is missing",
+    Cause.NOT_ACKNOWLEDGED: "wait a moment; docstore fleet shows who is late",
+    Cause.ROWS_LEFT: "docstore backfill start {kind} moves them; docstore quarantine list {kind} lists the others",
+    Cause.RUN_OPEN: "docstore backfill status {kind} shows the run; wait for it, or docstore backfill cancel {kind}",
+    Cause.OTHER_OPERATOR: "docstore rollout history {kind} says who it was",
+}
+#: A rollout that was begun with no way back is not to be rolled back by any option.
+_FORWARD_ONLY: Final = "mend it in a release that reads what is stored: the way leads forward only"
+
+
+def ways_out(blockers: Iterable[Mapping[str, Any]]) -> str | None:
+    """
+    Return what can be done about everything that is in the way, each thing once; None where nothing is known.
+    """
+    found: list[str] = []
+    for blocker in blockers:
+        way = _way_out(blocker)
+        if way is not None and way not in found:
+            found.append(way)
+    return "; ".join(found) or None
+
+
+def _way_out(blocker: Mapping[str, Any]) -> str | None:
+    cause = Cause(blocker["cause"])
+    if cause is Cause.IRREVERSIBLE and "version" not in blocker["facts"]:
+        return _FORWARD_ONLY
+    way = _WAYS_OUT.get(cause)
+    return None if way is None else way.format_map({"kind": blocker["kind"], **blocker["facts"]})
