@@ -31,6 +31,8 @@ class Breathing:
         self._begun = self._breathed = clock()
         #: Seconds that were no work.
         self.paused = 0.0
+        #: Seconds since the last pause of which the server noticed nothing.
+        self._computed = 0.0
 
     @property
     def worked(self) -> float:
@@ -38,6 +40,12 @@ class Breathing:
         Seconds of work so far.
         """
         return self._clock() - self._begun - self.paused
+
+    def computed(self, seconds: float) -> None:
+        """
+        Say that this process was busy with itself for so long: nobody needs a pause from that.
+        """
+        self._computed += seconds
 
     async def breathe(self, reads: int) -> None:
         """
@@ -47,7 +55,8 @@ class Breathing:
             reads: How many reads that work needed.
         """
         now = self._clock()
-        self._throttling.worked(seconds=now - self._breathed, operations=reads)
+        self._throttling.worked(seconds=now - self._breathed - self._computed, operations=reads)
+        self._computed = 0.0
         await self._throttling.before_batch(self._is_over)
         self._breathed = self._clock()
         self.paused += self._breathed - now
@@ -56,5 +65,5 @@ class Breathing:
         """
         Say that the batch has ended, so that the next one begins when it should.
         """
-        self._throttling.worked(seconds=self._clock() - self._breathed, operations=OF_A_BATCH)
+        self._throttling.worked(seconds=self._clock() - self._breathed - self._computed, operations=OF_A_BATCH)
         self._throttling.after_batch(seconds=self.worked)

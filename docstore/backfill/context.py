@@ -28,6 +28,12 @@ async def _at_once(_: int) -> None:
     """
 
 
+def _unnoticed(_: float) -> None:
+    """
+    Nobody reckons with it.
+    """
+
+
 def _unbounded(_: Path) -> None:
     """
     Rewrite as many rows as there are.
@@ -62,6 +68,8 @@ class RunContext:
     member: Membership = field(default_factory=lambda: Alone(()))
     #: Awaited after every page of rows, and told how many reads it needed; pauses while the backfill holds back.
     breathe: Callable[[int], Awaitable[None]] = _at_once
+    #: Told for how many seconds this process was busy with itself; the others need no pause from that.
+    computed: Callable[[float], None] = _unnoticed
     #: The ids of rows that killed the workers which took them, as far as is known; grows while the run goes on.
     deadly: list[Any] = field(default_factory=list)
     #: Says how many rows are rewritten between two pauses on a path at the moment; None where nothing holds back.

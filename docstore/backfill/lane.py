@@ -228,7 +228,11 @@ class Lane:
         batch = held.batch
         breathing = Breathing(self._throttling, lambda: self._is_over)
         context = replace(
-            self._context, meter=Meter(whole=self._context.meter), breathe=breathing.breathe, burst=self._burst
+            self._context,
+            meter=Meter(whole=self._context.meter),
+            breathe=breathing.breathe,
+            computed=breathing.computed,
+            burst=self._burst,
         )
         work = RangeWork(context, batch, self._verifier)
         try:

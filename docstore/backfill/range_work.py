@@ -61,6 +61,7 @@ class RangeWork:
             begun = time.monotonic()
             chain = await self._verifier.verified(batch.range, chain, size=batch.size)
             self.comparing = time.monotonic() - begun
+            self._context.computed(self.comparing)
         if chain is not None:
             await rewrite_on_server(self._context, self.rows, chain, batch.range, self._client, size=batch.size)
             return

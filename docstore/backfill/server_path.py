@@ -4,7 +4,6 @@ The server path: a chain's pipeline is run by the server itself, over one range 
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -19,19 +18,8 @@ from docstore.errors import StoreRejectedError
 from docstore.mongo.failures import Reaction, reaction_to
 from docstore.mongo.old_rows import OldRows
 
-#: Parts of a range whose ends are asked for together.
-ENDS_AT_ONCE: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class _Burst:
-    """
-    The ids of the rows that are rewritten before the next pause, and how many reads it took to find them.
-    """
-
-    range: IdRange
-    reads: int
-    is_last: bool
+#: Rows whose ids are asked for together, to find the ends of bursts.
+IDS_AT_ONCE: Final = 1_000
 
 
 async def rewrite_on_server(
@@ -54,43 +42,40 @@ async def rewrite_on_server(
     rewritten = 0
     async with aclosing(_bursts(context, rows, range)) as bursts:
         async for burst in bursts:
-            if context.stop.is_set():
-                break
-            done = await _rewritten(rows, burst.range, chain, settled=burst.is_last)
+            # The log is in order: what the members have of the last burst, they have of all before it. An election in
+            # between may take bursts back. Then too many rows are counted, and the final pass finds those that are old.
+            done = await _rewritten(rows, burst, chain, waits=burst.upto is range.upto)
             context.meter.add(server=done)
             rewritten += done
-            if not burst.is_last:
-                await context.breathe(burst.reads)
+            if context.stop.is_set():
+                break
     if rewritten < size:
         await declined.rewrite(range.after, range.upto)
 
 
-async def _bursts(context: RunContext, rows: OldRows, range: IdRange) -> AsyncGenerator[_Burst, None]:
+async def _bursts(context: RunContext, rows: OldRows, range: IdRange) -> AsyncGenerator[IdRange, None]:
     """
-    Cut a range into parts, each as large as the pauses ask for by then.
+    Cut a range into parts, each as large as the pauses ask for by then, and pause between them.
     """
-    after, reads = range.after, 0
-    ends: list[Any] = []
-    is_whole = False
-    while not is_whole or ends:
-        most = context.burst(Path.SERVER)
-        if most is None:
-            break
-        if not ends:
+    rest, ends, is_whole = range, list[Any](), False
+    while (most := context.burst(Path.SERVER)) is not None and (ends or not is_whole):
+        if ends:
+            end = ends.pop()
+            yield IdRange(rest.after, end)
+            rest = IdRange(end, rest.upto)
+            await context.breathe(0)
+        else:
             # Asked for each by itself, they would cost as much as some of the rows.
-            wanted = partial(rows.ends, after, range.upto, size=most, number=ENDS_AT_ONCE)
-            ends, reads = (await patiently(wanted))[::-1], 1
-            is_whole = len(ends) < ENDS_AT_ONCE
-            continue
-        end = ends.pop()
-        yield _Burst(IdRange(after, end), reads=reads, is_last=False)
-        after, reads = end, 0
-    yield _Burst(IdRange(after, range.upto), reads=reads, is_last=True)
+            number = max(1, IDS_AT_ONCE // most)
+            found = await patiently(partial(rows.ends, rest.after, rest.upto, size=most, number=number))
+            ends, is_whole = found[::-1], len(found) < number
+            await context.breathe(1)
+    yield rest
 
 
-async def _rewritten(rows: OldRows, range: IdRange, chain: CompiledChain, *, settled: bool) -> int:
+async def _rewritten(rows: OldRows, range: IdRange, chain: CompiledChain, *, waits: bool) -> int:
     try:
-        return await patiently(lambda: rows.rewrite(range.after, range.upto, chain, settled=settled))
+        return await patiently(lambda: rows.rewrite(range.after, range.upto, chain, waits=waits))
     except StoreRejectedError as error:
         if reaction_to(error) is Reaction.FAIL:
             raise

@@ -17,9 +17,14 @@ from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.leaving import LAST_WORDS
 
 
-def member_of(database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str) -> Membership:
+def member_of(
+    database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str, rewrites: bool = False
+) -> Membership:
     """
     Return this process as a node, not yet open.
+
+    Who *rewrites* rows in masses hears of changes by heartbeats only: for a change stream the server would look at
+    each of these writes.
 
     It settles no write version, which is for services to do, and it joins even where it is not admitted: it never
     reads rows that it cannot read, nor stores any above the write version. Others count with it like with any node.
@@ -27,7 +32,7 @@ def member_of(database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str
     driver = driver_of(database)
     if driver is Driver.MOCK:
         return Alone(kinds)
-    streams = driver is not Driver.MOTOR
+    streams = driver is not Driver.MOTOR and not rewrites
     return Node(
         database,
         kinds,
@@ -57,14 +62,16 @@ async def as_node(
         kind: What the command is about.
         service: What the process calls itself.
         ending: By when it has left where it is told to stop.
-        throttling: Begins to look at the server when the node has joined, and is closed together with it.
+        throttling: Begins to look at the server when the node has joined, and is closed together with it. Only
+            commands that rewrite rows have one.
 
     Raises:
         BackfillInterruptedError: The process was told to stop before it had joined.
         StoreUnavailableError: The database stayed away for a minute.
         StoreRejectedError: It refuses what a node needs.
     """
-    ending, member = ending or Ending(), member_of(database, [kind], service=service)
+    ending = ending or Ending()
+    member = member_of(database, [kind], service=service, rewrites=throttling is not None)
     try:
         await ending.or_interrupted(_joined(member), kind=kind.name)
         if throttling is not None:

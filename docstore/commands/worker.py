@@ -55,7 +55,7 @@ async def work(
     throttling = Throttling(open_signals(database) if throttled else ())
     known = tuple(kinds)
     ending = Ending(stop)
-    member = member_of(database, known, service=_SERVICE)
+    member = member_of(database, known, service=_SERVICE, rewrites=True)
     worker = Worker(
         database,
         {kind.name: kind for kind in known},

@@ -21,7 +21,8 @@ from docstore.mongo.selections import IDS_AT_ONCE, Selection
 TIME_LIMIT: Final = 20.0
 
 _TIME_IS_UP: Final = 50
-_UNSETTLED: Final = {"w": 1, "j": False}
+#: The write concern of what a later write waits for.
+_WITHOUT_WAITING: Final = {"w": 1, "j": False}
 _RAW: Final = CODEC.with_options(document_class=RawBSONDocument)
 
 
@@ -134,12 +135,19 @@ class OldRows:
         with translated():
             return int(await self._rows.count_documents(await self._selected(after, upto), **self._options))
 
-    async def rewrite(self, after: Any, upto: Any, chain: CompiledChain, *, settled: bool = True) -> int:
+    async def rewrite(self, after: Any, upto: Any, chain: CompiledChain, *, waits: bool = True) -> int:
         """
         Run a compiled chain over the rows after one id and up to another; return how many it took.
 
         Each row is rewritten by itself, atomically (P1), and only where the chain's condition holds. Rows that are
         declined stay as they are. May be repeated.
+
+        Args:
+            after: The id before the first row.
+            upto: The last id.
+            chain: The way to the target.
+            waits: Wait as the write concern of the collection says. Without that, an election may take the rewrite
+                back, after which the rows are old ones again.
 
         Raises:
             StoreTimeoutError: It took longer than `TIME_LIMIT`; rows that were rewritten stay so.
@@ -152,7 +160,7 @@ class OldRows:
             "updates": [RawBSONDocument(encode(statement | self._options), _RAW)],
             "maxTimeMS": round(TIME_LIMIT * 1000),
         }
-        concern = self._rows.write_concern.document if settled else _UNSETTLED
+        concern = self._rows.write_concern.document if waits else _WITHOUT_WAITING
         if concern:
             command["writeConcern"] = concern
         with translated():

@@ -15,8 +15,8 @@ from docstore.mongo.driver import AnyDatabase, open_collection
 from docstore.mongo.failures import translated
 from docstore.mongo.probe import PROBE
 
-#: The pause that company asks for, as a share of the time worked: two thirds of the time are the others'.
-COURTESY: Final = 2.0
+#: The pause that company asks for, as a share of the time worked: four fifths of the time are the others'.
+COURTESY: Final = 4.0
 #: So many operations per second are company, and so many more for each that docstore's own processes did.
 FEW: Final = 25.0
 FEW_OF_OWN: Final = 0.5

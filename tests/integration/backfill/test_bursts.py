@@ -13,30 +13,33 @@ from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from docstore import commands
+from docstore.backfill import server_path
 from docstore.backfill.client_path import ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.range_work import compiled
-from docstore.backfill.server_path import ENDS_AT_ONCE, rewrite_on_server
+from docstore.backfill.server_path import rewrite_on_server
 from docstore.backfill.validation import Validation
 from docstore.core.id_range import BEGINNING, IdRange
 from docstore.mongo.tag_index import build_tag_index
 from tests.integration.backfill.conftest import counters
 
-#: Two questions for the ends of bursts of two rows, and an odd row at the end.
-ROWS = 3 * ENDS_AT_ONCE + 1
+#: An odd row at the end of bursts of two.
+ROWS = 31
+#: Rows whose ids are asked for together.
+ASKED = 20
 
 
 class Commands(CommandListener):
     """
-    The commands on the rows that a client sent, in their order.
+    The reads and updates of rows that a client sent, in their order.
     """
 
     def __init__(self) -> None:
         self.sent: list[CommandStartedEvent] = []
 
     def started(self, event: CommandStartedEvent) -> None:
-        if event.command.get(event.command_name) == "counters":
+        if event.command_name in {"find", "update"} and event.command.get(event.command_name) == "counters":
             self.sent.append(event)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
@@ -90,6 +93,14 @@ def pauses(sent: Commands) -> Pauses:
     return Pauses(sent)
 
 
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Fewer ids at once than there are rows.
+    """
+    monkeypatch.setattr(server_path, "IDS_AT_ONCE", ASKED)
+
+
 @pytest.fixture
 async def begun(
     mongod_uri: str, database_name: str, sent: Commands, pauses: Pauses, request: pytest.FixtureRequest
@@ -138,11 +149,11 @@ async def rewritten(context: RunContext) -> None:
 async def test_the_ends_of_many_bursts_are_asked_for_at_once(begun: RunContext, sent: Commands, pauses: Pauses) -> None:
     await rewritten(begun)
 
-    bursts = ROWS // 2 + 1
-    questions = sent.names.count("find")
-    assert (questions, sent.names.count("update")) == (2, bursts)
-    # So much was said to be docstore's own, and there was a pause between any two bursts.
-    assert (sum(reads for _, reads in pauses.after), len(pauses.after)) == (questions, bursts - 1)
+    in_each = ASKED // 2
+    assert sent.names == ["find", *["update"] * in_each, "find", *["update"] * (ROWS // 2 - in_each + 1)]
+    # A pause after each but the last, and the reads are told as docstore's own.
+    assert [number for number, _ in pauses.after] == list(range(1, len(sent.sent)))
+    assert [reads for _, reads in pauses.after] == [int(name == "find") for name in sent.names[:-1]]
 
 
 @pytest.mark.parametrize("begun", [Path.SERVER], indirect=True)
@@ -150,7 +161,7 @@ async def test_only_the_last_burst_of_a_range_waits_for_the_members(begun: RunCo
     await rewritten(begun)
 
     *others, last = [event.command.get("writeConcern") or {} for event in sent.sent if event.command_name == "update"]
-    assert {concern["w"] for concern in others} == {1}
+    assert all(concern is not None and concern["w"] == 1 for concern in others)
     # The server's own default is the majority.
     assert last == {}
 
@@ -163,8 +174,8 @@ async def test_the_rest_of_a_range_is_rewritten_at_once_where_nobody_is_there_an
 
     await rewritten(replace(begun, burst=lambda _: next(sizes, None)))
 
-    # The first asks for the ends.
-    assert sent.names[: 1 + 2 + 1] == ["find", "update", "update", "update"]
+    # One for the question, and one for each burst.
+    assert sent.names == ["find", "update", "update", "update"]
 
 
 @pytest.mark.parametrize("begun", [Path.CLIENT], indirect=True)
