@@ -51,9 +51,12 @@ async def test_nodes_follow_only_what_no_election_can_take_back(nodes: Nodes, mo
     finds = Finds()
     async with AsyncMongoClient[dict[str, Any]](mongod_uri, event_listeners=[finds]) as client:
         node = Node(client[nodes.database.name], [NEW], service="api", life=STEADY, streams=False)
-        async with node:
+        await node.open()
+        try:
             await nodes.rollouts().canary(NEW, 10.0)
             await until(lambda: _canaried(node))
+        finally:
+            await node.close()
 
     assert finds.levels
     assert set(finds.levels) == {"majority"}
