@@ -12,10 +12,11 @@ from docstore import commands
 from docstore.cli import rollout_moves
 from docstore.cli.exits import ExitCode
 from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
-from docstore.cli.rollout_table import show_history, show_rollouts
+from docstore.cli.rollout_table import show_history, show_knobs, show_rollouts
 from docstore.cli.running import opened, run, workplace
 from docstore.cli.runs import operator
 from docstore.core.bson_values import encode
+from docstore.errors import NotInFleetError
 
 # Paragraphs are single lines, which typer wraps to the terminal.
 HELP: Final = (
@@ -35,7 +36,8 @@ FREEZE_HELP: Final = (
 )
 UNFREEZE_HELP: Final = "End the freeze, if one is on."
 KNOB_HELP: Final = (
-    "Give the knob NAME a value, which every node has within two seconds.\n\n"
+    "Give the knob NAME a value, which every node has within two seconds; without VALUE, show what knobs are turned "
+    "to.\n\n"
     "VALUE is JSON (true, 5, null) or else text. With --percent only that share of the keys has it, always the same "
     "ones; for the others the default counts that the service names. Without a key, a node's instance is the key."
 )
@@ -47,9 +49,10 @@ HISTORY_EXAMPLE: Final = "[bold]Example[/]\n\n  docstore rollout history city --
 FREEZE_EXAMPLE: Final = "[bold]Example[/]\n\n  docstore rollout freeze --why 'incident 4711'"
 UNFREEZE_EXAMPLE: Final = "[bold]Example[/]\n\n  docstore rollout unfreeze"
 KNOB_EXAMPLE: Final = (
-    "[bold]Examples[/]\n\n  docstore rollout knob read_new_search true --percent 10\n\n"
+    "[bold]Examples[/]\n\n  docstore rollout knob\n\n"
+    "  docstore rollout knob read_new_search true --percent 10\n\n"
     "  docstore rollout knob read_new_search false\n\n"
-    "[dim]Exit codes: 0 turned, 3 everything is frozen.[/]"
+    "[dim]Exit codes: 0 turned, or shown, 2 nobody has turned NAME, 3 everything is frozen.[/]"
 )
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="rich")
@@ -148,26 +151,46 @@ async def _unfreeze(context: typer.Context, where: Where) -> ExitCode:
 @app.command(name="knob", help=KNOB_HELP, epilog=KNOB_EXAMPLE)
 def knob(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The knob.")],
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="JSON, or else text.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The knob; all of them by default.", show_default=False)
+    ] = None,
+    value: Annotated[
+        str | None,
+        typer.Argument(metavar="VALUE", help="JSON, or else text; it is only shown by default.", show_default=False),
+    ] = None,
     *,
     percent: Annotated[
         float, typer.Option("--percent", metavar="P", min=0.0, max=100.0, help="For which share of the keys.")
     ] = 100.0,
+    format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
 ) -> None:
     """
     See `KNOB_HELP`.
     """
-    run(_knob(context, Where(uri=uri, database=database), name, _value(value), percent=percent))
+    where = Where(uri=uri, database=database)
+    if name is None or value is None:
+        run(_knobs(context, where, name, format))
+    else:
+        run(_knob(context, where, name, _value(value), percent=percent, format=format))
 
 
-async def _knob(context: typer.Context, where: Where, name: str, value: Any, *, percent: float) -> ExitCode:
+async def _knobs(context: typer.Context, where: Where, name: str | None, format: Format) -> ExitCode:
+    async with opened(context, where) as database:
+        knobs = [knob for knob in await commands.rollout_knobs(database) if name in {None, knob.name}]
+    if name is not None and not knobs:
+        raise NotInFleetError(what="knob", name=name)
+    show_knobs(knobs, format)
+    return ExitCode.DONE
+
+
+async def _knob(
+    context: typer.Context, where: Where, name: str, value: Any, *, percent: float, format: Format
+) -> ExitCode:
     async with opened(context, where) as database:
         turned = await commands.rollout_knob(database, name, value, percent=percent, by=operator())
-    share = "" if turned.percent == 100 else f" for {turned.percent:g} % of the keys"  # noqa: PLR2004 - all of them
-    typer.echo(f"{turned.name} = {json.dumps(turned.value, ensure_ascii=False)}{share}")
+    show_knobs([turned], format)
     return ExitCode.DONE
 
 

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from docstore.cli.options import Format
 from docstore.commands import RolloutEvent
+from docstore.core.control_view import Knob
+from docstore.core.extended_json import to_text
 from docstore.core.rollout_state import OPEN, RolloutState
 from docstore.core.way_back import WayBack
 from docstore.fleet.rollout_status import CanaryStatus, RolloutRun, RolloutStatus, StuckRows
@@ -26,6 +28,8 @@ _STYLES: Final = {
 }
 
 
+#: Percent.
+_ALL: Final = 100.0
 #: States in which a run moves rows for the rollout.
 _MOVING: Final = frozenset({RolloutState.OPEN, RolloutState.BACKFILLING, RolloutState.ROLLING_BACK})
 
@@ -57,6 +61,20 @@ def show_history(events: Sequence[RolloutEvent], format: Format) -> None:
         why = f"{event.reason}: {event.why}" if event.why else event.reason
         table.add_row(f"{event.at:%Y-%m-%d %H:%M:%S}", event.about, event.after or "", writes, why, event.by)
     Console(highlight=False).print(table)
+
+
+def show_knobs(knobs: Sequence[Knob], format: Format) -> None:
+    """
+    Write what knobs are turned to to stdout.
+    """
+    if format is Format.JSON:
+        typer.echo(to_text([{"name": knob.name, "value": knob.value, "percent": knob.percent} for knob in knobs]))
+        return
+    for knob in knobs:
+        share = "" if knob.percent == _ALL else f" for {knob.percent:g} % of the keys"
+        typer.echo(f"{knob.name} = {to_text(knob.value)}{share}")
+    if not knobs:
+        typer.echo("nobody has turned a knob")
 
 
 def _block(status: RolloutStatus) -> RenderableType:

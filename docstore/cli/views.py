@@ -43,7 +43,7 @@ def sync(
         typer.Option(
             metavar="A,B",
             help="Versions whose readers docstore cannot see. Views of others are dropped, but for latest and for "
-            "what clients ask for. Without it, those that were named before stay.",
+            "readers that are found. Without it, those that were named before stay.",
             show_default=False,
         ),
     ] = None,
@@ -55,7 +55,8 @@ def sync(
     """
     Make and mend the views COLLECTION_vN of KIND: one for latest, one for each version that still has readers.
 
-    Found are versions that clients asked for within 30 days. May be repeated. Views of versions below the floor, and
+    Found are versions that clients asked for within 30 days, that live nodes of older releases end at, and that readers
+    declared by `docstore fleet declare` read. May be repeated. Views of versions below the floor, and
     those of readers that were found and are gone, are dropped. What docstore did not make is never touched.
     """
     numbers = _numbers(versions)

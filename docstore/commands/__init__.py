@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         rollout_freeze,
         rollout_history,
         rollout_knob,
+        rollout_knobs,
         rollout_status,
         rollout_unfreeze,
     )
@@ -80,6 +81,7 @@ __all__ = [
     "rollout_freeze",
     "rollout_history",
     "rollout_knob",
+    "rollout_knobs",
     "rollout_rollback",
     "rollout_status",
     "rollout_unfreeze",
@@ -127,6 +129,7 @@ _HOME = {
     "rollout_freeze": "docstore.commands.rollout_control",
     "rollout_history": "docstore.commands.rollout_control",
     "rollout_knob": "docstore.commands.rollout_control",
+    "rollout_knobs": "docstore.commands.rollout_control",
     "rollout_rollback": "docstore.commands.rollout_moving",
     "rollout_status": "docstore.commands.rollout_control",
     "rollout_unfreeze": "docstore.commands.rollout_control",

@@ -90,3 +90,15 @@ async def rollout_knob(database: AnyDatabase, name: str, value: Any, *, percent:
         RolloutRefusedError: Everything is frozen.
     """
     return await FleetControls(database, by=by).turn(name, value, percent=percent)
+
+
+async def rollout_knobs(database: AnyDatabase) -> list[Knob]:
+    """
+    Return what every knob is turned to that anybody has ever turned, by name; reads only.
+
+    Raises:
+        RecordFormatError: A record is that of another release of docstore.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    view = await ControlRecords(database).view()
+    return [knob for _, knob in sorted(view.knobs.items())]

@@ -83,8 +83,7 @@ def moved(
     Args:
         update: What is done after the operation.
         moves: From where to where; see `moved_from`.
-        parents_stay: Whether a document stays from which the operation takes the last field, and is made for no more
-            than one.
+        parents_stay: Whether a document stays from which the operation takes the last field.
     """
     for source, target in moves:
         within = update.path[len(target) :]
@@ -95,7 +94,7 @@ def moved(
             return None
         if len(source) == len(target) == 1:
             return Earlier(earlier, absent=(target,))
-        if update.operator != UNSET or within or (parents_stay and len(target) == 1):
+        if update.operator != UNSET or within:
             return Earlier(earlier, conditions=(something_at(source),), absent=(target,))
         others = [something_at(other) for other, _ in moves if other != source]
         if not others:

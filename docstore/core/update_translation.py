@@ -61,7 +61,10 @@ def translate_update(filter: _Filter, operators: _Operators, steps: Sequence[Ste
         ways_back = step.inverse if step.has_way_back else ()
         for operation, way_back in zip_longest(reversed(step.operations), ways_back):
             earlier = _all_earlier(updates, operation, way_back)
-            if earlier is None or (positional and not _only_moves(operation, filter=asked[0])):
+            if earlier is None:
+                return None
+            # A condition on a list would move the position that the filter found in it.
+            if positional and (any(each.conditions for each in earlier) or not _only_moves(operation, filter=asked[0])):
                 return None
             found = _asked_before(asked, operation, earlier)
             if found is None:

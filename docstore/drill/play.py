@@ -38,8 +38,8 @@ from docstore.errors import DrillRefusedError
 from docstore.operations.published_step import step_data
 from docstore.store.rows import RowReader
 
-#: How long nodes may take to hear of published steps, in seconds: a few heartbeats.
-_HEARING: Final = 6.0
+#: How long nodes may take to hear of published steps, in seconds: a few heartbeats, on a machine that is busy.
+_HEARING: Final = 30.0
 
 
 @dataclass(slots=True)

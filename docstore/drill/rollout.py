@@ -3,16 +3,17 @@ The moves of a drill, made by the commands that operators use, and waited for to
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from docstore import commands
+from docstore.core.blocker import Cause
 from docstore.core.kind import Kind
 from docstore.core.rollout_state import RolloutState
 from docstore.core.run_state import RunState
 from docstore.core.write_version import VersionRange
 from docstore.drill.plan import Move
-from docstore.errors import DrillBrokenError
+from docstore.errors import DrillBrokenError, RolloutRefusedError
 from docstore.fleet.rollout_status import RolloutStatus
 from docstore.fleet.status import Life
 from docstore.mongo.driver import AnyDatabase
@@ -22,6 +23,8 @@ BY: Final = "docstore drill"
 #: How long rows may take to be brought to where they belong, in seconds, without any progress.
 _PATIENCE: Final = 120.0
 _LOOK: Final = 0.2
+#: What stands in the way of a move while nodes are not heard of.
+_UNHEARD: Final = {Cause.NO_LIVE_NODE.value, Cause.UNCLEAN_DEATH.value}
 
 
 class DrillRollout:
@@ -55,11 +58,15 @@ class DrillRollout:
             case Move.BEGIN:
                 return await self._status()
             case Move.CANARY:
-                return await commands.rollout_canary(database, kind, self._percent, by=BY, create_indexes=True)
+                return await self._once_heard_of(
+                    lambda: commands.rollout_canary(database, kind, self._percent, by=BY, create_indexes=True)
+                )
             case Move.ADVANCE:
-                return await commands.rollout_advance(database, kind, by=BY, create_indexes=True)
+                return await self._once_heard_of(
+                    lambda: commands.rollout_advance(database, kind, by=BY, create_indexes=True)
+                )
             case Move.ROLL_BACK:
-                await commands.rollout_rollback(database, kind, by=BY)
+                await self._once_heard_of(lambda: commands.rollout_rollback(database, kind, by=BY))
                 return await self._until(RolloutState.STABLE)
             case Move.BACKFILL:
                 await commands.backfill_start(database, kind, by=BY)
@@ -84,6 +91,23 @@ class DrillRollout:
                 return False
             await asyncio.sleep(_LOOK)
         return True
+
+    async def _once_heard_of(self, ask: Callable[[], Awaitable[RolloutStatus]]) -> RolloutStatus:
+        """
+        Ask again as long as only nodes stand in the way that were not heard of in time.
+
+        They are the drill's own, on a machine that was asleep or too busy, and come back; whether a process has ended
+        is seen elsewhere.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _PATIENCE
+        while True:
+            try:
+                return await ask()
+            except RolloutRefusedError as error:
+                if not {blocker["cause"] for blocker in error.blockers} <= _UNHEARD or loop.time() > end:
+                    raise
+            await asyncio.sleep(_LOOK)
 
     async def _ranges(self) -> list[tuple[int, int]]:
         """

@@ -65,7 +65,8 @@ class CollectionAggregation(CollectionUpdates[D]):
         Return a cursor over what a pipeline makes of the rows at the latest shape: plain documents, no models.
 
         The answer is the one that a collection would give in which every row had been rewritten to latest, the tag
-        included. So it is for the rows of other kinds of this store that the pipeline joins (`$lookup`, `$unionWith`).
+        included. So it is for the rows of other kinds of this store that the pipeline joins (`$lookup`, `$unionWith`,
+        `$graphLookup`).
         Nothing is asked of the server before the first document is wanted.
 
         Args:
@@ -73,19 +74,20 @@ class CollectionAggregation(CollectionUpdates[D]):
                 collections that are no kind's.
             on_error: "raise" the error of a row that takes part and cannot be brought to latest, or "skip" it: it is
                 left out, logged, and listed in the cursor's `skipped`. Rows that are joined always raise.
-            allow_client_filter: Read and upgrade, in Python, old rows of this kind that only functions can upgrade,
-                however many these are, instead of refusing the pipeline. How many is logged before the first is read,
-                and stands in the cursor's `client_rows`. Memory stays bounded: more than 4 MB of what the stages make
-                of them up to the first that looks at several documents (`$group`, `$sort`) is refused.
+            allow_client_filter: Read and upgrade, in Python, old rows that only functions can upgrade, however many
+                these are, instead of refusing the pipeline. How many is logged before the first is read, and stands in
+                the cursor's `client_rows`. Memory stays bounded: more than 4 MB of what the stages make of them up to
+                the first that looks at several documents (`$group`, `$sort`) is refused, and more than 4 MB of what is
+                looked at of joined rows.
             session: The session to read in.
 
         Raises:
             QueryRefusedError: The pipeline begins with a filter on the tag or on a name that only the model has, names
                 a field of docstore's own, or writes to the collection of a kind or of docstore itself.
             StaleQueryError: Old rows take part that cannot be brought along: functions write what is needed of them
-                (and `allow_client_filter` was not given, or these rows are joined), a stage is possible on stored rows
-                only (`$graphLookup`, `$geoNear`, `$text`), too many rows need Python, the server is a standalone; when
-                the first document is wanted.
+                (and `allow_client_filter` was not given), a stage is possible on stored rows only (`$geoNear`,
+                `$text`, a `$graphLookup` along fields that a step changes), too many rows need Python, the server is a
+                standalone; when the first document is wanted.
             DocumentError: A row takes part that this code cannot read; when the first document is wanted.
         """
         stages = self._stages(pipeline)

@@ -1,16 +1,18 @@
 """Which changes are rewrites: a row moved to another version and means what it meant."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
 
 from bson.timestamp import Timestamp
 
 from docstore.core.kind import Kind
-from docstore.core.rewriting import is_rewrite
+from docstore.core.rewriting import is_rewrite, means_the_same
 from docstore.mongo.past_rows import PastRows, just_before, key_of
 from docstore.mongo.row_events import RowEvent
+
+_CHANGES: Final = frozenset({"update", "replace"})
 
 
 class Rewrites:
@@ -19,8 +21,10 @@ class Rewrites:
 
     An event is one only if that is proved: the row just before it and the row just after it, both exact, differ in
     their tags and are the same at the latest shape. Only updates that touch the tag, and replacements, are looked at.
-    Where the past is not known any more, nothing is proved. Of a transaction that moves a row to another version and
-    changes it, one update is enough to tell.
+    Where the past is not known any more, nothing is proved.
+
+    What one transaction did to one row is told once, if it moved the row's version on the way: nobody ever saw the row
+    in between. An update of a row that is stored below latest is such a transaction.
     """
 
     def __init__(self, kind: Kind[Any], past: PastRows) -> None:
@@ -34,6 +38,9 @@ class Rewrites:
         Raises:
             StoreUnavailableError: The past could not be asked for.
         """
+        return await self._proved(events) | await self._told_by_others(events)
+
+    async def _proved(self, events: Sequence[RowEvent]) -> frozenset[int]:
         suspects = [place for place, event in enumerate(events) if self._may_be_one(event)]
         if not suspects:
             return frozenset()
@@ -48,41 +55,52 @@ class Rewrites:
         if (before is None or after is None) and len(events) > 1:
             # Of some of them the past may be known: the server forgets its oldest part first.
             middle = len(events) // 2
-            earlier, later = await self.among(events[:middle]), await self.among(events[middle:])
+            earlier, later = await self._proved(events[:middle]), await self._proved(events[middle:])
             return earlier | {middle + place for place in later}
         found = []
         for place in suspects:
             event = events[place]
             known = (before, after) if place in once else ({}, {})
-            first = event.before or _inserted(events[:place], event)
-            first = first or await self._row(event.id, just_before(event.time), known[0])
+            first = event.before or await self._row(event.id, just_before(event.time), known[0])
             last = event.document if event.exact else await self._row(event.id, event.time, known[1])
             if first is not None and last is not None and is_rewrite(self._kind, first, last):
                 found.append(place)
-        return frozenset({*found, *self._told_again(events, suspects, found)})
+        return frozenset(found)
 
-    def _told_again(self, events: Sequence[RowEvent], suspects: Sequence[int], found: Sequence[int]) -> Iterator[int]:
-        """
-        Yield the positions of updates of which a later one of the same transaction tells all that is known.
-
-        An update below latest is three updates of the row in one transaction: up, the operators, down. Their documents
-        are looked up when they are told, so each has the row as it is after all of them.
-        """
-        # Only what one transaction does to a row happens at one time.
-        groups: dict[tuple[Timestamp, bytes], list[int]] = {}
+    async def _told_by_others(self, events: Sequence[RowEvent]) -> frozenset[int]:
+        """Return the positions of events whose transaction another event of the row tells, or that says nothing."""
+        parts: defaultdict[tuple[Timestamp, bytes], list[int]] = defaultdict(list)
         for place, event in enumerate(events):
-            if event.operation in {"update", "replace", "insert", "delete"} and place not in found:
-                groups.setdefault((event.time, key_of(event.id)), []).append(place)
-        moved = {(events[place].time, key_of(events[place].id)) for place in suspects}
-        for key in moved & groups.keys():
-            *earlier, last = groups[key]
-            if events[last].operation == "update":
-                yield from (at for at in earlier if events[at].operation == "update" and not events[at].exact)
+            # Only the writes of a transaction share a time.
+            parts[event.time, key_of(event.id)].append(place)
+        found: set[int] = set()
+        for places in parts.values():
+            # Where images are kept, each event is judged by its own.
+            if len(places) > 1 and any(self._moves(events[at]) and events[at].before is None for at in places):
+                found.update(await self._told_again(events, places))
+        return frozenset(found)
+
+    async def _told_again(self, events: Sequence[RowEvent], places: list[int]) -> list[int]:
+        first, last = events[places[0]], events[places[-1]]
+        if any(events[place].operation not in _CHANGES for place in places[1:]):
+            return []
+        after = last.document if last.exact else await self._row(last.id, last.time, {})
+        if first.operation == "insert":
+            before = first.document
+        elif first.operation in _CHANGES:
+            before = first.before or await self._row(first.id, just_before(first.time), {})
+        else:
+            return []
+        same = before is not None and after is not None and means_the_same(self._kind, before, after)
+        if first.operation == "insert":
+            return places[1:] if same else []
+        return places if same else places[:-1]
 
     def _may_be_one(self, event: RowEvent) -> bool:
-        if event.operation == "update":
-            return self._kind.version_field in event.changed
-        return event.operation == "replace"
+        return self._moves(event) or event.operation == "replace"
+
+    def _moves(self, event: RowEvent) -> bool:
+        return event.operation == "update" and self._kind.version_field in event.changed
 
     async def _rows(self, time: Timestamp, ids: Sequence[Any]) -> dict[bytes, bytes] | None:
         return await self._past.at(time, ids) if ids else {}
@@ -95,13 +113,3 @@ class Rewrites:
         if key not in known:
             known = await self._rows(time, [id]) or {}
         return known.get(key)
-
-
-def _inserted(earlier: Sequence[RowEvent], event: RowEvent) -> bytes | None:
-    """Return the row as the event before has inserted it in the same transaction, where that is so."""
-    for other in reversed(earlier):
-        if other.time != event.time:
-            break
-        if key_of(other.id) == key_of(event.id):
-            return other.document if other.operation == "insert" else None
-    return None

@@ -4,6 +4,7 @@ Update operators on rows of any version: they only ever meet the latest shape.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from enum import Enum
 from typing import Generic, TypeVar
 
 from docstore.core.document import Document
@@ -24,6 +25,12 @@ from docstore.store.updating_below_latest import UPSERT_TRIES, UpdatesBelowLates
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
+
+
+class _Stored(Enum):
+    """What is found out on passing the gate, instead of an update."""
+
+    BELOW_LATEST = "rows are to be stored below latest"
 
 
 class Updates(Generic[D]):
@@ -73,15 +80,17 @@ class Updates(Generic[D]):
                 session=within,
             )
 
-        async def change() -> UpdateResult | None:
+        async def change() -> UpdateResult | _Stored | None:
             if many:
+                if await self._stores_below_latest():
+                    return _Stored.BELOW_LATEST
                 await self._rows.refuse_unreadable(request.filter, session, in_client=request.in_client)
                 if not await self._rows.bring_up_all(request.filter, in_client=request.in_client, session=session):
                     return None
             async with self._writing(session) as control:
-                # Since a rollback rows may stand lower that match: the next round sees them.
+                # Since a rollback rows may stand lower that match.
                 if not self._form.is_latest(control):
-                    return None
+                    return _Stored.BELOW_LATEST
                 result = await write(insert=False, within=session)
             return result if result.matched or (many and not upsert) else None
 
@@ -119,8 +128,10 @@ class Updates(Generic[D]):
 
         missed = 0
 
-        async def change() -> bytes | None:
+        async def change() -> bytes | _Stored | None:
             nonlocal missed
+            if sort and await self._stores_below_latest():
+                return _Stored.BELOW_LATEST
             chosen: UpdateRequest | None = request
             # Without an order any row will do; with one, the first may be an old one.
             if sort and await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
@@ -130,9 +141,9 @@ class Updates(Generic[D]):
             if chosen is None:
                 return None
             async with self._writing(session) as control:
-                # Since a rollback the first row may stand lower: the next round sees it.
+                # Since a rollback the first row may stand lower.
                 if not self._form.is_latest(control):
-                    return None
+                    return _Stored.BELOW_LATEST
                 found = await write(chosen, insert=False, within=session)
             if found is None and chosen is not request:
                 # Somebody else took it. Which row is the first now is chosen anew, among those of all versions.
@@ -158,7 +169,7 @@ class Updates(Generic[D]):
     async def _until_done(
         self,
         request: UpdateRequest,
-        change: Callable[[], Awaitable[T | None]],
+        change: Callable[[], Awaitable[T | _Stored | None]],
         insert: Callable[[AnySession | None], Awaitable[T]] | None,
         below: Callable[[], Awaitable[T]],
         *,
@@ -170,17 +181,17 @@ class Updates(Generic[D]):
 
         Args:
             request: The update.
-            change: Changes rows at latest; returns None where there was none.
+            change: Changes rows at latest; returns None where there was none, or that rows are to be stored below it.
             insert: Changes one, or inserts one where there is none.
             below: Does all of it while rows are to be stored below latest.
             nothing: What to return where nothing matches and nothing is to be inserted.
             session: The session to write in.
         """
         for tries in range(1, TRIES + 1):
-            if await self._stores_below_latest():
-                return await below()
             try:
                 changed = await change()
+                if isinstance(changed, _Stored):
+                    return await below()
                 if changed is not None:
                     return changed
                 raw = await self._rows.first(request.filter, in_client=request.in_client, session=session)

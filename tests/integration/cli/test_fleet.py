@@ -184,3 +184,17 @@ def test_an_instance_is_shown_whole_on_a_narrow_terminal(
     assert all(len(line) <= 80 for line in lines)
     column = slice(lines[1].index("instance"), lines[1].index("kind"))
     assert name in "".join(line[column].split("  ")[0].strip() for line in lines[3:])
+
+
+def test_what_knobs_are_turned_to_is_shown(command_line: Any) -> None:
+    assert command_line.run("rollout", "knob").output == "nobody has turned a knob\n"
+    assert command_line.database.list_collection_names() == []
+    command_line.run("rollout", "knob", "search", "true", "--percent", "10")
+    command_line.run("rollout", "knob", "limit", '{"most": 5}')
+
+    assert command_line.run("rollout", "knob").output == 'limit = {"most": 5}\nsearch = true for 10 % of the keys\n'
+    assert command_line.run("rollout", "knob", "search", "--format", "json").json == [
+        {"name": "search", "value": True, "percent": 10.0}
+    ]
+    unknown = command_line.run("rollout", "knob", "other")
+    assert (unknown.code, "there is no knob other" in unknown.errors) == (2, True)

@@ -167,7 +167,7 @@ async def test_a_rollback_before_anything_was_stored_above_is_over_at_once(nodes
     await started(nodes)
     await commands.rollout_canary(nodes.database, KIND, 5.0, by=BY)
 
-    back = await commands.rollout_rollback(nodes.database, KIND, by=BY, settling=20.0)
+    back = await commands.rollout_rollback(nodes.database, KIND, by=BY, settling=60.0)
 
     assert (back.state, back.run) == (RolloutState.STABLE, None)
 

@@ -37,7 +37,7 @@ def translated(operators: dict[str, Any], *operations: Any, filter: Any = None) 
         (NESTED, {"$unset": {"country.code": ""}}, {"$unset": {"countrycode": ""}}),
         (NESTED, {"$set": {"country.name": "A"}}, {"$set": {"country.name": "A"}}),
         (UNNESTED, {"$inc": {"countrycode": 1}}, {"$inc": {"country.code": 1}}),
-        (ops.RenameField("n.x", "x"), {"$unset": {"x": ""}}, {"$unset": {"n.x": ""}}),
+        (ops.RenameField("n.x", "x"), {"$inc": {"x": 1}}, {"$inc": {"n.x": 1}}),
         (WRAPPED, {"$set": {"tag": ["x"]}}, {"$set": {"tag": "x"}}),
         (WRAPPED, {"$inc": {"tag.0": 1}}, {"$inc": {"tag": 1}}),
         (WRAPPED, {"$push": {"tag.$[].l": 1}}, {"$push": {"tag.l": 1}}),
@@ -66,6 +66,7 @@ def test_what_is_moved_as_a_whole_is_updated_where_it_stood(
         (MOVED, {"$set": {"address": {"postcode": 1}}}),
         (MOVED, {"$unset": {"address.postcode": ""}}),
         (MOVED, {"$set": {"address.0.k": 1}}),
+        (ops.RenameField("n.x", "x"), {"$unset": {"x": ""}}),
         (NESTED, {"$unset": {"country.code": "", "country.admin1": ""}}),
         (NESTED, {"$unset": {"country.name": ""}}),
         (NESTED, {"$unset": {"country": ""}}),
@@ -129,6 +130,7 @@ def test_the_filter_finds_the_element_that_the_positional_operator_stands_for() 
     assert found is not None
     assert (found.filter["$and"][0], found.operators) == ({"text": {"$gt": 5}}, {"$set": {"text.$": 9}})
     assert ambiguous is None
+    assert translated({"$set": {"address.postcode.$": 9}}, MOVED, filter={"address.postcode": 5}) is None
 
 
 def test_what_is_set_on_insert_says_nothing_of_rows_that_are_there() -> None:

@@ -1,5 +1,5 @@
 """
-What a drill asks the fleet about.
+What a drill asks the fleet about, and what it makes of a gate that says no.
 """
 
 from types import SimpleNamespace
@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from docstore import commands
+from docstore.core.blocker import Cause
 from docstore.core.write_version import VersionRange
 from docstore.drill import rollout
+from docstore.drill.plan import Move
 from docstore.drill.rollout import DrillRollout
-from docstore.errors import DrillBrokenError
+from docstore.errors import DrillBrokenError, RolloutRefusedError
 from docstore.fleet.status import Life
 from tests.kinds import place_kind
 
+ANYWHERE: Any = None
 SILENT: list[Any] = []
 NODE = SimpleNamespace(life=Life.ALIVE, kinds=[SimpleNamespace(kind="place", reads=(1, 2))])
 GONE = SimpleNamespace(life=Life.DEAD, kinds=[SimpleNamespace(kind="place", reads=(1, 9))])
@@ -50,3 +53,41 @@ async def test_a_drill_without_a_live_node_breaks_off_and_says_so(monkeypatch: p
         await DrillRollout(asked, place_kind(), percent=10, phase=lambda: "write").readable()
 
     assert caught.value.phase == "write"
+
+
+def drill_refused_by(patch: pytest.MonkeyPatch, *causes: Cause) -> list[str]:
+    """
+    Have the first advance refused for these causes; return what is asked, as it is asked.
+    """
+    asked: list[str] = []
+
+    async def advance(*_: Any, by: str, **__: Any) -> str:
+        asked.append(by)
+        if len(asked) == 1:
+            blockers = [{"cause": cause.value, "words": "no"} for cause in causes]
+            raise RolloutRefusedError(kind="place", asked="advancing", blockers=blockers)
+        return "advanced"
+
+    patch.setattr(commands, "rollout_advance", advance)
+    return asked
+
+
+def drill() -> DrillRollout:
+    return DrillRollout(ANYWHERE, place_kind(), percent=25.0, phase=lambda: "advance")
+
+
+async def test_a_drill_goes_on_once_its_nodes_are_heard_of_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = drill_refused_by(monkeypatch, Cause.NO_LIVE_NODE, Cause.UNCLEAN_DEATH)
+
+    made: Any = await drill().make(Move.ADVANCE)
+
+    assert made == "advanced"
+    assert len(asked) == 2
+
+
+async def test_a_drill_breaks_off_where_anything_else_stands_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = drill_refused_by(monkeypatch, Cause.UNCLEAN_DEATH, Cause.NODE_CANNOT_READ)
+
+    with pytest.raises(RolloutRefusedError):
+        await drill().make(Move.ADVANCE)
+    assert len(asked) == 1

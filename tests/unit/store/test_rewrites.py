@@ -5,6 +5,7 @@ Which events of a batch are rewrites, and how few questions that takes.
 from collections.abc import Sequence
 from typing import Any
 
+from bson.int64 import Int64
 from bson.timestamp import Timestamp
 
 from docstore.core.bson_values import decode, encode
@@ -120,3 +121,43 @@ def test_the_moment_before_the_first_of_a_second_is_the_last_of_the_second_befor
     assert just_before(Timestamp(5, 3)) == Timestamp(5, 2)
     assert just_before(Timestamp(5, 1)) == Timestamp(5, 0)
     assert just_before(Timestamp(5, 0)) == Timestamp(4, 2**32 - 1)
+
+
+UP_AND_DOWN = [event(10, 1), event(10, 1, changed=frozenset({"slug"})), event(10, 1)]
+
+
+async def test_what_a_transaction_does_to_a_row_that_it_takes_up_and_down_is_told_once() -> None:
+    past = Past()
+    past.put(1, stored(2, 1))
+    past.put(10, stored(2, 1, visits=1))
+
+    assert await rewrites(past, UP_AND_DOWN) == [0, 1]
+    # Nobody knows whether it changed anything.
+    assert await rewrites(Past(known_from=13), UP_AND_DOWN) == [0, 1]
+
+
+async def test_a_transaction_that_takes_a_row_up_and_down_and_changes_nothing_is_not_told() -> None:
+    past = Past()
+    past.put(1, stored(2, 1))
+    past.put(10, {**stored(2, 1), "schema_version": Int64(2)})
+
+    assert await rewrites(past, UP_AND_DOWN) == [0, 1, 2]
+
+
+async def test_a_row_that_is_inserted_at_latest_and_taken_down_is_told_as_inserted() -> None:
+    inserted = event(10, 1, operation="insert", changed=frozenset(), document=encode(stored(3, 1)), exact=True)
+    past = Past()
+    past.put(10, stored(2, 1))
+
+    assert await rewrites(past, [inserted, event(10, 1)]) == [1]
+    past.put(10, stored(2, 1, visits=1))
+    assert await rewrites(past, [inserted, event(10, 1)]) == []
+
+
+async def test_what_else_happens_to_a_row_in_one_transaction_is_told() -> None:
+    past = Past()
+    past.put(1, stored(2, 1))
+    twice = [event(10, 1, changed=frozenset({"visits"})), event(10, 1, changed=frozenset({"tags"}))]
+
+    assert await rewrites(past, twice) == []
+    assert await rewrites(past, [event(10, 1), event(10, 1, operation="delete", changed=frozenset())]) == []
