@@ -30,7 +30,7 @@ from docstore.core.batch_record import BatchRecord, BatchState, Tally
 from docstore.core.id_range import BEGINNING
 from docstore.core.run_record import RunRecord
 from docstore.errors import StaleNodeError
-from docstore.fleet.write_bound import bounded_write
+from docstore.fleet.write_bound import WriteBound, bounded_write
 from docstore.mongo.batches import Batches
 from docstore.mongo.failures import Reaction
 from docstore.mongo.leaving import LAST_WORDS, said
@@ -185,9 +185,7 @@ class Lane:
             held.let_go()
 
     async def _work_in_turn(self, held: Held) -> None:
-        """
-        Work on a batch beside others, or with no other in this process if workers have died over it.
-        """
+        """Work on a batch beside others, or with no other in this process if workers have died over it."""
         batch = held.batch
         alone = batch.is_suspected and batch.task == "rows"
         try:
@@ -234,23 +232,25 @@ class Lane:
             computed=breathing.computed,
             burst=self._burst,
         )
-        work = RangeWork(context, batch, self._verifier)
+        work, bound = RangeWork(context, batch, self._verifier), WriteBound(context.member)
         try:
-            async with bounded_write(context.member, context.kind.name):
+            async with bounded_write(context.member, context.kind.name, bound):
                 if above(context.member, context.kind.name, context.target, context.direction):
                     await self._give_back(batch, Tally(), 0.0)
                     return
                 await self._rewrite_held(held, work, breathing)
-        except StaleNodeError:
-            await self._give_back(batch, work.tally, breathing.worked)
-            await self._wait(_LONGEST_IDLE)
         except LeaseLostError:
             events.lease_lost(run=batch.run, batch=batch.seq)
         except asyncio.CancelledError:
             await self._give_back(batch, work.tally, breathing.worked)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is recorded
-            await self._fail(batch, error, work, breathing.worked)
+            if isinstance(error, StaleNodeError) or bound.timeout.expired():
+                # Others may take this node for dead; it goes on when it is heard of again.
+                await self._give_back(batch, work.tally, breathing.worked)
+                await self._wait(_LONGEST_IDLE)
+            else:
+                await self._fail(batch, error, work, breathing.worked)
         else:
             now, seconds = time.monotonic(), breathing.worked
             # Most of the comparing is done for the first range, so it says nothing of the next batch.
@@ -262,9 +262,7 @@ class Lane:
                 await self._finish(batch, work.tally, seconds)
 
     async def _rewrite_held(self, held: Held, work: RangeWork, breathing: Breathing) -> None:
-        """
-        Rewrite the rows of a batch, and tell everybody who watches what it came to.
-        """
+        """Rewrite the rows of a batch, and tell everybody who watches what it came to."""
         kind = self._context.kind.name
         try:
             with batch_span(kind, held.batch, target=self._context.target, path=work.path) as span:

@@ -14,6 +14,7 @@ from docstore.core.rollout_gates import Overrides
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
 from docstore.errors import BackfillRefusedError
+from docstore.fleet.node import Node
 from docstore.fleet.operating import Rollouts
 from docstore.fleet.status import fleet_status
 from docstore.mongo.control_records import ControlRecords
@@ -167,3 +168,23 @@ async def test_a_row_in_quarantine_goes_as_far_as_the_write_version(database: An
     await advance(database)
     assert (await commands.quarantine_retry(database, KIND)).succeeded == 1
     assert await versions(database) == [3]
+
+
+async def test_a_run_goes_on_in_a_process_that_others_could_have_taken_for_dead_for_a_moment(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database.places.insert_many([stored(2, 0), *(stored(1, number) for number in range(1, 5))])
+    await used(database)
+    # As after a process was stopped in the midst of a batch, or the database was away for so long.
+    seconds, asked = iter([0.0]), []
+
+    def seconds_to_write(node: Node) -> float:
+        asked.append(node)
+        return next(seconds, 60.0)
+
+    monkeypatch.setattr(Node, "seconds_to_write", property(seconds_to_write))
+    result = await commands.backfill(database, KIND, throttled=False)
+
+    assert len(asked) > 1
+    assert (result.target, result.state) == (2, RunState.SUCCEEDED)
+    assert await versions(database) == [2] * 5
