@@ -42,7 +42,7 @@ async def adopt_on_mock(
     where: dict[str, Any] = {"field": kind.version_field, "index": "", "collated": False}
     rows, writer = (
         OldRows(database, kind.collection, version=None, **where),
-        BatchWriter(database, kind.collection, **where),
+        BatchWriter(database, kind, index="", collated=False),
     )
     aside = PuttingAside(
         quarantine, target=target, direction=Direction.ADOPT, with_text=False, run=now(), now=now, meter=meter

@@ -125,10 +125,4 @@ class RunContext:
 
     def writer(self) -> BatchWriter:
         """Return what rewrites rows under the guard."""
-        return BatchWriter(
-            self.database,
-            self.kind.collection,
-            field=self.kind.version_field,
-            index=self.index,
-            collated=self.collated,
-        )
+        return BatchWriter(self.database, self.kind, index=self.index, collated=self.collated)

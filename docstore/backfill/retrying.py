@@ -227,7 +227,7 @@ class Retry:
             index = await patiently(lambda: build_tag_index(database, kind.collection, kind.version_field))
         source = RowSource(database, kind.collection)
         collated = driver_of(database) is not Driver.MOCK and await patiently(source.has_collation)
-        return BatchWriter(database, kind.collection, field=kind.version_field, index=index, collated=collated)
+        return BatchWriter(database, kind, index=index, collated=collated)
 
     def _result(self, tried: int) -> RetryResult:
         done = self._meter.now

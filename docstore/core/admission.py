@@ -2,19 +2,28 @@
 Whether a node, or a reader that is declared by hand, may work beside those that are there.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.fleet_facts import DeclaredReader, Fleet, NodeFacts, NodeKind
 from docstore.core.write_version import ControlState, StoredRows, VersionRange
+
+#: Fingerprints of steps, by the version that they produce.
+KeptBy: TypeAlias = Mapping[str, Sequence[str]]
 
 #: Latest versions so far apart never run together.
 _TOO_FAR: Final = 2
 
 
 def admission(
-    candidate: NodeFacts, *, fleet: Fleet, controls: Mapping[str, ControlState], rows: Mapping[str, StoredRows]
+    candidate: NodeFacts,
+    *,
+    fleet: Fleet,
+    controls: Mapping[str, ControlState],
+    rows: Mapping[str, StoredRows],
+    kept: Mapping[str, KeptBy] = MappingProxyType({}),
 ) -> list[Blocker]:
     """
     Return everything that keeps a node from working with the database; nothing if it may.
@@ -26,6 +35,7 @@ def admission(
         fleet: Everybody else.
         controls: The control state of each of its kinds that has one.
         rows: Where the rows of each of its kinds stand.
+        kept: By which steps rows of its kinds keep a residue, as far as that may speak against it.
     """
     found: list[Blocker] = []
     for kind, facts in sorted(candidate.kinds.items()):
@@ -35,6 +45,7 @@ def admission(
         found += _beside(kind, facts, fleet, but=candidate.id)
         if control is not None:
             found += _other_steps_than_stored(kind, facts, control)
+        found += kept_by_others(kind, facts.fingerprints, kept.get(kind, {}))
     return found
 
 
@@ -106,6 +117,25 @@ def _other_steps_than_stored(kind: str, facts: NodeKind, control: ControlState) 
             f"rows of {kind} were stored by another step to version {_listed(different)}",
             {"versions": different},
         )
+
+
+def kept_by_others(kind: str, ours: Mapping[str, str], kept: KeptBy) -> Iterator[Blocker]:
+    """
+    Give what speaks against steps while rows keep a residue by others under the same number.
+
+    Such a residue would be dropped, or come up with another meaning (P11).
+    """
+    for to, marks in sorted(kept.items(), key=lambda each: int(each[0])):
+        others = sorted(set(marks) - {ours.get(to)})
+        if others and to in ours:
+            yield Blocker(
+                Cause.OTHER_STEP,
+                kind,
+                f"rows of {kind} keep what another step to version {to} ({', '.join(others)}; this one is {ours[to]}) "
+                f"gives back: put that step back, or give this one a new number; {to} is free once no row keeps "
+                "anything by it, which a backfill up through that step brings about, and --accept-loss does not",
+                {"versions": [int(to)], "step": ours[to], "kept_by": others},
+            )
 
 
 def _listed(versions: list[int]) -> str:

@@ -8,6 +8,7 @@ the same, so that nobody can have joined meanwhile.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from docstore.core.admission import kept_by_others
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.fleet_facts import DeclaredReader, Fleet
 from docstore.core.index_spec import MissingIndex
@@ -42,6 +43,8 @@ class StepFacts:
     invertible: bool
     #: Indexes that the kind declares for N+1 and that are not there.
     missing_indexes: tuple[MissingIndex, ...] = ()
+    #: The fingerprints of the steps under its number by which rows keep a residue.
+    kept_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ def forward_blockers(now: Situation, after: RolloutState, step: StepFacts, overr
         found.append(Blocker(Cause.UNKNOWN_STEP, kind, f"no step to version {target} of {kind} is known here"))
     else:
         found += _other_steps(now, target, step.fingerprint)
+        found += kept_by_others(kind, {str(target): step.fingerprint}, {str(target): step.kept_by})
     if not step.invertible and not overrides.irreversible:
         words = f"the step to version {target} of {kind} has no way back"
         found.append(Blocker(Cause.IRREVERSIBLE, kind, words, {"version": target}))

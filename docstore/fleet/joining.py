@@ -26,6 +26,7 @@ from docstore.fleet.step_exchange import StepExchange
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
+from docstore.mongo.residue_steps import ResidueSteps
 from docstore.mongo.row_ends import row_ends
 from docstore.mongo.runs import Runs
 
@@ -191,7 +192,9 @@ class Joining:
             rows = before.rows
         else:
             rows = {kind.name: await self._row_ends(kind) for kind in self._kinds}
-        blockers = admission(self._facts(controls, admitted=True), fleet=fleet, controls=controls, rows=rows)
+        # The nodes before what rows keep, for the same reason, and anew each time: no control state tells of it.
+        kept = {kind.name: await ResidueSteps(self._database, kind).kept() for kind in self._kinds}
+        blockers = admission(self._facts(controls, admitted=True), fleet=fleet, controls=controls, rows=rows, kept=kept)
         settled = all(fleet.settled(control) for control in controls.values())
         return _Look(view, controls, rows, tuple(blockers), settled=settled)
 

@@ -26,7 +26,7 @@ from docstore.core.rollout_state import RolloutState, reason_for
 from docstore.core.write_version import ControlState, StoredRows
 from docstore.errors import NotInFleetError, RolloutRefusedError
 from docstore.fleet.joining import facts_of
-from docstore.fleet.next_step import indexes_missing, step_to_next
+from docstore.fleet.next_step import next_step
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
@@ -241,25 +241,22 @@ class Rollouts:
         overrides: Overrides | None,
         why: str = "",
     ) -> ControlState:
-        missing = await indexes_missing(self._database, kind)
-
-        def known(now: Situation) -> StepFacts:
-            return step or step_to_next(kind, now.control, missing)
+        known = await next_step(self._database, kind, step)
 
         def make(now: Situation, epoch: int) -> ControlState:
             return move(
                 now.control,
                 epoch=epoch,
                 settled=now.fleet.settled(now.control),
-                step=known(now).fingerprint,
-                irreversible=not known(now).invertible,
+                step=known(now.control).fingerprint,
+                irreversible=not known(now.control).invertible,
             )
 
         return await self._move(
             _Move(
                 kind.name,
                 asked,
-                lambda now: forward_blockers(now, after, known(now), overrides or Overrides()),
+                lambda now: forward_blockers(now, after, known(now.control), overrides or Overrides()),
                 make,
                 why,
             )

@@ -8,6 +8,7 @@ from bson.raw_bson import RawBSONDocument
 
 from docstore.core.bson_values import RawDocument, decode, encode
 from docstore.core.failed_row import FailedRow, digest_of
+from docstore.core.kind import Kind
 from docstore.core.residue import RESIDUE
 from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
@@ -65,22 +66,21 @@ class BatchWriter:
 
     Args:
         database: Where the rows are.
-        collection: The collection.
-        field: The tag.
+        kind: Their kind.
         index: The name of the (tag, `_id`) index.
         collated: Whether the collection has a collation of its own, which has to be overruled.
     """
 
-    def __init__(self, database: AnyDatabase, collection: str, *, field: str, index: str, collated: bool) -> None:
+    def __init__(self, database: AnyDatabase, kind: Kind[Any], *, index: str, collated: bool) -> None:
         self._database = database
-        self._name = collection
-        self._field = field
+        self._name = kind.collection
+        self._field = kind.version_field
         self._index = index
         self._collated = collated
         self._one_by_one = driver_of(database) is Driver.MOCK
-        self._single = open_row_writer(database, collection)
-        self._residues = ResidueIndex(database, collection, field)
-        concern = None if self._one_by_one else open_collection(database, collection).write_concern.document
+        self._single = open_row_writer(database, kind.collection)
+        self._residues = ResidueIndex(database, kind)
+        concern = None if self._one_by_one else open_collection(database, kind.collection).write_concern.document
         self._concern = {"writeConcern": concern} if concern else {}
 
     def prepare(self, raw: bytes, after: RawDocument, fields: Sequence[str] | None, before: RawDocument) -> Rewrite:

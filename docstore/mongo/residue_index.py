@@ -2,21 +2,29 @@
 The index by which rows with a residue are found: no row has one before it is there.
 """
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pymongo import ASCENDING
 from pymongo.collation import Collation
 
+from docstore.core.kind import Kind
 from docstore.core.residue import RESIDUE
 from docstore.errors import StoreRejectedError
 from docstore.mongo.driver import AnyDatabase, AnySession, Driver, driver_of, open_collection
 from docstore.mongo.failures import translated
 from docstore.mongo.reading import RowSource
+from docstore.mongo.residue_steps import ResidueSteps
 from docstore.mongo.tag_index import finished_indexes
 
 #: What the index is called.
 RESIDUE_INDEX: Final = "docstore_residue"
+
+#: How long this process relies on what it has seen before it looks again, in seconds: somebody may drop a collection
+#: and create it anew, and a node that was away comes back to steps that others have written anew.
+_RELIED_ON: Final = 1.0
 
 _ROWS: Final[Mapping[str, Any]] = {RESIDUE: {"$exists": True}}
 #: BadValue: no such index here. SnapshotUnavailable, SnapshotTooOld: it is younger than the moment that is read.
@@ -30,46 +38,71 @@ class ResidueIndex:
 
     Args:
         database: Where the rows are.
-        collection: Their collection.
-        field: The tag.
+        kind: Their kind.
+        clock: A monotonic clock, in seconds.
     """
 
-    def __init__(self, database: AnyDatabase, collection: str, field: str) -> None:
+    def __init__(self, database: AnyDatabase, kind: Kind[Any], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
-        self._collection = collection
-        self._field = field
-        self._source = RowSource(database, collection)
+        self._collection = kind.collection
+        self._field = kind.version_field
+        self._source = RowSource(database, kind.collection)
+        self._steps = ResidueSteps(database, kind)
+        self._clock = clock
         self._there = False
+        self._ready_until = -math.inf
 
     async def require(self) -> None:
         """
-        Build the index unless it is there; to be done before the first row with a residue is stored.
+        Build the index unless it is there, and have the fleet remember by which steps rows keep a residue.
 
-        Idempotent. Not within a transaction: the server would wait for it to end.
+        To be done before a row with a residue is stored. Idempotent, and without a call within a second of the last.
+        Not within a transaction: the server would wait for it to end.
 
         Raises:
             StoreRejectedError: It cannot be built; no row with a residue may be stored then.
             StoreUnavailableError: The database could not be reached.
         """
-        if self._there or driver_of(self._database) is Driver.MOCK:
+        now = self._clock()
+        if now < self._ready_until or driver_of(self._database) is Driver.MOCK:
             return
-        with translated():
-            await open_collection(self._database, self._collection).create_index(
-                [(self._field, ASCENDING)],
-                name=RESIDUE_INDEX,
-                partialFilterExpression=dict(_ROWS),
-                collation=Collation("simple"),
-            )
-        self._there = True
+        if not await self._looked():
+            with translated():
+                await open_collection(self._database, self._collection).create_index(
+                    [(self._field, ASCENDING)],
+                    name=RESIDUE_INDEX,
+                    partialFilterExpression=dict(_ROWS),
+                    collation=Collation("simple"),
+                )
+        await self._steps.remember()
+        self._there, self._ready_until = True, now + _RELIED_ON
+
+    async def ready_in_transaction(self) -> bool:
+        """
+        Tell whether a row with a residue may be stored in a transaction: the index cannot be built there.
+
+        Raises:
+            StoreUnavailableError, StoreRejectedError: The database could not be reached, or refused.
+        """
+        now = self._clock()
+        if now < self._ready_until or driver_of(self._database) is Driver.MOCK:
+            return True
+        if not await self._looked():
+            return False
+        await self._steps.remember()
+        self._ready_until = now + _RELIED_ON
+        return True
 
     async def exists(self) -> bool:
         """
         Tell whether the index is there, and built.
         """
-        if not self._there:
-            with translated():
-                found = await finished_indexes(self._database, self._collection)
-            self._there = any(index["name"] == RESIDUE_INDEX for index in found)
+        return self._there or await self._looked()
+
+    async def _looked(self) -> bool:
+        with translated():
+            found = await finished_indexes(self._database, self._collection)
+        self._there = any(index["name"] == RESIDUE_INDEX for index in found)
         return self._there
 
     async def holds_rows(self, session: AnySession | None) -> bool:

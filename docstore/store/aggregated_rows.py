@@ -37,7 +37,7 @@ class Side:
     @property
     def residues(self) -> ResidueIndex:
         """The index that tells whether rows have a residue."""
-        return ResidueIndex(self.source.database, self.kind.collection, self.kind.version_field)
+        return ResidueIndex(self.source.database, self.kind)
 
     @property
     def whole(self) -> bool:

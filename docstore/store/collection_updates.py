@@ -53,7 +53,7 @@ class CollectionUpdates(CollectionReads[D]):
         observer: Observer | None = None,
     ) -> None:
         self._writing = gate.of(kind.name)
-        self._form = StoredForm(kind, ResidueIndex(database, kind.collection, kind.version_field))
+        self._form = StoredForm(kind, ResidueIndex(database, kind))
         self._writer = row_writer(database, kind, observer)
         super().__init__(
             database,

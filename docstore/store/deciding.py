@@ -46,7 +46,7 @@ class Decisions:
         self._source = source
         self._kind = kind
         self._newer = kind.newer and kind.newer.steps
-        self._residues = ResidueIndex(source.database, kind.collection, kind.version_field)
+        self._residues = ResidueIndex(source.database, kind)
         self._collated: bool | None = None
         self._compiled: Compiled = {}
 

@@ -104,7 +104,7 @@ class StoredForm(Generic[D]):
             return
         if session is None or not session.in_transaction:
             await self._residues.require()
-        elif not await self._residues.exists():
+        elif not await self._residues.ready_in_transaction():
             reason = (
                 "the index for rows that keep what an older version cannot express is not there yet, and a transaction "
                 "cannot build it; make one such write outside of a transaction first"
