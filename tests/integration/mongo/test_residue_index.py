@@ -8,10 +8,10 @@ from docstore.mongo.residue_index import RESIDUE_INDEX, ResidueIndex
 from tests.kinds import place_kind
 
 
-async def test_the_index_is_built_anew_where_the_collection_was_dropped(server_database: Any) -> None:
+async def test_the_index_is_built_anew_where_the_collection_was_dropped(database: Any) -> None:
     now = 0.0
-    residues = ResidueIndex(server_database, place_kind(), clock=lambda: now)
-    places = server_database["places"]
+    residues = ResidueIndex(database, place_kind(), clock=lambda: now)
+    places = database["places"]
 
     await residues.require()
     built = set(await places.index_information())

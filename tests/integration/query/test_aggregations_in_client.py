@@ -139,7 +139,7 @@ async def test_what_rows_keep_beside_their_shape_is_there_at_latest_and_the_resi
     server_database: Any, monkeypatch: pytest.MonkeyPatch, part_rows: int
 ) -> None:
     monkeypatch.setattr(upgrading_sides, "MAX_DECLINED_ROWS", part_rows)
-    await ResidueIndex(server_database, "noises", "schema_version").require()
+    await ResidueIndex(server_database, marked).require()
     at_latest = [
         {"_id": number, "town": "ab"[number % 2], "schema_version": 3, "loud": "AB"[number % 2], "status": status}
         for number, status in enumerate(["sold", "new", "sold", "kept"])

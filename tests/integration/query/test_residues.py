@@ -59,7 +59,7 @@ def note(row_id: int, version: int = 2, **fields: Any) -> RawDocument:
 
 
 async def stored(database: Any, rows: list[RawDocument], kind: Kind[Any] = NOTE) -> None:
-    await ResidueIndex(database, kind.collection, kind.version_field).require()
+    await ResidueIndex(database, kind).require()
     await database[kind.collection].insert_many(rows)
 
 
