@@ -119,14 +119,13 @@ class ControlState:
 
         Args:
             id: The row's `_id`; all spellings of an id give the same version, on every node.
-            standing: Where the row stands that is written over. Only a rollback lowers a row's version.
+            standing: Where the row stands that is written over. Only the run of a rollback lowers a row's version: it
+                begins when every node knows of the rollback, and one that does not know looks for the row where it was.
         """
         version = self.write_version
         if self.canary is not None and bucket(id) < self.canary.percent:
             version = self.canary.version
-        if standing is not None and self.state is not RolloutState.ROLLING_BACK:
-            return max(version, standing)
-        return version
+        return version if standing is None else max(version, standing)
 
     def may_be_written(self, *, acknowledged: int | None) -> VersionRange:
         """

@@ -189,9 +189,7 @@ class UpdatesBelowLatest(Generic[D]):
         statement = None if version is None else straight.at(version)
         if statement is not None and statement is not tried:
             async with self._writing(session) as control:
-                # A rollback brings rows down that are written.
-                stays = version is not None and control.version_for(row_id, standing=version) >= version
-                if stays and not is_read_only(self._kind, control):
+                if not is_read_only(self._kind, control):
                     done = await self._sent_to(row_id, statement, request, returns=returns, session=session)
                     if done is not None:
                         return done

@@ -63,7 +63,8 @@ async def test_an_update_of_many_rows_reaches_those_that_a_rollback_brought_down
     assert meanwhile.came
     assert (result.matched, result.modified) == (3, 3)
     assert [one.visits for one in await notes.find().to_list()] == [1, 1, 1]
-    assert {row["schema_version"] async for row in database["notes"].find()} == {2}
+    standing = {row["_id"]: row["schema_version"] async for row in database["notes"].find()}
+    assert standing == {0: 2, 1: 3, 2: 3}
 
 
 async def test_the_first_row_is_the_first_though_a_rollback_brought_it_down(
@@ -82,3 +83,25 @@ async def test_the_first_row_is_the_first_though_a_rollback_brought_it_down(
     assert found is not None
     assert found.id == 0
     assert [one.visits for one in await notes.find(sort=[("_id", 1)]).to_list()] == [1, 0]
+
+
+async def test_an_update_by_a_node_that_has_not_heard_of_a_rollback_reaches_rows_that_others_change_meanwhile(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unaware, aware = Pinned(NOTE, 3), Pinned(NOTE, 3)
+    notes, others = (pinned(database, NOTE, 3, member=member) for member in (unaware, aware))
+    await notes.insert_many([note(each, visits=0) for each in range(2)])
+    aware.state = replace(aware.state, write_version=2, state=RolloutState.ROLLING_BACK)
+    look = MatchingRows.bring_up_all
+
+    async def looked(*args: Any, **options: Any) -> Any:
+        found = await look(*args, **options)
+        await others.modify(0, lambda one: one.model_copy(update={"status": "sold"}))
+        return found
+
+    monkeypatch.setattr(MatchingRows, "bring_up_all", looked)
+
+    result = await notes.update_many({}, {"$inc": {"visits": 1}})
+
+    assert result.matched == 2
+    assert [(one.status, one.visits) for one in await notes.find().to_list()] == [("sold", 1), ("new", 1)]
