@@ -29,8 +29,11 @@ def seen_at(kind: Kind[Any], row: Mapping[str, Any], version: int, *, trimming: 
         UpgradeFailedError, DowngradeFailedError, NotInvertibleError: The row cannot be brought there.
         NewerVersionError, RetiredVersionError, UnknownVersionError: See `standing`.
     """
-    if RESIDUE in row and standing(kind, row) <= kind.latest:
-        # At whatever version it is stored, it is seen as the row that it is at latest.
+    if RESIDUE in row and standing(kind, row) == version:
+        # What a node of that version sees: it knows nothing of what the row keeps.
+        row = {name: value for name, value in row.items() if name != RESIDUE}
+    elif RESIDUE in row and standing(kind, row) <= kind.latest:
+        # At whatever other version it is stored, it is seen as the row that it is at latest.
         row = kind.upgrade(row)
     stands_at = standing(kind, row)
     if stands_at > version:

@@ -16,6 +16,7 @@ from docstore.core.bson_values import RawDocument, decode, encode, identical
 from docstore.core.document import get_origin_row, set_origin_row
 from docstore.core.lens import put, seen_at
 from docstore.core.older_document import OlderDocument
+from docstore.core.residue import RESIDUE
 from docstore.errors import (
     DocumentError,
     DowngradeFailedError,
@@ -88,6 +89,17 @@ def test_of_several_values_the_older_shape_has_the_first_and_the_others_are_kept
         seen_at(kind, row, 1)
     # As nodes of the older version see it where it is stored there.
     assert seen_at(kind, kind.lower(row, to=1), 1, trimming=True) == older
+
+
+def test_a_row_that_does_not_come_up_is_seen_where_it_is_stored_whatever_it_keeps() -> None:
+    colours = ops.MapValues("colour", {"red": 1, "blue": 2}, other="refuse")
+    kind = kind_of(Step(ops.AddField("status", "new"), colours, to=2))
+    row = kind.lower({"_id": 1, "schema_version": 2, "status": "sold", "colour": 2}, to=1)
+    # As a node of the older version leaves it, which has more colours by now.
+    row["colour"] = "green"
+
+    assert RESIDUE in row
+    assert seen_at(kind, row, 1, trimming=True) == {"_id": 1, "schema_version": 1, "colour": "green"}
 
 
 def test_values_that_the_older_shape_calls_the_same_are_kept() -> None:
