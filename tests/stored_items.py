@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 from docstore.core.bson_values import RawDocument, decode, encode
 from docstore.core.kind import Kind
 from docstore.core.newer_steps import at_latest, readable
-from docstore.core.rollout_state import RolloutState
 from docstore.core.write_version import ControlState
 from docstore.errors import DocumentError, UpdateRefusedError, WriteVersionUnwritableError
 from docstore.store.composing import RowComposer
@@ -84,7 +83,7 @@ class StoredItems:
         if self.row(write.id) is not write.before:
             return None
         stood, stands = (write.before or write.after)["schema_version"], write.after["schema_version"]
-        if stands < stood and (write.change.latest < stood or write.control.state is not RolloutState.ROLLING_BACK):
+        if stands < stood:
             self.faults.append(f"P4: a row was brought from {stood} to {stands} by a change of {write.control.state}")
         self._store(write.after)
         self.known[write.id].acknowledge(write.change)

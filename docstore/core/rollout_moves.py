@@ -119,7 +119,8 @@ def completed(control: ControlState, *, epoch: int, left_above: bool = False) ->
     """
     Return the state after a rollout has reached its end: complete, or stable after a rollback.
 
-    After a rollback the step to N+1 may be written anew: nothing is stored by it, unless rows were *left_above*.
+    After a rollback the step to N+1 may be written anew: no row stands there by it, unless rows were *left_above*.
+    Whether rows below keep something by it is remembered apart from the state (`mongo.residue_steps`).
 
     Raises:
         IllegalTransitionError: The state does not allow it.
