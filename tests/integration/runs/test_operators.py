@@ -451,7 +451,8 @@ async def test_a_cancelled_run_shows_what_is_left_by_its_own_count(database: Dat
     assert status.state is RunState.CANCELLED
     assert status.done == result.client >= 300
     assert status.remaining == ROWS - status.done
-    # A machine that stalls ends a batch after its rows were written and before they were counted: the result counts rows.
+    # On a machine that stalls a batch ends after its rows were written and before they were counted; the result counts
+    # the rows.
     left = await database["counters"].count_documents({"schema_version": 1})
     assert result.remaining == left <= status.remaining
 
