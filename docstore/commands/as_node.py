@@ -17,9 +17,7 @@ from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.leaving import LAST_WORDS
 
 
-def member_of(
-    database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str, rewrites: bool = False
-) -> Membership:
+def member_of(database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str, rewrites: bool = False) -> Membership:
     """
     Return this process as a node, not yet open.
 

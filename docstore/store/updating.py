@@ -132,7 +132,7 @@ class Updates(Generic[D]):
             nonlocal missed
             if sort and await self._stores_below_latest():
                 return _Stored.BELOW_LATEST
-            chosen = await self._chosen(request, sort, session) if sort else request
+            chosen = await self._first(request, sort, session)
             if chosen is None:
                 return None
             async with self._writing(session) as control:
@@ -154,15 +154,17 @@ class Updates(Generic[D]):
 
         return await self._until_done(request, change, insert if upsert else None, below, nothing=None, session=session)
 
-    async def _chosen(self, request: UpdateRequest, sort: SortKeys, session: AnySession | None) -> UpdateRequest | None:
-        """Choose the first row, if that may be an old one; return the update as it is where it cannot."""
-        if await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
-            return await self._first(request, sort, session)
-        await self._rows.refuse_unreadable_first(request.filter, sort, session)
-        return request
-
     async def _first(self, request: UpdateRequest, sort: SortKeys, session: AnySession | None) -> UpdateRequest | None:
-        """Choose the first row of all versions, and bring it up; return the update of it alone, or None if it went."""
+        """
+        Choose the first row of all versions, and bring it up; return the update of it alone, or None if it went.
+
+        Without an order any row will do, and where all that match stand at latest, the first is for the server to find.
+        """
+        if not sort:
+            return request
+        if not await self._rows.holds_others(request.filter, in_client=request.in_client, session=session):
+            await self._rows.refuse_unreadable_first(request.filter, sort, session)
+            return request
         raw = await self._rows.first(request.filter, sort=sort, in_client=request.in_client, session=session)
         if raw is None or (self._rows.is_old(raw) and not await self._rows.bring_up(raw, session)):
             return None

@@ -13,8 +13,9 @@ import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from docstore import Kind
-from docstore.backfill import client_path
+from docstore.backfill import client_path, ending, lane
 from docstore.commands import backfill
+from docstore.mongo import leaving
 from docstore.mongo.batch_writing import BatchWriter, Rewrite, Written
 from docstore.mongo.batches import Batches
 from tests.integration.backfill.conftest import Counter, counters
@@ -217,6 +218,11 @@ async def test_a_run_that_is_cancelled_while_it_claims_gives_the_batch_back(
         return batch
 
     monkeypatch.setattr(Batches, "open_new", granted_late)
+    # Last words may take as long as a busy machine needs for them.
+    monkeypatch.setattr(lane, "LAST_WORDS", 60.0)
+    monkeypatch.setattr(ending, "CANCELLING", 60.0)
+    for bounded in (leaving.said, leaving.ended):
+        monkeypatch.setattr(bounded, "__kwdefaults__", {**(bounded.__kwdefaults__ or {}), "seconds": 60.0})
     running = asyncio.create_task(backfill(database, counter_kind))
     await granted.wait()
     running.cancel()

@@ -101,11 +101,11 @@ async def test_a_batch_that_takes_too_long_is_split_until_it_does_not(
     await database["places"].insert_many([stored(1, number) for number in range(25)])
     rewrite = OldRows.rewrite
 
-    async def slow(self: OldRows, after: Any, upto: Any, chain: Any) -> int:
+    async def slow(self: OldRows, after: Any, upto: Any, chain: Any, **options: Any) -> int:
         rows = await self.read(after, upto, size=100)
         if len(rows.rows) > 3:
             raise StoreTimeoutError(reason="it took too long")
-        return await rewrite(self, after, upto, chain)
+        return await rewrite(self, after, upto, chain, **options)
 
     monkeypatch.setattr(OldRows, "rewrite", slow)
     result = await commands.backfill(database, place_kind(), to=2)

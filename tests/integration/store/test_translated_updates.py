@@ -269,5 +269,5 @@ async def test_a_translated_update_commutes_with_the_upgrade(
         told.update(cases=len(cases), rows=len(chosen), refused=len(first[0]), modified=first[2])
     record_property("translated updates", str(dict(told)))
     assert told["modified"] > CASES
-    assert min(told[name] for name in ("$set", "$unset", "$inc", "$push", "kept something else")) > 10
+    assert min(told[name] for name in ("$set", "$unset", "$inc", "kept something else")) > 5
     assert told["seen by the older version"] > CASES
