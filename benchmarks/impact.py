@@ -123,7 +123,7 @@ async def main(number: int, rounds: int, pairs: float) -> bool:
     """
     rows = cities(number)
     within = True
-    async with EmbeddedServer(cache_gb=1.0) as server, AsyncMongoClient[dict[str, Any]](server.uri) as client:
+    async with EmbeddedServer(cache_gb=4.0) as server, AsyncMongoClient[dict[str, Any]](server.uri) as client:
         database = client[DATABASE]
         ids = [row["_id"] for row in rows]
         with foreground(server.uri, DATABASE, city.collection, ids, rate=pairs) as work:
