@@ -21,6 +21,8 @@ CHECKED := $(wildcard docstore upgraders tests benchmarks)
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start hundreds of processes; each would compile everything that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install lint format types layers mongod test test-thorough demo drill bench clean
 

@@ -39,6 +39,17 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("thorough" if config.getoption("--thorough") else "docstore")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Leave tests that are marked as long to the thorough suite.
+    """
+    if config.getoption("--thorough"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in set(long)]
+    config.hook.pytest_deselected(items=long)
+
+
 def pytest_report_header() -> str:
     """
     Say from which seed the random documents are made.

@@ -146,11 +146,18 @@ def run(command: Coroutine[Any, Any, ExitCode]) -> None:
 
 async def _alone(command: Coroutine[Any, Any, ExitCode]) -> ExitCode:
     """Carry out a command, and leave no task behind: asyncio would wait for one as long as the driver keeps it."""
+    asyncio.get_running_loop().set_exception_handler(_complain_of)
     try:
         return await command
     finally:
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         await ended([task for task in rest if task is not None], times=_CANCELLATIONS, seconds=_CANCELLING)
+
+
+def _complain_of(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell of what went wrong in a task that nobody asked; not of a Ctrl-C, which may come while any is at work."""
+    if not isinstance(context.get("exception"), KeyboardInterrupt):
+        loop.default_exception_handler(context)
 
 
 def _settings(where: Where) -> Settings:

@@ -123,6 +123,7 @@ def test_interrupted_demo_leaves_nothing_behind(home: Path) -> None:
     assert left_behind(home) == []
 
 
+@pytest.mark.long
 def test_killed_demo_leaves_nothing_behind(home: Path) -> None:
     with started("demo", "--rows", ROWS, home=home) as process:
         assert process.stdout is not None

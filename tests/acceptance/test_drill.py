@@ -157,6 +157,7 @@ def test_releases_hammer_the_same_rows_for_twenty_seconds(
         )
 
 
+@pytest.mark.long
 def test_releases_that_cannot_read_each_other_are_never_left_together(project: Path, staging: tuple[str, Any]) -> None:
     write_package(project, GROW_BY_FUNCTIONS)
 
@@ -223,6 +224,7 @@ def test_a_step_without_a_way_back_is_refused(project: Path) -> None:
     assert "step 3 has no way back" in errors
 
 
+@pytest.mark.long
 async def test_an_increment_that_somebody_undoes_behind_everybodys_back_is_found(
     project: Path, staging: tuple[str, Any], mongod_uri: str
 ) -> None:

@@ -49,7 +49,11 @@ async def ground(
 
 # On the way to version 4 rows are rewritten by the server, on the way to version 6 by the client.
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("course", [Course("server", 4, 16_000), Course("client", 6, 10_000)], ids=lambda it: it.path)
+@pytest.mark.parametrize(
+    "course",
+    [pytest.param(Course("server", 4, 16_000), marks=pytest.mark.long), Course("client", 6, 10_000)],
+    ids=lambda it: it.path,
+)
 async def test_nothing_is_lost_or_done_twice_when_workers_are_killed_while_others_write(
     course: Course,
     ground: Workers,

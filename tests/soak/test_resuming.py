@@ -41,7 +41,7 @@ async def examined(database: Database) -> int:
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("path", "target"), [("server", 4), ("client", 6)])
+@pytest.mark.parametrize(("path", "target"), [pytest.param("server", 4, marks=pytest.mark.long), ("client", 6)])
 async def test_a_run_that_was_paused_near_its_end_examines_the_rest_only(
     path: str,
     target: int,

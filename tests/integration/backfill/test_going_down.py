@@ -63,7 +63,12 @@ def places() -> list[RawDocument]:
 
 @pytest.mark.parametrize(
     ("options", "top", "bottom", "server"),
-    [(ON_SERVER, 4, 1, True), (IN_PYTHON, 4, 1, False), (ON_SERVER, 6, 4, False), (ON_SERVER, 6, 1, False)],
+    [
+        (ON_SERVER, 4, 1, True),
+        pytest.param(IN_PYTHON, 4, 1, False, marks=pytest.mark.long),
+        pytest.param(ON_SERVER, 6, 4, False, marks=pytest.mark.long),
+        (ON_SERVER, 6, 1, False),
+    ],
     ids=["4 to 1 on the server", "4 to 1 in Python", "6 to 4", "6 to 1"],
 )
 async def test_real_rows_that_go_down_and_up_again_are_the_same_bytes(
