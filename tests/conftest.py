@@ -18,6 +18,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
+from docstore.backfill.ending import TIME_TO_END, Ending
 from docstore.embedded import EmbeddedServer
 
 #: Names the seed of the documents that tests make by chance.
@@ -75,6 +76,15 @@ def thorough(request: pytest.FixtureRequest) -> bool:
     Whether the run was asked to take its time (`--thorough`).
     """
     return bool(request.config.getoption("--thorough"))
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Let whoever is told to stop finish what is at hand, however long a busy machine takes for it.
+    """
+    left = Ending.left
+    monkeypatch.setattr(Ending, "left", lambda self, of=TIME_TO_END: left(self, 50 * of))
 
 
 @pytest.fixture(scope="session")

@@ -108,6 +108,7 @@ async def test_adopting_again_finds_nothing_to_do(database: Database) -> None:
     assert (await commands.adopt(database, place_kind())).tagged == 0
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_call_that_is_to_stop_tags_nothing_more(database: Database) -> None:
     stop = asyncio.Event()
     stop.set()

@@ -233,6 +233,7 @@ async def test_a_run_that_is_cancelled_while_it_claims_gives_the_batch_back(
     assert await database["docstore_batches"].count_documents({"state": "leased"}) == 0
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.usefixtures("small_batches")
 async def test_a_run_that_is_asked_to_stop_finishes_its_batches(
     database: AsyncDatabase[dict[str, Any]], counter_kind: Kind[Counter]

@@ -290,6 +290,7 @@ async def test_a_kind_without_a_run_is_told(database: Database) -> None:
     assert await commands.backfill_status(database) == []
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.usefixtures("small")
 async def test_a_resumed_run_examines_the_rest_only(database: Database) -> None:
     await database["counters"].insert_many(old_rows(1000))

@@ -382,6 +382,7 @@ async def test_the_progress_of_a_waiting_process_counts_what_others_do(
     assert max(progress.done for progress in told) <= ROWS
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_the_progress_of_a_resumed_run_begins_where_it_stopped(database: Database, counter: Kind[Any]) -> None:
     await database["counters"].insert_many(old_rows(ROWS))
     stop = asyncio.Event()
@@ -437,6 +438,7 @@ async def test_a_run_that_has_succeeded_shows_all_rows_done_whatever_killed_work
     assert (status.total, status.done, status.remaining) == (10, 10, 0)
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_cancelled_run_shows_what_is_left_by_its_own_count(database: Database, counter: Kind[Any]) -> None:
     await database["counters"].insert_many(old_rows(ROWS))
     stop = asyncio.Event()

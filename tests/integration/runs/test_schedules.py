@@ -15,6 +15,7 @@ from docstore.backfill import concluding, failing, operating, presence
 from docstore.backfill.lane import Lane
 from docstore.backfill.operating import LiveOption
 from docstore.backfill.pacing import Pacing
+from docstore.backfill.progress import BackfillProgress
 from docstore.core.batch_record import Tally
 from docstore.core.id_range import IdRange
 from docstore.core.run_record import RunOptions
@@ -130,6 +131,7 @@ async def test_a_limit_that_is_lifted_lets_a_waiting_worker_go_on_at_once(databa
     assert await steps(database) == {(2, 1)}
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_failed_run_that_was_resumed_counts_all_of_its_rows(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,16 +153,18 @@ async def test_a_failed_run_that_was_resumed_counts_all_of_its_rows(
     await commands.backfill_resume(database, "counter", by="a test")
     stop = asyncio.Event()
 
-    def stop_at_once(_: Any) -> None:
-        stop.set()
+    def stop_when_begun(progress: BackfillProgress) -> None:
+        if progress.client:
+            stop.set()
 
-    await commands.backfill(database, counter(), stop=stop, on_progress=stop_at_once)
+    await commands.backfill(database, counter(), stop=stop, on_progress=stop_when_begun)
     (resumed,) = await commands.backfill_status(database, "counter")
 
     assert failed.state is RunState.FAILED
     # A batch that was being written when the run failed may be counted by nobody.
     assert 0 < failed.client <= 100 - left
     assert resumed.total == failed.client + left
+    assert resumed.client > failed.client
     assert resumed.remaining == left - (resumed.client - failed.client)
 
 
@@ -378,6 +382,7 @@ async def test_a_split_that_another_worker_completes_leaves_no_blank_error(datab
     assert await steps(database) == {(2, 1)}
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_process_that_is_told_to_stop_while_it_asks_for_a_run_says_so(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
