@@ -19,9 +19,9 @@ TRIAL: Final = FIRST // 2
 #: How long rows are rewritten at a time while the backfill holds back, in seconds; then there is a pause. A long burst
 #: keeps an update of somebody else waiting for longer; short ones cost the server more for the same rows, and more of
 #: the others meet one. In Python a burst costs more besides its rows.
-BURST: Final = {Path.SERVER: 0.008, Path.CLIENT: 0.020}
+BURST: Final = {Path.SERVER: 0.006, Path.CLIENT: 0.020}
 #: Fewer rows at a time cost more for the call than for the rows.
-LEAST_AT_ONCE: Final = 25
+LEAST_AT_ONCE: Final = 20
 
 
 class Pacing:
