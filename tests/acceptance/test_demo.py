@@ -136,6 +136,7 @@ def test_killed_demo_leaves_nothing_behind(home: Path) -> None:
     wait_until_clean(home)
 
 
+@pytest.mark.long
 def test_kept_server_can_be_used_as_the_demo_says_and_goes_when_it_is_killed(home: Path) -> None:
     code, output, _ = run("demo", "--rows", ROWS, "--keep", home=home)
     assert code == 0

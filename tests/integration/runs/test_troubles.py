@@ -117,8 +117,8 @@ WRITE_CONCERN = {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "waitin
     ("failing_commands", "failure", "reason"),
     [
         (["update"], {"writeConcernError": WRITE_CONCERN}, "the write concern was not met"),
-        (["update"], {"errorCode": 10107}, "NotPrimaryError"),
-        (["find"], {"errorCode": 43}, "CursorNotFound"),
+        pytest.param(["update"], {"errorCode": 10107}, "NotPrimaryError", marks=pytest.mark.long),
+        pytest.param(["find"], {"errorCode": 43}, "CursorNotFound", marks=pytest.mark.long),
         (["find", "update"], {"closeConnection": True}, "AutoReconnect"),
     ],
     ids=["write concern", "not primary", "cursor lost", "connection closed"],
@@ -280,7 +280,10 @@ AT_WORK = pytest.mark.parametrize(
 @AT_WORK
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(("worker", "--lease", "2"), 0), (("backfill", "start", "counter", "--wait"), 1)],
+    [
+        pytest.param(("worker", "--lease", "2"), 0, marks=pytest.mark.long),
+        (("backfill", "start", "counter", "--wait"), 1),
+    ],
     ids=["worker", "start --wait"],
 )
 async def test_sigterm_ends_a_process_in_time_whatever_the_server_is_at(
