@@ -18,7 +18,8 @@ if TYPE_CHECKING:
         backfill_wait,
     )
     from docstore.commands.backfill_run import backfill, backfill_dry_run
-    from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+    from docstore.commands.coverage_counting import IndexState
+    from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
     from docstore.commands.process import this_process, utc_now
     from docstore.commands.quarantine_rows import (
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CoverageResult",
     "IndexState",
+    "RemainingResult",
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
@@ -75,6 +77,7 @@ __all__ = [
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
+    "remaining",
     "rollout_accept_loss",
     "rollout_advance",
     "rollout_canary",
@@ -97,7 +100,8 @@ __all__ = [
 # Each command of the command line needs a few of them only, and waits for what it imports.
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
-    "IndexState": "docstore.commands.coverage_report",
+    "IndexState": "docstore.commands.coverage_counting",
+    "RemainingResult": "docstore.commands.coverage_report",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
@@ -123,6 +127,7 @@ _HOME = {
     "quarantine_list": "docstore.commands.quarantine_rows",
     "quarantine_retry": "docstore.commands.quarantine_rows",
     "quarantine_show": "docstore.commands.quarantine_rows",
+    "remaining": "docstore.commands.coverage_report",
     "rollout_accept_loss": "docstore.commands.rollout_moving",
     "rollout_advance": "docstore.commands.rollout_moving",
     "rollout_canary": "docstore.commands.rollout_moving",
