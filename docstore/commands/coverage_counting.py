@@ -11,6 +11,7 @@ from typing import Any
 
 from docstore.backfill.ceiling import ceiling_of
 from docstore.commands.asked_versions import asked_versions
+from docstore.commands.coverage_gates import with_gates, writers
 from docstore.core.coverage import Coverage, OldestRow, TagCount, coverage_of, untagged_version
 from docstore.core.kind import Kind
 from docstore.errors import RecordFormatError, StoreError, StoreRejectedError
@@ -72,10 +73,12 @@ class Counting:
         Raises:
             StoreUnavailableError, StoreRejectedError: The database.
         """
-        database = self.database
+        database, is_mock = self.database, driver_of(self.database) is Driver.MOCK
         index = await self._index(kind)
-        if self.majority and driver_of(database) is not Driver.MOCK:
+        if self.majority and not is_mock:
             await wait_for_majority(database, kind.collection)
+        # Somebody who stores rows while they are counted is seen, or what he stored is counted.
+        known = None if is_mock or below is not None else await writers(database)
         before = await committed_time(database) if self.record else None
         counted_at = self.now()
         counts = await count_rows(
@@ -92,11 +95,13 @@ class Counting:
         )
         coverage = coverage.model_copy(update={"oldest_below": await self._oldest(kind, coverage)})
         recorded = False
-        if self.record and driver_of(database) is not Driver.MOCK:
+        if self.record and not is_mock:
             # A report is worth having also where its reader may not write.
             with suppress(StoreError, RecordFormatError):
                 await record_counts(database, kind, coverage, before=before, up_to=below)
                 recorded = True
+        if known is not None:
+            coverage = await with_gates(database, kind, coverage, counts.tags, known)
         cost = None
         if index is IndexState.MISSING:
             with suppress(StoreRejectedError):

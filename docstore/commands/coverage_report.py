@@ -116,6 +116,8 @@ async def remaining(
     kinds: Iterable[Kind[Any]],
     *,
     require: int | None = None,
+    create_index: bool = False,
+    on_index_build: Callable[[str], None] | None = None,
     majority: bool = False,
     record: bool = True,
     now: Callable[[], datetime.datetime] = utc_now,
@@ -129,7 +131,14 @@ async def remaining(
         VersionRangeError: *require* is no version of a kind.
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    counting = Counting(database, now, majority=majority, record=record)
+    counting = Counting(
+        database,
+        now,
+        majority=majority,
+        record=record,
+        create_index=create_index,
+        on_index_build=on_index_build,
+    )
     results = []
     for kind in kinds:
         _refuse_version(kind, require)

@@ -99,6 +99,8 @@ class Coverage(BaseModel):
     blockers: tuple[str, ...]
     #: The versions below latest that clients have asked for lately (`as_version`), in order.
     client_versions: tuple[ClientVersion, ...] = ()
+    #: Rows below latest, and those of which nobody can say that they are not.
+    remaining: int = 0
     #: Those of *versions* whose tag is a double: docstore reads them, and a fence keeps them out.
     doubles: int = 0
     #: Null where no row below latest has an id that tells when it was made, or no index finds it.
@@ -146,6 +148,7 @@ def coverage_of(
     at_latest = tally.versions[kind.latest]
     if untagged_version(kind) == kind.latest:
         at_latest += tally.untagged
+    newer = sum(rows for version, rows in tally.versions.items() if version > kind.latest)
     return Coverage(
         kind=kind.name,
         collection=kind.collection,
@@ -156,7 +159,7 @@ def coverage_of(
         versions=tuple(VersionCount(version=version, rows=rows) for version, rows in sorted(tally.versions.items())),
         untagged=tally.untagged,
         unreadable=tally.unreadable,
-        newer=sum(rows for version, rows in tally.versions.items() if version > kind.latest),
+        newer=newer,
         quarantined=quarantined,
         coverage=at_latest / total if total else 1.0,
         counted_at=counted_at,
@@ -164,6 +167,7 @@ def coverage_of(
         retirable_below=_retirable_below(kind, tally, quarantined, asked),
         blockers=tuple(_blockers(kind, tally, quarantined, asked)),
         client_versions=tuple(asked),
+        remaining=total - at_latest - newer,
         doubles=tally.doubles,
     )
 

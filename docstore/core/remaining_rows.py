@@ -58,7 +58,7 @@ def remaining_rows(kind: Kind[Any], coverage: Coverage) -> RemainingRows:
         latest=coverage.latest,
         floor=coverage.floor,
         write_version=coverage.write_version,
-        remaining=sum(count.rows for count in versions) + untagged + coverage.unreadable,
+        remaining=coverage.remaining,
         versions=versions,
         untagged=untagged,
         unreadable=coverage.unreadable,
