@@ -1,17 +1,19 @@
 """`docstore coverage`: parse, count, render."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from docstore.cli.complaints import complain, note
 from docstore.cli.coverage_formats import CoverageFormat, CoverageFormatOption
-from docstore.cli.coverage_output import write
+from docstore.cli.coverage_output import html_text, write, written_text
 from docstore.cli.coverage_table import index_advice
 from docstore.cli.coverage_watch import watch_coverage
 from docstore.cli.coverage_wish import Results, Wish
 from docstore.cli.exits import ExitCode
 from docstore.cli.options import Database, Upgraders, Uri, Where
+from docstore.cli.output_file import write_whole
 from docstore.cli.running import run, usage_fault, workplace
 
 #: Paragraphs are single lines, which typer wraps to the terminal.
@@ -27,9 +29,13 @@ EXAMPLE: Final = (
     "  docstore coverage city --require 4 --majority\n\n"
     "  docstore coverage city --remaining --watch\n\n"
     "  docstore coverage --format json | jq '.\\[].coverage'\n\n"
-    "  docstore coverage --format prometheus > /var/lib/node_exporter/docstore.prom\n\n"
+    "  docstore coverage --format prometheus --output /var/lib/node_exporter/docstore.prom\n\n"
+    "  docstore coverage --format html --output coverage.html\n\n"
     "[dim]Exit codes: 0 counted, 3 rows stand below the version of --require, or --majority could not be kept.[/]"
 )
+
+#: What is written for a file.
+_FILES: Final = frozenset({CoverageFormat.HTML, CoverageFormat.PROMETHEUS})
 
 
 def coverage(
@@ -80,6 +86,16 @@ def coverage(
         ),
     ] = False,
     format: CoverageFormatOption = CoverageFormat.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Write the HTML page, or what Prometheus reads, to FILE instead of stdout. Where anything fails, an "
+            "older FILE stays as it was.",
+            show_default=False,
+        ),
+    ] = None,
     uri: Uri = None,
     database: Database = None,
     upgraders: Upgraders = None,
@@ -91,17 +107,33 @@ def coverage(
         raise usage_fault("--require needs a KIND", "docstore coverage KIND --require VERSION")
     if watch and require is not None:
         raise usage_fault("--watch never ends, and --require decides how it ends", "leave one of them out")
-    if watch and format is CoverageFormat.PROMETHEUS:
+    if watch and format in _FILES:
         raise usage_fault("--watch shows people or programs one report after another", "--format table or json")
+    if remaining and format is CoverageFormat.HTML:
+        raise usage_fault("the HTML page shows all rows", "leave out --remaining, or take another format")
+    if output is not None and format not in _FILES:
+        raise usage_fault("--output is for the HTML page", "docstore coverage --format html --output FILE")
     where = Where(uri=uri, database=database, upgraders=upgraders)
     wish = Wish(kind, require, remaining=remaining, majority=majority, record=record, create_index=create_index)
-    run(_watch(context, where, wish, format) if watch else _coverage(context, where, wish, format))
+    run(_watch(context, where, wish, format) if watch else _coverage(context, where, wish, format, output))
 
 
-async def _coverage(context: typer.Context, where: Where, wish: Wish, format: CoverageFormat) -> ExitCode:
+async def _coverage(
+    context: typer.Context, where: Where, wish: Wish, format: CoverageFormat, output: Path | None
+) -> ExitCode:
     async with workplace(context, where, kind=wish.kind) as place:
         results = await wish.counted(place)
-    write(results, format)
+        text = written_text(results, format)
+        if format is CoverageFormat.HTML:
+            text = await html_text(place, wish.kinds(place), results)
+    if output is None:
+        write(results, text)
+    else:
+        try:
+            write_whole(output, text or "")
+        except OSError as error:
+            complain(f"{output} cannot be written: {error.strerror}", "name a file in a folder that is there")
+            return ExitCode.FAILED
     for result in results:
         advice = index_advice(result)
         if advice is not None:

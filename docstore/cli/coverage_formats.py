@@ -16,13 +16,15 @@ class CoverageFormat(StrEnum):
     TABLE = "table"
     JSON = "json"
     PROMETHEUS = "prometheus"
+    HTML = "html"
 
 
 CoverageFormatOption: TypeAlias = Annotated[
     CoverageFormat,
     typer.Option(
         "--format",
-        help="A table for people, JSON for programs with nothing else on stdout, or the text that Prometheus reads "
-        "(from a file, by the textfile collector of its node exporter).",
+        help="A table for people, JSON for programs with nothing else on stdout, what Prometheus reads (from a file, "
+        "by the textfile collector of its node exporter), or one HTML page with the history, the fleet, rollouts, "
+        "runs, quarantine and what to do next, which needs nothing but itself.",
     ),
 ]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from docstore.cli.coverage_formats import CoverageFormat
-from docstore.cli.coverage_output import tables, write
+from docstore.cli.coverage_output import tables, write, written_text
 from docstore.cli.coverage_wish import Results, Wish
 from docstore.cli.running import Workplace
 from docstore.cli.watching import WATCH, watch
@@ -36,7 +36,7 @@ async def watch_coverage(place: Workplace, wish: Wish, format: CoverageFormat) -
     await watch(
         look,
         tables,
-        lambda results: write(results, format),
+        lambda results: write(results, written_text(results, format)),
         in_place=format is CoverageFormat.TABLE,
         pause=lambda seconds: max(WATCH, _COURTESY * seconds),
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         quarantine_retry,
         quarantine_show,
     )
+    from docstore.commands.report_facts import DatabaseReport, KindReport, database_report
     from docstore.commands.rollout_control import (
         RolloutEvent,
         rollout_freeze,
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CoverageResult",
+    "DatabaseReport",
     "IndexState",
+    "KindReport",
     "RemainingResult",
     "RolloutEvent",
     "ShownKind",
@@ -70,6 +73,7 @@ __all__ = [
     "backfill_status",
     "backfill_wait",
     "coverage",
+    "database_report",
     "fleet",
     "fleet_declare",
     "fleet_forget",
@@ -100,7 +104,9 @@ __all__ = [
 # Each command of the command line needs a few of them only, and waits for what it imports.
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
+    "DatabaseReport": "docstore.commands.report_facts",
     "IndexState": "docstore.commands.coverage_counting",
+    "KindReport": "docstore.commands.report_facts",
     "RemainingResult": "docstore.commands.coverage_report",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
@@ -120,6 +126,7 @@ _HOME = {
     "backfill_status": "docstore.commands.backfill_control",
     "backfill_wait": "docstore.commands.backfill_control",
     "coverage": "docstore.commands.coverage_report",
+    "database_report": "docstore.commands.report_facts",
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",
     "fleet_forget": "docstore.commands.fleet_control",
