@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         quarantine_retry,
         quarantine_show,
     )
+    from docstore.commands.report_facts import DatabaseReport, KindReport, database_report
     from docstore.commands.rollout_control import (
         RolloutEvent,
         rollout_freeze,
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CoverageResult",
+    "DatabaseReport",
     "IndexState",
+    "KindReport",
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
@@ -68,6 +71,7 @@ __all__ = [
     "backfill_status",
     "backfill_wait",
     "coverage",
+    "database_report",
     "fleet",
     "fleet_declare",
     "fleet_forget",
@@ -97,7 +101,9 @@ __all__ = [
 # Each command of the command line needs a few of them only, and waits for what it imports.
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
+    "DatabaseReport": "docstore.commands.report_facts",
     "IndexState": "docstore.commands.coverage_report",
+    "KindReport": "docstore.commands.report_facts",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
@@ -116,6 +122,7 @@ _HOME = {
     "backfill_status": "docstore.commands.backfill_control",
     "backfill_wait": "docstore.commands.backfill_control",
     "coverage": "docstore.commands.coverage_report",
+    "database_report": "docstore.commands.report_facts",
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",
     "fleet_forget": "docstore.commands.fleet_control",
