@@ -18,7 +18,8 @@ if TYPE_CHECKING:
         backfill_wait,
     )
     from docstore.commands.backfill_run import backfill, backfill_dry_run
-    from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+    from docstore.commands.coverage_counting import IndexState
+    from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
     from docstore.commands.process import this_process, utc_now
     from docstore.commands.quarantine_rows import (
@@ -53,6 +54,7 @@ __all__ = [
     "DatabaseReport",
     "IndexState",
     "KindReport",
+    "RemainingResult",
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
@@ -79,6 +81,7 @@ __all__ = [
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
+    "remaining",
     "rollout_accept_loss",
     "rollout_advance",
     "rollout_canary",
@@ -102,8 +105,9 @@ __all__ = [
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
     "DatabaseReport": "docstore.commands.report_facts",
-    "IndexState": "docstore.commands.coverage_report",
+    "IndexState": "docstore.commands.coverage_counting",
     "KindReport": "docstore.commands.report_facts",
+    "RemainingResult": "docstore.commands.coverage_report",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
@@ -130,6 +134,7 @@ _HOME = {
     "quarantine_list": "docstore.commands.quarantine_rows",
     "quarantine_retry": "docstore.commands.quarantine_rows",
     "quarantine_show": "docstore.commands.quarantine_rows",
+    "remaining": "docstore.commands.coverage_report",
     "rollout_accept_loss": "docstore.commands.rollout_moving",
     "rollout_advance": "docstore.commands.rollout_moving",
     "rollout_canary": "docstore.commands.rollout_moving",
