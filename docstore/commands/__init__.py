@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     )
     from docstore.commands.backfill_run import backfill, backfill_dry_run
     from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+    from docstore.commands.fence_control import fence_apply, fence_remove, fence_show
+    from docstore.commands.fence_report import FenceLimits, FenceReport, TagsOutside
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
     from docstore.commands.process import this_process, utc_now
     from docstore.commands.quarantine_rows import (
@@ -49,10 +51,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CoverageResult",
+    "FenceLimits",
+    "FenceReport",
     "IndexState",
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
+    "TagsOutside",
     "ViewReader",
     "ViewReport",
     "ViewState",
@@ -68,6 +73,9 @@ __all__ = [
     "backfill_status",
     "backfill_wait",
     "coverage",
+    "fence_apply",
+    "fence_remove",
+    "fence_show",
     "fleet",
     "fleet_declare",
     "fleet_forget",
@@ -97,10 +105,13 @@ __all__ = [
 # Each command of the command line needs a few of them only, and waits for what it imports.
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
+    "FenceLimits": "docstore.commands.fence_report",
+    "FenceReport": "docstore.commands.fence_report",
     "IndexState": "docstore.commands.coverage_report",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
+    "TagsOutside": "docstore.commands.fence_report",
     "ViewReader": "docstore.commands.view_report",
     "ViewReport": "docstore.commands.view_report",
     "ViewState": "docstore.commands.view_report",
@@ -116,6 +127,9 @@ _HOME = {
     "backfill_status": "docstore.commands.backfill_control",
     "backfill_wait": "docstore.commands.backfill_control",
     "coverage": "docstore.commands.coverage_report",
+    "fence_apply": "docstore.commands.fence_control",
+    "fence_remove": "docstore.commands.fence_control",
+    "fence_show": "docstore.commands.fence_control",
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",
     "fleet_forget": "docstore.commands.fleet_control",
