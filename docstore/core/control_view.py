@@ -163,9 +163,11 @@ def reader_record(reader: DeclaredReader) -> Stored:
         "high": reader.reads.high,
         "by": reader.by,
         "at": reader.at,
+        "writes": reader.writes,
     }
 
 
 def _reader(stored: Mapping[str, Any]) -> DeclaredReader:
     reads = VersionRange(stored["low"], stored["high"])
-    return DeclaredReader(stored["service"], stored["kind"], reads, stored["by"], stored["at"])
+    # The release before this one does not ask what a reader stores.
+    return DeclaredReader(stored["service"], stored["kind"], reads, stored["by"], stored["at"], stored.get("writes"))
