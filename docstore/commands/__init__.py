@@ -18,7 +18,8 @@ if TYPE_CHECKING:
         backfill_wait,
     )
     from docstore.commands.backfill_run import backfill, backfill_dry_run
-    from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+    from docstore.commands.coverage_counting import IndexState
+    from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
     from docstore.commands.fence_control import fence_apply, fence_remove, fence_show
     from docstore.commands.fence_report import FenceLimits, FenceReport, TagsOutside
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         quarantine_retry,
         quarantine_show,
     )
+    from docstore.commands.report_facts import DatabaseReport, KindReport, database_report
     from docstore.commands.rollout_control import (
         RolloutEvent,
         rollout_freeze,
@@ -51,9 +53,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CoverageResult",
+    "DatabaseReport",
     "FenceLimits",
     "FenceReport",
     "IndexState",
+    "KindReport",
+    "RemainingResult",
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
@@ -73,6 +78,7 @@ __all__ = [
     "backfill_status",
     "backfill_wait",
     "coverage",
+    "database_report",
     "fence_apply",
     "fence_remove",
     "fence_show",
@@ -83,6 +89,7 @@ __all__ = [
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
+    "remaining",
     "rollout_accept_loss",
     "rollout_advance",
     "rollout_canary",
@@ -105,9 +112,12 @@ __all__ = [
 # Each command of the command line needs a few of them only, and waits for what it imports.
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
+    "DatabaseReport": "docstore.commands.report_facts",
     "FenceLimits": "docstore.commands.fence_report",
     "FenceReport": "docstore.commands.fence_report",
-    "IndexState": "docstore.commands.coverage_report",
+    "IndexState": "docstore.commands.coverage_counting",
+    "KindReport": "docstore.commands.report_facts",
+    "RemainingResult": "docstore.commands.coverage_report",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
@@ -127,6 +137,7 @@ _HOME = {
     "backfill_status": "docstore.commands.backfill_control",
     "backfill_wait": "docstore.commands.backfill_control",
     "coverage": "docstore.commands.coverage_report",
+    "database_report": "docstore.commands.report_facts",
     "fence_apply": "docstore.commands.fence_control",
     "fence_remove": "docstore.commands.fence_control",
     "fence_show": "docstore.commands.fence_control",
@@ -137,6 +148,7 @@ _HOME = {
     "quarantine_list": "docstore.commands.quarantine_rows",
     "quarantine_retry": "docstore.commands.quarantine_rows",
     "quarantine_show": "docstore.commands.quarantine_rows",
+    "remaining": "docstore.commands.coverage_report",
     "rollout_accept_loss": "docstore.commands.rollout_moving",
     "rollout_advance": "docstore.commands.rollout_moving",
     "rollout_canary": "docstore.commands.rollout_moving",
