@@ -37,6 +37,7 @@ class Cause(StrEnum):
     OTHER_OPERATOR = "other_operator"
     RETIRING = "retiring"
     RETIRED = "retired"
+    NOT_RETIRING = "not_retiring"
     # Of a retirement:
     NEVER_STORED = "never_stored"
     WRITES_BELOW = "writes_below"
