@@ -36,6 +36,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── StoreUnavailableError
     │   │   └── StoreTimeoutError
     │   ├── StoreRejectedError
+    │   │   └── FencedError             the version that was to be stored lies outside the fence
     │   ├── InvalidUriError
     │   ├── DocumentNotFoundError
     │   ├── NotQuarantinedError
@@ -62,6 +63,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     ├── BackfillRefusedError
     ├── BackfillInterruptedError
     ├── ViewRefusedError
+    ├── FenceRefusedError
     ├── DrillRefusedError
     ├── DrillBrokenError                a drill that did not get to its end has shown nothing
     ├── IllegalTransitionError          a run or a rollout cannot do that in its state
@@ -127,6 +129,7 @@ from docstore.errors.other import (
     DrillBrokenError,
     DrillRefusedError,
     EmbeddedServerError,
+    FenceRefusedError,
     IllegalTransitionError,
     RunNotFoundError,
     VersionRangeError,
@@ -138,6 +141,7 @@ from docstore.errors.store import (
     CursorBrokenError,
     DocumentExistsError,
     DocumentNotFoundError,
+    FencedError,
     InvalidUriError,
     NotQuarantinedError,
     QueryRefusedError,
@@ -168,6 +172,8 @@ __all__ = [
     "DrillRefusedError",
     "DuplicateStepError",
     "EmbeddedServerError",
+    "FenceRefusedError",
+    "FencedError",
     "FleetError",
     "FleetSkewError",
     "IllegalTransitionError",
