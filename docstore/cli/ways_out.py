@@ -38,6 +38,7 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
     Cause.ROWS_QUARANTINED: "docstore quarantine list {kind} says why, docstore quarantine retry {kind} tries again",
     Cause.ASKED_FOR: "docstore coverage {kind} shows which clients ask; have them ask for a newer version",
     Cause.NOT_EXACT: "retire on a replica set",
+    Cause.FENCE: "{advice}; --unfenced goes without a fence, and leaves the floor unproved",
     Cause.SOAK: "wait; docstore coverage {kind} records that none came back; --soak says how long it has to be",
 }
 #: A rollout that was begun with no way back is not to be rolled back by any option.

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
         quarantine_retry,
         quarantine_show,
     )
+    from docstore.commands.retirement import (
+        RetirementResult,
+        RetirementState,
+        retire,
+        retire_dry_run,
+        retire_resume,
+        retire_undo,
+    )
     from docstore.commands.rollout_control import (
         RolloutEvent,
         rollout_freeze,
@@ -50,6 +58,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CoverageResult",
     "IndexState",
+    "RetirementResult",
+    "RetirementState",
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
@@ -75,6 +85,10 @@ __all__ = [
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
+    "retire",
+    "retire_dry_run",
+    "retire_resume",
+    "retire_undo",
     "rollout_accept_loss",
     "rollout_advance",
     "rollout_canary",
@@ -98,6 +112,8 @@ __all__ = [
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
     "IndexState": "docstore.commands.coverage_report",
+    "RetirementResult": "docstore.commands.retirement",
+    "RetirementState": "docstore.commands.retirement",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
@@ -123,6 +139,10 @@ _HOME = {
     "quarantine_list": "docstore.commands.quarantine_rows",
     "quarantine_retry": "docstore.commands.quarantine_rows",
     "quarantine_show": "docstore.commands.quarantine_rows",
+    "retire": "docstore.commands.retirement",
+    "retire_dry_run": "docstore.commands.retirement",
+    "retire_resume": "docstore.commands.retirement",
+    "retire_undo": "docstore.commands.retirement",
     "rollout_accept_loss": "docstore.commands.rollout_moving",
     "rollout_advance": "docstore.commands.rollout_moving",
     "rollout_canary": "docstore.commands.rollout_moving",

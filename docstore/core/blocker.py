@@ -51,6 +51,7 @@ class Cause(StrEnum):
     ASKED_FOR = "asked_for"
     NOT_EXACT = "not_exact"
     SOAK = "soak"
+    FENCE = "fence"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,18 @@ from docstore.core.blocker import Blocker, Cause
 from docstore.core.bson_values import identical
 from docstore.core.control_view import ControlView
 from docstore.core.fence import FenceBounds, merge, split
-from docstore.core.fence_level import FenceLevel
+from docstore.core.fence_level import FenceLevel, Obstacle, RowsAgainst, fence_level
 from docstore.core.fence_state import highest_let_in
 from docstore.core.floor_state import FLOOR_PREFIX, FenceRecord, FloorState, Proof, Retiring, Validation
 from docstore.core.kind import Kind
 from docstore.core.retirement_gates import Retirement, retirement_blockers
-from docstore.core.write_version import StoredRows
+from docstore.core.write_version import ControlState, StoredRows
 from docstore.errors import FenceRefusedError, RetirementRefusedError, StoreRejectedError
 from docstore.fleet.joining import facts_of
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
-from docstore.mongo.fence import MAX_TIME_MS, level_beside, own_rules, put_back, raise_fence, read_fence
+from docstore.mongo.fence import MAX_TIME_MS, own_rules, put_back, raise_fence, read_fence, rows_against
+from docstore.mongo.row_ends import row_ends
 from docstore.retirement import events
 from docstore.retirement.looking import Look, Looking
 
@@ -76,6 +77,19 @@ class Retirements:
         self._max_time_ms = max_time_ms
         self._control = ControlRecords(database)
 
+    async def look(self, wish: Retirement) -> tuple[Look, list[Blocker]]:
+        """
+        Return what was seen, and everything that keeps a retirement from being begun; decides nothing.
+
+        Raises:
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
+        seen = await self._looking.look(wish.below)
+        blockers = retirement_blockers(wish, seen.facts)
+        if wish.fenced:
+            blockers += await self._obstacles(seen.facts.floor)
+        return seen, blockers
+
     async def retire(self, wish: Retirement, *, why: str = "") -> FloorState:
         """
         Record that no row stands below a version, or change nothing at all.
@@ -87,18 +101,9 @@ class Retirements:
                 be finished or undone.
         """
         while True:
-            seen = await self._looking.look(wish.below)
-            self._refuse(wish.below, retirement_blockers(wish, seen.facts))
-            floor = seen.facts.floor
-            before = None
-            if wish.fenced:
-                found = await read_fence(self._database, self._kind.collection)
-                before = found.validation
-                own = own_rules(found, None if floor.fence is None else floor.fence.own)
-                # Nothing is begun that the users' own rules stand against.
-                await level_beside(
-                    self._database, self._kind.collection, self._bounds(wish.below, seen), own, FenceLevel.STRICT
-                )
+            seen, blockers = await self.look(wish)
+            self._refuse(wish.below, blockers)
+            before = (await read_fence(self._database, self._kind.collection)).validation if wish.fenced else None
             retiring = Retiring(wish.below, seen.facts.now, self._by, why, wish.soak, wish.fenced, before)
             reason = f"a retirement below version {wish.below} was begun"
             if await self._change(seen.view, reason, why, retiring=retiring):
@@ -145,15 +150,17 @@ class Retirements:
 
     async def _under_the_fence(self, retiring: Retiring, wish: Retirement) -> FloorState:
         raised: _Raised | None = None
-        for _ in range(_TRIES):
+        tries = 0
+        while tries < _TRIES:
             if retiring.fenced:
-                raised = await self._raise(retiring)
+                raised = await self._raise(retiring, wish)
             seen = await self._looking.look(wish.below)
             await self._require(retiring, seen.view.floor_of(self._kind.name))
             self._refuse(wish.below, retirement_blockers(wish, seen.facts, begun=True))
             found = await read_fence(self._database, self._kind.collection)
             if raised is not None and not (found.holds and found.bounds == raised.bounds):
                 # Somebody changed the collection's rules meanwhile, or a change that was under way came late.
+                tries += 1
                 continue
             changes: dict[str, Any] = {"floor": wish.below, "proof": self._proof(retiring, seen), "retiring": None}
             if raised is not None:
@@ -169,30 +176,49 @@ class Retirements:
                 return (await self._control.settled_view()).floor_of(self._kind.name)
         raise FenceRefusedError(
             kind=self._kind.name,
-            reason=f"somebody else changes {self._kind.collection} or joins the fleet all the time",
+            reason=f"somebody else changes the rules of {self._kind.collection} all the time",
             advice="the same command again",
         )
 
-    async def _raise(self, retiring: Retiring) -> _Raised:
+    async def _raise(self, retiring: Retiring, wish: Retirement) -> _Raised:
         """
-        Raise the fence, if the retirement is still on.
+        Raise the fence, if the retirement is still on. Where rows are in its way, they are what is told.
         """
         view = await self._control.settled_view()
         floor = view.floor_of(self._kind.name)
         await self._require(retiring, floor)
         # Where the fence was raised by a process that died, the collection does not tell any more what was before.
         was = floor.fence.own if floor.fence is not None else retiring.before
-        seen = await self._looking.look(retiring.below)
-        bounds = self._bounds(retiring.below, seen)
-        raised = await raise_fence(
-            self._database,
-            self._kind.collection,
-            bounds,
-            level=FenceLevel.STRICT,
-            was=was,
-            max_time_ms=self._max_time_ms,
-        )
+        bounds = self._bounds(retiring.below, view.controls.get(self._kind.name), await self._row_ends())
+        try:
+            raised = await raise_fence(
+                self._database,
+                self._kind.collection,
+                bounds,
+                level=FenceLevel.STRICT,
+                was=was,
+                max_time_ms=self._max_time_ms,
+            )
+        except FenceRefusedError:
+            seen = await self._looking.look(wish.below)
+            self._refuse(wish.below, retirement_blockers(wish, seen.facts, begun=True))
+            raise
         return _Raised(bounds, raised.own)
+
+    async def _obstacles(self, floor: FloorState) -> list[Blocker]:
+        """
+        Return what of the users' own rules a strict fence would break; rows outside the fence are told of elsewhere.
+        """
+        collection = self._kind.collection
+        found = await read_fence(self._database, collection)
+        own = own_rules(found, None if floor.fence is None else floor.fence.own)
+        against = 0
+        if own.validator and own.level == FenceLevel.MODERATE:
+            against = await rows_against(self._database, collection, own.validator)
+        level = fence_level(own, RowsAgainst(0, against), asked=FenceLevel.STRICT, name=collection)
+        if not isinstance(level, Obstacle):
+            return []
+        return [Blocker(Cause.FENCE, self._kind.name, level.reason, {"advice": level.advice})]
 
     async def _undo(self, retiring: Retiring, why: str) -> FloorState:
         while True:
@@ -238,9 +264,14 @@ class Retirements:
         words = f"another operator was quicker: this retirement of {self._kind.name} was finished or undone"
         self._refuse(retiring.below, [Blocker(Cause.OTHER_OPERATOR, self._kind.name, words)])
 
-    def _bounds(self, below: int, seen: Look) -> FenceBounds:
-        highest = max((count.version for count in seen.coverage.versions), default=None)
-        high = highest_let_in(seen.facts.control, StoredRows(highest, highest), latest=self._kind.latest)
+    async def _row_ends(self) -> StoredRows:
+        kind = self._kind
+        return await row_ends(
+            self._database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline
+        )
+
+    def _bounds(self, below: int, control: ControlState | None, rows: StoredRows) -> FenceBounds:
+        high = highest_let_in(control, rows, latest=self._kind.latest)
         return FenceBounds(self._kind.name, self._kind.version_field, below, high)
 
     def _proof(self, retiring: Retiring, seen: Look) -> Proof:
