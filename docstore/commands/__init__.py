@@ -18,7 +18,8 @@ if TYPE_CHECKING:
         backfill_wait,
     )
     from docstore.commands.backfill_run import backfill, backfill_dry_run
-    from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+    from docstore.commands.coverage_counting import IndexState
+    from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
     from docstore.commands.process import this_process, utc_now
     from docstore.commands.quarantine_rows import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         quarantine_retry,
         quarantine_show,
     )
+    from docstore.commands.report_facts import DatabaseReport, KindReport, database_report
     from docstore.commands.retirement import (
         RetirementResult,
         RetirementState,
@@ -57,7 +59,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CoverageResult",
+    "DatabaseReport",
     "IndexState",
+    "KindReport",
+    "RemainingResult",
     "RetirementResult",
     "RetirementState",
     "RolloutEvent",
@@ -78,6 +83,7 @@ __all__ = [
     "backfill_status",
     "backfill_wait",
     "coverage",
+    "database_report",
     "fleet",
     "fleet_declare",
     "fleet_forget",
@@ -85,6 +91,7 @@ __all__ = [
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
+    "remaining",
     "retire",
     "retire_dry_run",
     "retire_resume",
@@ -111,9 +118,12 @@ __all__ = [
 # Each command of the command line needs a few of them only, and waits for what it imports.
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
-    "IndexState": "docstore.commands.coverage_report",
     "RetirementResult": "docstore.commands.retirement",
     "RetirementState": "docstore.commands.retirement",
+    "DatabaseReport": "docstore.commands.report_facts",
+    "IndexState": "docstore.commands.coverage_counting",
+    "KindReport": "docstore.commands.report_facts",
+    "RemainingResult": "docstore.commands.coverage_report",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
@@ -132,6 +142,7 @@ _HOME = {
     "backfill_status": "docstore.commands.backfill_control",
     "backfill_wait": "docstore.commands.backfill_control",
     "coverage": "docstore.commands.coverage_report",
+    "database_report": "docstore.commands.report_facts",
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",
     "fleet_forget": "docstore.commands.fleet_control",
@@ -143,6 +154,7 @@ _HOME = {
     "retire_dry_run": "docstore.commands.retirement",
     "retire_resume": "docstore.commands.retirement",
     "retire_undo": "docstore.commands.retirement",
+    "remaining": "docstore.commands.coverage_report",
     "rollout_accept_loss": "docstore.commands.rollout_moving",
     "rollout_advance": "docstore.commands.rollout_moving",
     "rollout_canary": "docstore.commands.rollout_moving",
