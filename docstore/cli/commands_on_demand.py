@@ -23,6 +23,7 @@ NAMES: Final = (
     "rollout",
     "coverage",
     "retire",
+    "fence",
 )
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     )
     from docstore.commands.backfill_run import backfill, backfill_dry_run
     from docstore.commands.coverage_counting import IndexState
-    from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
+    from docstore.commands.coverage_report import CoverageResult, IndexState, RemainingResult, coverage, remaining
+    from docstore.commands.fence_control import fence_apply, fence_remove, fence_show
+    from docstore.commands.fence_report import FenceLimits, FenceReport, TagsOutside
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
     from docstore.commands.process import this_process, utc_now
     from docstore.commands.quarantine_rows import (
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CoverageResult",
     "DatabaseReport",
+    "FenceLimits",
+    "FenceReport",
     "IndexState",
     "KindReport",
     "RemainingResult",
@@ -68,6 +72,7 @@ __all__ = [
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
+    "TagsOutside",
     "ViewReader",
     "ViewReport",
     "ViewState",
@@ -84,6 +89,9 @@ __all__ = [
     "backfill_wait",
     "coverage",
     "database_report",
+    "fence_apply",
+    "fence_remove",
+    "fence_show",
     "fleet",
     "fleet_declare",
     "fleet_forget",
@@ -124,9 +132,13 @@ _HOME = {
     "IndexState": "docstore.commands.coverage_counting",
     "KindReport": "docstore.commands.report_facts",
     "RemainingResult": "docstore.commands.coverage_report",
+    "FenceLimits": "docstore.commands.fence_report",
+    "FenceReport": "docstore.commands.fence_report",
+    "IndexState": "docstore.commands.coverage_report",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
+    "TagsOutside": "docstore.commands.fence_report",
     "ViewReader": "docstore.commands.view_report",
     "ViewReport": "docstore.commands.view_report",
     "ViewState": "docstore.commands.view_report",
@@ -143,6 +155,9 @@ _HOME = {
     "backfill_wait": "docstore.commands.backfill_control",
     "coverage": "docstore.commands.coverage_report",
     "database_report": "docstore.commands.report_facts",
+    "fence_apply": "docstore.commands.fence_control",
+    "fence_remove": "docstore.commands.fence_control",
+    "fence_show": "docstore.commands.fence_control",
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",
     "fleet_forget": "docstore.commands.fleet_control",
