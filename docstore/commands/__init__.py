@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
     from docstore.commands.backfill_run import backfill, backfill_dry_run
     from docstore.commands.coverage_counting import IndexState
-    from docstore.commands.coverage_report import CoverageResult, IndexState, RemainingResult, coverage, remaining
+    from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
     from docstore.commands.fence_control import fence_apply, fence_remove, fence_show
     from docstore.commands.fence_report import FenceLimits, FenceReport, TagsOutside
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
@@ -134,7 +134,6 @@ _HOME = {
     "RemainingResult": "docstore.commands.coverage_report",
     "FenceLimits": "docstore.commands.fence_report",
     "FenceReport": "docstore.commands.fence_report",
-    "IndexState": "docstore.commands.coverage_report",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",

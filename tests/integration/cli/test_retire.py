@@ -37,7 +37,7 @@ def roads(command_line: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """
     A package with a step in each file, and rows at version 2 that a node stores so.
     """
-    folder = tmp_path / command_line.package
+    folder: Path = tmp_path / command_line.package
     (folder / "__init__.py").write_text(PACKAGE)
     for name, step in STEPS.items():
         (folder / f"{name}.py").write_text(
