@@ -126,14 +126,14 @@ __all__ = [
 # Each command of the command line needs a few of them only, and waits for what it imports.
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
-    "RetirementResult": "docstore.commands.retirement",
-    "RetirementState": "docstore.commands.retirement",
     "DatabaseReport": "docstore.commands.report_facts",
+    "FenceLimits": "docstore.commands.fence_report",
+    "FenceReport": "docstore.commands.fence_report",
     "IndexState": "docstore.commands.coverage_counting",
     "KindReport": "docstore.commands.report_facts",
     "RemainingResult": "docstore.commands.coverage_report",
-    "FenceLimits": "docstore.commands.fence_report",
-    "FenceReport": "docstore.commands.fence_report",
+    "RetirementResult": "docstore.commands.retirement",
+    "RetirementState": "docstore.commands.retirement",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
