@@ -49,7 +49,8 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── StaleQueryError
     ├── FleetError                      what runs together, and what may be stored
     │   ├── NodeRefusedError
-    │   │   └── FleetSkewError
+    │   │   ├── FleetSkewError
+    │   │   └── FloorMismatchError
     │   ├── StaleNodeError
     │   ├── StoreClosedError
     │   ├── WriteVersionUnwritableError
@@ -112,6 +113,7 @@ from docstore.errors.fleet import (
     AbortRuleError,
     FleetError,
     FleetSkewError,
+    FloorMismatchError,
     NodeRefusedError,
     NotInFleetError,
     ReaderRefusedError,
@@ -170,6 +172,7 @@ __all__ = [
     "EmbeddedServerError",
     "FleetError",
     "FleetSkewError",
+    "FloorMismatchError",
     "IllegalTransitionError",
     "InvalidDocumentError",
     "InvalidFieldPathError",

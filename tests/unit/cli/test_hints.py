@@ -7,8 +7,7 @@ import pytest
 from docstore import errors
 from docstore.cli.hints import hint_for
 from docstore.cli.ways_out import ways_out
-from docstore.core.blocker import Blocker, Cause
-from docstore.fleet.joining import facts_of
+from docstore.core.blocker import Blocker, Cause, facts_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+"""
+The floors of a node's kinds: recorded where nothing is stored yet, and held against what the node still reads.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from docstore.core.blocker import Blocker, facts_of
+from docstore.core.control_view import ControlView
+from docstore.core.fleet_facts import Fleet
+from docstore.core.floor_rules import FloorFacts, floor_mismatch
+from docstore.core.floor_state import FLOOR_PREFIX, FloorState
+from docstore.core.kind import Kind
+from docstore.core.write_version import StoredRows
+from docstore.errors import FloorMismatchError
+from docstore.mongo.collection_identity import collection_uuid
+from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.node_records import NodeRecords
+from docstore.mongo.row_ends import row_ends
+from docstore.mongo.rows_below import rows_below
+
+
+class Floors:
+    """
+    Reads and, on empty collections, records the floors of some kinds.
+
+    Args:
+        database: Where the records and the rows are.
+        kinds: The kinds, as the code at hand has them.
+        service: Who works with them.
+    """
+
+    def __init__(self, database: AnyDatabase, kinds: Sequence[Kind[Any]], *, service: str) -> None:
+        self._database = database
+        self._kinds = tuple(kinds)
+        self._service = service
+        self._control = ControlRecords(database)
+
+    async def begin(self, view: ControlView) -> bool:
+        """
+        Record the floor of one kind of which nothing is stored, and nobody may store anything below it.
+
+        Returns:
+            Whether the view is out of date now, and there may be another such kind.
+
+        Raises:
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
+        for kind in self._kinds:
+            record = view.floor_of(kind.name)
+            if kind.floor == kind.baseline or record.floor is not None:
+                continue
+            if facts_about(kind, record, await stored_rows(self._database, kind)).to_be_initialised:
+                control = view.controls.get(kind.name)
+                fleet = Fleet(await NodeRecords(self._database).all(), view.readers)
+                if control is None or fleet.may_be_written(control).low < kind.floor:
+                    continue
+                await self._record(view, kind, record)
+                return True
+        return False
+
+    async def _record(self, view: ControlView, kind: Kind[Any], record: FloorState) -> None:
+        home = await collection_uuid(self._database, kind.collection)
+        state = record.after(view.epoch + 1, floor=kind.floor, home=home)
+        entry = {
+            "about": kind.name,
+            "kind": kind.name,
+            "before": None,
+            "after": None,
+            "reason": "a node worked with an empty collection",
+            "by": self._service,
+            "why": f"the floor is {kind.floor}",
+        }
+        await self._control.change(view, entry=entry, record=(FLOOR_PREFIX + kind.name, state.stored()))
+
+    def mismatches(self, view: ControlView, rows: Mapping[str, StoredRows]) -> tuple[Blocker, ...]:
+        """
+        Return what keeps the code at hand from being used, whatever its policy is.
+        """
+        found = [facts_about(kind, view.floor_of(kind.name), rows[kind.name]) for kind in self._kinds]
+        return tuple(blocker for facts in found for blocker in floor_mismatch(facts))
+
+    async def refuse(self) -> None:
+        """
+        Return if the code at hand may be used, for processes that are no nodes; reads only.
+
+        Raises:
+            FloorMismatchError: It lacks steps that rows need, or may come to need.
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
+        view = await self._control.view()
+        rows = {kind.name: await stored_rows(self._database, kind) for kind in self._kinds}
+        if mismatches := self.mismatches(view, rows):
+            raise await self.refusal(view, mismatches)
+
+    async def refusal(self, view: ControlView, mismatches: Sequence[Blocker]) -> FloorMismatchError:
+        """
+        Return the error for what `mismatches` gave, about the first kind that is named there.
+
+        Raises:
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
+        kind = next(kind for kind in self._kinds if kind.name == mismatches[0].kind)
+        below = await rows_below(
+            self._database,
+            collection=kind.collection,
+            field=kind.version_field,
+            baseline=kind.baseline,
+            version=kind.floor,
+        )
+        return FloorMismatchError(
+            service=self._service,
+            kind=kind.name,
+            floor=kind.floor,
+            recorded=view.floor_of(kind.name).floor,
+            rows_below=below,
+            blockers=[facts_of(blocker) for blocker in mismatches],
+        )
+
+
+def facts_about(kind: Kind[Any], record: FloorState, rows: StoredRows) -> FloorFacts:
+    """
+    Return what decides whether the code of a kind may be used.
+    """
+    return FloorFacts(kind.name, kind.floor, kind.baseline, record, rows)
+
+
+async def stored_rows(database: AnyDatabase, kind: Kind[Any]) -> StoredRows:
+    """
+    Return where the rows of a kind stand, at its ends.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    return await row_ends(database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline)
