@@ -20,6 +20,12 @@ class Cause(StrEnum):
     FLOOR_ABOVE_RECORD = "floor_above_record"
     SKEW = "skew"
     OTHER_STEP = "other_step"
+    # Of what was done to rows behind the back of a recorded floor:
+    ROWS_BELOW_FLOOR = "rows_below_floor"
+    OTHER_COLLECTION = "other_collection"
+    FENCE_MISSING = "fence_missing"
+    FENCE_CHANGED = "fence_changed"
+    RESTORED = "restored"
     # Of an operator's wish:
     FROZEN = "frozen"
     OTHER_ROLLOUT = "other_rollout"

@@ -19,6 +19,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── CollectionSharedError
     │   ├── ModelFieldError
     │   ├── KindModuleError
+    │   ├── RetiredStepsMissingError
     │   ├── UpgradersNotFoundError
     │   └── UnknownKindError
     ├── DocumentError                   one row is at fault: it is put aside, everything else goes on
@@ -90,6 +91,7 @@ from docstore.errors.definition import (
     NotInvertibleError,
     NotPublishableError,
     PathsDifferError,
+    RetiredStepsMissingError,
     StepContentError,
     StepFileError,
     UnknownKindError,
@@ -194,6 +196,7 @@ __all__ = [
     "QueryRefusedError",
     "ReaderRefusedError",
     "RecordFormatError",
+    "RetiredStepsMissingError",
     "RetiredVersionError",
     "RolloutRefusedError",
     "RunNotFoundError",
