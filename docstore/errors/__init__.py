@@ -37,6 +37,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── StoreUnavailableError
     │   │   └── StoreTimeoutError
     │   ├── StoreRejectedError
+    │   │   └── FencedError             the version that was to be stored lies outside the fence
     │   ├── InvalidUriError
     │   ├── DocumentNotFoundError
     │   ├── NotQuarantinedError
@@ -64,6 +65,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     ├── BackfillRefusedError
     ├── BackfillInterruptedError
     ├── ViewRefusedError
+    ├── FenceRefusedError
     ├── DrillRefusedError
     ├── DrillBrokenError                a drill that did not get to its end has shown nothing
     ├── IllegalTransitionError          a run or a rollout cannot do that in its state
@@ -131,6 +133,7 @@ from docstore.errors.other import (
     DrillBrokenError,
     DrillRefusedError,
     EmbeddedServerError,
+    FenceRefusedError,
     IllegalTransitionError,
     RunNotFoundError,
     VersionRangeError,
@@ -142,6 +145,7 @@ from docstore.errors.store import (
     CursorBrokenError,
     DocumentExistsError,
     DocumentNotFoundError,
+    FencedError,
     InvalidUriError,
     NotQuarantinedError,
     QueryRefusedError,
@@ -172,6 +176,8 @@ __all__ = [
     "DrillRefusedError",
     "DuplicateStepError",
     "EmbeddedServerError",
+    "FenceRefusedError",
+    "FencedError",
     "FleetError",
     "FleetSkewError",
     "FloorMismatchError",
