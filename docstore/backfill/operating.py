@@ -27,6 +27,7 @@ from docstore.core.run_state import (
 )
 from docstore.core.selected_rows import SelectedRows
 from docstore.errors import BackfillRefusedError, RunNotFoundError
+from docstore.fleet.home import settle_home
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.run_update import RunOpenError
@@ -100,6 +101,8 @@ class Operating:
                 the chosen ids names a row.
         """
         refuse_version(kind, target)
+        # Else whoever notices the restored backup later would pause this run with those that came with it.
+        await settle_home(self._database, by=self._by)
         coverage = self.coverage = await counted(self._database, kind, now)
         while True:
             for found in await self._runs.open(kind.name):
@@ -151,6 +154,7 @@ class Operating:
             IllegalTransitionError: The run has succeeded or was cancelled.
             BackfillRefusedError: Another run of the kind is open by now.
         """
+        await settle_home(self._database, by=self._by)
         return await self._wish(kind, resumed_by_wish)
 
     async def cancel(self, kind: str) -> RunRecord:

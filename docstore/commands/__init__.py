@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     )
     from docstore.commands.backfill_run import backfill, backfill_dry_run
     from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+    from docstore.commands.database_check import CheckReport, FloorReport, check
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
+    from docstore.commands.lifting import LiftedRows, backfill_with_retired
     from docstore.commands.process import this_process, utc_now
     from docstore.commands.quarantine_rows import (
         quarantine_count,
@@ -48,8 +50,11 @@ if TYPE_CHECKING:
     from docstore.commands.worker import work
 
 __all__ = [
+    "CheckReport",
     "CoverageResult",
+    "FloorReport",
     "IndexState",
+    "LiftedRows",
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
@@ -67,6 +72,8 @@ __all__ = [
     "backfill_start",
     "backfill_status",
     "backfill_wait",
+    "backfill_with_retired",
+    "check",
     "coverage",
     "fleet",
     "fleet_declare",
@@ -96,8 +103,11 @@ __all__ = [
 
 # Each command of the command line needs a few of them only, and waits for what it imports.
 _HOME = {
+    "CheckReport": "docstore.commands.database_check",
     "CoverageResult": "docstore.commands.coverage_report",
+    "FloorReport": "docstore.commands.database_check",
     "IndexState": "docstore.commands.coverage_report",
+    "LiftedRows": "docstore.commands.lifting",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
@@ -115,6 +125,8 @@ _HOME = {
     "backfill_start": "docstore.commands.backfill_control",
     "backfill_status": "docstore.commands.backfill_control",
     "backfill_wait": "docstore.commands.backfill_control",
+    "backfill_with_retired": "docstore.commands.lifting",
+    "check": "docstore.commands.database_check",
     "coverage": "docstore.commands.coverage_report",
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",

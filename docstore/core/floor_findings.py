@@ -19,9 +19,7 @@ class StandingFence:
     What the server refuses at the moment.
     """
 
-    #: Whether there is such a collection.
-    exists: bool = False
-    #: The collection under the name; None where there is none, or where nobody may look.
+    #: The collection under the name; None where there is none.
     collection: uuid.UUID | None = None
     #: The lowest and the highest version that the fence lets in; None where there is no fence that docstore put up.
     low: int | None = None
@@ -29,9 +27,9 @@ class StandingFence:
     validation: Validation = Validation()  # noqa: RUF009 - a value
 
 
-def floor_findings(record: FloorState, rows: StoredRows, fence: StandingFence) -> Iterator[Blocker]:
+def floor_findings(record: FloorState, rows: StoredRows, fence: StandingFence | None) -> Iterator[Blocker]:
     """
-    Give what is not as it was recorded; nothing where there is no record.
+    Give what is not as it was recorded; nothing where there is no record. Without a *fence* nobody may look at it.
 
     | found | what it means |
     |---|---|
@@ -44,12 +42,14 @@ def floor_findings(record: FloorState, rows: StoredRows, fence: StandingFence) -
     if record.floor is not None and rows.lowest is not None and rows.lowest < record.floor:
         words = f"rows of {kind} stand at version {rows.lowest}, below the recorded floor {record.floor}"
         yield Blocker(Cause.ROWS_BELOW_FLOOR, kind, words, {"row": rows.lowest, "recorded": record.floor})
-    if not fence.exists:
+    if fence is None:
+        return
+    if fence.collection is None:
         if record.home is not None:
             words = f"the collection of {kind} is gone: it was dropped or renamed"
             yield Blocker(Cause.OTHER_COLLECTION, kind, words, {"home": str(record.home), "now": None})
         return
-    if record.home is not None and fence.collection not in {None, record.home}:
+    if record.home is not None and fence.collection != record.home:
         words = (
             f"the collection of {kind} is another one than when its floor was recorded: it was dropped, renamed over, "
             "or restored"

@@ -3,22 +3,31 @@ The floors of a node's kinds: recorded where nothing is stored yet, and held aga
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import structlog
 
 from docstore.core.blocker import Blocker, facts_of
 from docstore.core.control_view import ControlView
 from docstore.core.fleet_facts import Fleet
+from docstore.core.floor_findings import StandingFence, floor_findings
 from docstore.core.floor_rules import FloorFacts, floor_mismatch
 from docstore.core.floor_state import FLOOR_PREFIX, FloorState
 from docstore.core.kind import Kind
 from docstore.core.write_version import StoredRows
-from docstore.errors import FloorMismatchError
+from docstore.errors import FloorMismatchError, StoreRejectedError
 from docstore.mongo.collection_identity import collection_uuid
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.fence import read_fence
 from docstore.mongo.node_records import NodeRecords
 from docstore.mongo.row_ends import row_ends
 from docstore.mongo.rows_below import rows_below
+
+_log: Final = structlog.get_logger("docstore.fleet")
+
+#: Unauthorized.
+_NOT_ALLOWED: Final = 13
 
 
 class Floors:
@@ -94,6 +103,21 @@ class Floors:
         if mismatches := self.mismatches(view, rows):
             raise await self.refusal(view, mismatches)
 
+    async def tell(self, view: ControlView) -> None:
+        """
+        Log what was done to the rows behind the back of what is recorded; nothing of it keeps a node from working.
+
+        Raises:
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
+        for kind in self._kinds:
+            if kind.name in view.floors:
+                for finding in await floor_findings_of(self._database, kind, view):
+                    facts = {f"its_{name}": fact for name, fact in finding.facts.items()}
+                    _log.warning(
+                        "floor bypassed", service=self._service, cause=finding.cause.value, kind=kind.name, **facts
+                    )
+
     async def refusal(self, view: ControlView, mismatches: Sequence[Blocker]) -> FloorMismatchError:
         """
         Return the error for what `mismatches` gave, about the first kind that is named there.
@@ -124,6 +148,30 @@ def facts_about(kind: Kind[Any], record: FloorState, rows: StoredRows) -> FloorF
     Return what decides whether the code of a kind may be used.
     """
     return FloorFacts(kind.name, kind.floor, kind.baseline, record, rows)
+
+
+async def floor_findings_of(database: AnyDatabase, kind: Kind[Any], view: ControlView) -> tuple[Blocker, ...]:
+    """
+    Return what was done to the rows of a kind behind the back of its recorded floor; reads only.
+
+    Where this user must not see how collections are validated, only the rows tell something.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    rows = await stored_rows(database, kind)
+    return tuple(floor_findings(view.floor_of(kind.name), rows, await _standing_fence(database, kind)))
+
+
+async def _standing_fence(database: AnyDatabase, kind: Kind[Any]) -> StandingFence | None:
+    try:
+        found = await read_fence(database, kind.collection)
+    except StoreRejectedError as error:
+        if error.code == _NOT_ALLOWED:
+            return None
+        raise
+    low, high = (None, None) if found.bounds is None else (found.bounds.low, found.bounds.high)
+    return StandingFence(found.uuid, low, high, found.validation)
 
 
 async def stored_rows(database: AnyDatabase, kind: Kind[Any]) -> StoredRows:

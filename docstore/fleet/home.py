@@ -59,6 +59,7 @@ async def settle_home(database: AnyDatabase, *, by: str) -> bool:
     if view.home is None:
         await control.note_home(here)
         return False
+    # Before the collection is noted: whoever finds it noted finds no run that would go on.
     paused = await _pause_runs(database, by=by)
     while view.home != here:
         entry = {
@@ -79,7 +80,7 @@ async def settle_home(database: AnyDatabase, *, by: str) -> bool:
 
 async def _pause_runs(database: AnyDatabase, *, by: str) -> list[str]:
     """
-    Have no run go on; return those that would have.
+    Have no run go on; return those that are paused then, by whomever.
     """
     runs, batches = Runs(database), Batches(database, owner="", lease=0.0)
     paused = []
@@ -104,8 +105,8 @@ async def _pause_runs(database: AnyDatabase, *, by: str) -> list[str]:
                         break
                     run = current
                     continue
-                paused.append(run.id)
                 run = moved
+            paused.append(run.id)
             if run.state in SETTLED and not await batches.any_leased(run.id):
                 await runs.move(run.id, run.state, SETTLED[run.state], by=by, why=FOUND)
             break

@@ -154,6 +154,7 @@ class Joining:
             joined = await self.attempt()
             waited = self._clock() - began
             if joined.admitted:
+                await self._floors.tell(joined.view)
                 return joined
             if joined.mismatches:
                 raise await self._floors.refusal(joined.view, joined.mismatches)
