@@ -1,17 +1,23 @@
 """`docstore coverage`: parse, count, render."""
 
 import json
-from typing import Annotated, Final
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
 from docstore import commands
 from docstore.cli.complaints import complain, note
+from docstore.cli.coverage_formats import CoverageFormat, CoverageFormatOption
 from docstore.cli.coverage_table import coverage_table, index_advice
 from docstore.cli.exits import ExitCode
-from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
-from docstore.cli.running import run, usage_fault, workplace
+from docstore.cli.options import Database, Upgraders, Uri, Where
+from docstore.cli.output_file import write_whole
+from docstore.cli.running import Workplace, run, usage_fault, workplace
+from docstore.commands import CoverageResult
+from docstore.core.kind import Kind
 
 #: Paragraphs are single lines, which typer wraps to the terminal.
 HELP: Final = (
@@ -24,6 +30,7 @@ EXAMPLE: Final = (
     "  docstore coverage\n\n"
     "  docstore coverage city --require 4\n\n"
     "  docstore coverage --format json | jq '.\\[].coverage'\n\n"
+    "  docstore coverage --format html --output coverage.html\n\n"
     "[dim]Exit codes: 0 counted, 3 rows stand below the version of --require.[/]"
 )
 
@@ -51,7 +58,16 @@ def coverage(
             "alone, and a backfill needs it. Building reads every row once; others go on meanwhile.",
         ),
     ] = False,
-    format: FormatOption = Format.TABLE,
+    format: CoverageFormatOption = CoverageFormat.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Write the HTML page to FILE instead of stdout. Where anything fails, an older FILE stays as it was.",
+            show_default=False,
+        ),
+    ] = None,
     uri: Uri = None,
     database: Database = None,
     upgraders: Upgraders = None,
@@ -61,8 +77,10 @@ def coverage(
     """
     if require is not None and kind is None:
         raise usage_fault("--require needs a KIND", "docstore coverage KIND --require VERSION")
+    if output is not None and format is not CoverageFormat.HTML:
+        raise usage_fault("--output is for the HTML page", "docstore coverage --format html --output FILE")
     where = Where(uri=uri, database=database, upgraders=upgraders)
-    run(_coverage(context, where, kind, require=require, create_index=create_index, format=format))
+    run(_coverage(context, where, kind, require=require, create_index=create_index, format=format, output=output))
 
 
 async def _coverage(
@@ -72,15 +90,25 @@ async def _coverage(
     *,
     require: int | None,
     create_index: bool,
-    format: Format,
+    format: CoverageFormat,
+    output: Path | None,
 ) -> ExitCode:
     async with workplace(context, where, kind=kind) as place:
         kinds = list(place.kinds.values()) if kind is None else [place.kind(kind)]
         results = await commands.coverage(
             place.database, kinds, require=require, create_index=create_index, on_index_build=_say_building
         )
-    if format is Format.JSON:
+        page = await _page(place, kinds, results) if format is CoverageFormat.HTML else ""
+    if format is CoverageFormat.JSON:
         typer.echo(json.dumps([result.report.model_dump(mode="json") for result in results]))
+    elif output is not None:
+        try:
+            write_whole(output, page)
+        except OSError as error:
+            complain(f"{output} cannot be written: {error.strerror}", "name a file in a folder that is there")
+            return ExitCode.FAILED
+    elif format is CoverageFormat.HTML:
+        typer.echo(page, nl=False)
     else:
         console = Console(highlight=False)
         for result in results:
@@ -98,6 +126,13 @@ async def _coverage(
             )
             return ExitCode.REFUSED
     return ExitCode.DONE
+
+
+async def _page(place: Workplace, kinds: Sequence[Kind[Any]], results: Sequence[CoverageResult]) -> str:
+    # Nobody else waits for the template engine.
+    from docstore.cli.html_report import html_page  # noqa: PLC0415
+
+    return html_page(await commands.database_report(place.database, kinds, results, at=commands.utc_now()))
 
 
 def _say_building(kind: str) -> None:

@@ -35,6 +35,21 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
     Cause.ROWS_LEFT: "docstore backfill start {kind} moves them; docstore quarantine list {kind} lists the others",
     Cause.RUN_OPEN: "docstore backfill status {kind} shows the run; wait for it, or docstore backfill cancel {kind}",
     Cause.OTHER_OPERATOR: "docstore rollout history {kind} says who it was",
+    Cause.RETIRING: "docstore retire {kind} --resume finishes it, docstore retire {kind} --undo puts everything back",
+    Cause.NEVER_STORED: "start a node that works with {kind}",
+    Cause.WRITES_BELOW: "docstore rollout advance {kind} has the next version stored",
+    Cause.NODE_WRITES_BELOW: "docstore fleet shows who it is; wait, or stop it; --ignore-node {instance} if it "
+    "vanished and is known to be gone",
+    Cause.READER_WRITES_BELOW: "docstore fleet declare {service} {kind} --reads A..B --writes C, once it stores none; "
+    "docstore fleet forget {service} {kind}, once it is gone",
+    Cause.ROWS_BELOW: "docstore backfill start {kind} --wait brings them up",
+    Cause.ROWS_UNTAGGED: "docstore adopt {kind} tags them",
+    Cause.ROWS_UNREADABLE: "find them by the $type of the tag, and mend the tag by hand",
+    Cause.ROWS_ODDLY_TAGGED: "find them by the $type of the tag, and give them the same number as an int",
+    Cause.ROWS_QUARANTINED: "docstore quarantine list {kind} says why, docstore quarantine retry {kind} tries again",
+    Cause.ASKED_FOR: "docstore coverage {kind} shows which clients ask; have them ask for a newer version",
+    Cause.NOT_EXACT: "retire on a replica set",
+    Cause.SOAK: "wait; docstore coverage {kind} records that none came back; --soak says how long it has to be",
 }
 #: A rollout that was begun with no way back is not to be rolled back by any option.
 _FORWARD_ONLY: Final = "mend it in a release that reads what is stored: the way leads forward only"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         quarantine_retry,
         quarantine_show,
     )
+    from docstore.commands.report_facts import DatabaseReport, KindReport, database_report
     from docstore.commands.rollout_control import (
         RolloutEvent,
         rollout_freeze,
@@ -52,8 +53,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckReport",
     "CoverageResult",
+    "DatabaseReport",
     "FloorReport",
     "IndexState",
+    "KindReport",
     "LiftedRows",
     "RolloutEvent",
     "ShownKind",
@@ -75,6 +78,7 @@ __all__ = [
     "backfill_with_retired",
     "check",
     "coverage",
+    "database_report",
     "fleet",
     "fleet_declare",
     "fleet_forget",
@@ -105,8 +109,10 @@ __all__ = [
 _HOME = {
     "CheckReport": "docstore.commands.database_check",
     "CoverageResult": "docstore.commands.coverage_report",
+    "DatabaseReport": "docstore.commands.report_facts",
     "FloorReport": "docstore.commands.database_check",
     "IndexState": "docstore.commands.coverage_report",
+    "KindReport": "docstore.commands.report_facts",
     "LiftedRows": "docstore.commands.lifting",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
@@ -128,6 +134,7 @@ _HOME = {
     "backfill_with_retired": "docstore.commands.lifting",
     "check": "docstore.commands.database_check",
     "coverage": "docstore.commands.coverage_report",
+    "database_report": "docstore.commands.report_facts",
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",
     "fleet_forget": "docstore.commands.fleet_control",

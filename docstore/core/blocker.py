@@ -42,6 +42,21 @@ class Cause(StrEnum):
     ROWS_LEFT = "rows_left"
     RUN_OPEN = "run_open"
     OTHER_OPERATOR = "other_operator"
+    RETIRING = "retiring"
+    RETIRED = "retired"
+    # Of a retirement:
+    NEVER_STORED = "never_stored"
+    WRITES_BELOW = "writes_below"
+    NODE_WRITES_BELOW = "node_writes_below"
+    READER_WRITES_BELOW = "reader_writes_below"
+    ROWS_BELOW = "rows_below"
+    ROWS_UNTAGGED = "rows_untagged"
+    ROWS_UNREADABLE = "rows_unreadable"
+    ROWS_ODDLY_TAGGED = "rows_oddly_tagged"
+    ROWS_QUARANTINED = "rows_quarantined"
+    ASKED_FOR = "asked_for"
+    NOT_EXACT = "not_exact"
+    SOAK = "soak"
 
 
 @dataclass(frozen=True, slots=True)

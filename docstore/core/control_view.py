@@ -169,12 +169,14 @@ def reader_record(reader: DeclaredReader) -> Stored:
         "high": reader.reads.high,
         "by": reader.by,
         "at": reader.at,
+        "writes": reader.writes,
     }
 
 
 def _reader(stored: Mapping[str, Any]) -> DeclaredReader:
     reads = VersionRange(stored["low"], stored["high"])
-    return DeclaredReader(stored["service"], stored["kind"], reads, stored["by"], stored["at"])
+    # The release before this one does not ask what a reader stores.
+    return DeclaredReader(stored["service"], stored["kind"], reads, stored["by"], stored["at"], stored.get("writes"))
 
 
 def _uuid(stored: Binary | uuid.UUID | None) -> uuid.UUID | None:

@@ -268,7 +268,8 @@ class Rollouts:
             control = view.controls.get(move.kind)
             if control is None:
                 raise NotInFleetError(what="control record of the kind", name=move.kind)
-            now = Situation(control, fleet, view.open_rollouts, frozen=view.freeze is not None)
+            floor = view.floors.get(move.kind)
+            now = Situation(control, fleet, view.open_rollouts, frozen=view.freeze is not None, floor=floor)
             if seen is not None and control.epoch != seen:
                 words = f"another operator was quicker: the rollout of {move.kind} is {control.state} now"
                 blockers = [Blocker(Cause.OTHER_OPERATOR, move.kind, words, {"state": str(control.state)})]
