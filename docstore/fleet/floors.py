@@ -26,6 +26,8 @@ from docstore.mongo.rows_below import rows_below
 
 _log: Final = structlog.get_logger("docstore.fleet")
 
+#: Why a floor is recorded that nobody has proved.
+EMPTY: Final = "a node worked with an empty collection"
 #: Unauthorized.
 _NOT_ALLOWED: Final = 13
 
@@ -65,23 +67,9 @@ class Floors:
                 fleet = Fleet(await NodeRecords(self._database).all(), view.readers)
                 if control is None or fleet.may_be_written(control).low < kind.floor:
                     continue
-                await self._record(view, kind, record)
+                await self._control.change(view, **await floor_change(self._database, view, kind, by=self._service))
                 return True
         return False
-
-    async def _record(self, view: ControlView, kind: Kind[Any], record: FloorState) -> None:
-        home = await collection_uuid(self._database, kind.collection)
-        state = record.after(view.epoch + 1, floor=kind.floor, home=home)
-        entry = {
-            "about": kind.name,
-            "kind": kind.name,
-            "before": None,
-            "after": None,
-            "reason": "a node worked with an empty collection",
-            "by": self._service,
-            "why": f"the floor is {kind.floor}",
-        }
-        await self._control.change(view, entry=entry, record=(FLOOR_PREFIX + kind.name, state.stored()))
 
     def mismatches(self, view: ControlView, rows: Mapping[str, StoredRows]) -> tuple[Blocker, ...]:
         """
@@ -141,6 +129,26 @@ class Floors:
             rows_below=below,
             blockers=[facts_of(blocker) for blocker in mismatches],
         )
+
+
+async def floor_change(
+    database: AnyDatabase, view: ControlView, kind: Kind[Any], *, by: str, reason: str = EMPTY
+) -> dict[str, Any]:
+    """
+    Return what `ControlRecords.change` is told to record the floor of a kind's code.
+    """
+    home = await collection_uuid(database, kind.collection)
+    state = view.floor_of(kind.name).after(view.epoch + 1, floor=kind.floor, home=home)
+    entry = {
+        "about": kind.name,
+        "kind": kind.name,
+        "before": None,
+        "after": None,
+        "reason": reason,
+        "by": by,
+        "why": f"the floor is {kind.floor}",
+    }
+    return {"entry": entry, "record": (FLOOR_PREFIX + kind.name, state.stored())}
 
 
 def facts_about(kind: Kind[Any], record: FloorState, rows: StoredRows) -> FloorFacts:
