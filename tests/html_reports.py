@@ -180,8 +180,8 @@ def migration(total: int = 1_000_000, *, days: int = 60, samples: int = 90) -> l
     found = []
     for place in range(samples):
         time = place / samples
-        fifth, sixth = (1 / (1 + math.exp(-18 * (time - middle))) for middle in (0.3, 0.85))
-        untagged = int(total * 0.12 * max(0.0, 1 - time * 2.5))
+        fifth, sixth = (1 / (1 + math.exp(-18 * (time - middle))) for middle in (0.3, 0.96))
+        untagged = int(total * max(0.01, 0.12 - time * 0.3))
         rest = total - untagged
         at_six = int(rest * sixth)
         at_five = int((rest - at_six) * fifth)

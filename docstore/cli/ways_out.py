@@ -35,6 +35,7 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
     Cause.ROWS_LEFT: "docstore backfill start {kind} moves them; docstore quarantine list {kind} lists the others",
     Cause.RUN_OPEN: "docstore backfill status {kind} shows the run; wait for it, or docstore backfill cancel {kind}",
     Cause.OTHER_OPERATOR: "docstore rollout history {kind} says who it was",
+    Cause.RETIRED: "docstore rollout history {kind} says who has retired it; nothing leads below any more",
     Cause.RETIRING: "docstore retire {kind} --resume finishes it, docstore retire {kind} --undo puts everything back",
     Cause.NEVER_STORED: "start a node that works with {kind}",
     Cause.WRITES_BELOW: "docstore rollout advance {kind} has the next version stored",

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
         backfill_wait,
     )
     from docstore.commands.backfill_run import backfill, backfill_dry_run
-    from docstore.commands.coverage_report import CoverageResult, IndexState, coverage
+    from docstore.commands.coverage_counting import IndexState
+    from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
     from docstore.commands.database_check import CheckReport, FloorReport, check
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
     from docstore.commands.lifting import LiftedRows, backfill_with_retired
@@ -58,6 +59,7 @@ __all__ = [
     "IndexState",
     "KindReport",
     "LiftedRows",
+    "RemainingResult",
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
@@ -86,6 +88,7 @@ __all__ = [
     "quarantine_list",
     "quarantine_retry",
     "quarantine_show",
+    "remaining",
     "rollout_accept_loss",
     "rollout_advance",
     "rollout_canary",
@@ -111,9 +114,10 @@ _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
     "DatabaseReport": "docstore.commands.report_facts",
     "FloorReport": "docstore.commands.database_check",
-    "IndexState": "docstore.commands.coverage_report",
+    "IndexState": "docstore.commands.coverage_counting",
     "KindReport": "docstore.commands.report_facts",
     "LiftedRows": "docstore.commands.lifting",
+    "RemainingResult": "docstore.commands.coverage_report",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
@@ -142,6 +146,7 @@ _HOME = {
     "quarantine_list": "docstore.commands.quarantine_rows",
     "quarantine_retry": "docstore.commands.quarantine_rows",
     "quarantine_show": "docstore.commands.quarantine_rows",
+    "remaining": "docstore.commands.coverage_report",
     "rollout_accept_loss": "docstore.commands.rollout_moving",
     "rollout_advance": "docstore.commands.rollout_moving",
     "rollout_canary": "docstore.commands.rollout_moving",
