@@ -189,3 +189,21 @@ async def test_a_floor_that_was_settled_meanwhile_counts(database: Any) -> None:
 
 async def _control(database: Any) -> ControlState:
     return (await ControlRecords(database).settled_view()).controls["place"]
+
+
+async def test_coverage_and_check_say_the_same_of_a_floor_that_was_bypassed(database: Any) -> None:
+    await database.places.insert_one(stored(3, 1))
+    async with store(database, 1):
+        pass
+    await record(database, 2, home=await collection_uuid(database, "places"))
+    await database.drop_collection("places")
+    await database.places.insert_one(stored(1, 1))
+
+    (counted,) = await commands.coverage(database, [place_kind()])
+    checked = await commands.check([place_kind()], database)
+
+    (report,) = checked.kinds
+    assert (report.recorded, report.refused, checked.sound) == (2, (), False)
+    assert counted.report.recorded_floor == 2
+    assert counted.report.bypassed == tuple(finding.words for finding in report.bypassed)
+    assert [finding.cause for finding in report.bypassed] == [Cause.ROWS_BELOW_FLOOR, Cause.OTHER_COLLECTION]
