@@ -22,6 +22,7 @@ NAMES: Final = (
     "fleet",
     "rollout",
     "coverage",
+    "fence",
     "check",
 )
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from docstore.commands.coverage_counting import IndexState
     from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
     from docstore.commands.database_check import CheckReport, FloorReport, check
+    from docstore.commands.fence_control import fence_apply, fence_remove, fence_show
+    from docstore.commands.fence_report import FenceLimits, FenceReport, TagsOutside
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
     from docstore.commands.lifting import LiftedRows, backfill_with_retired
     from docstore.commands.process import this_process, utc_now
@@ -55,6 +57,8 @@ __all__ = [
     "CheckReport",
     "CoverageResult",
     "DatabaseReport",
+    "FenceLimits",
+    "FenceReport",
     "FloorReport",
     "IndexState",
     "KindReport",
@@ -63,6 +67,7 @@ __all__ = [
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
+    "TagsOutside",
     "ViewReader",
     "ViewReport",
     "ViewState",
@@ -81,6 +86,9 @@ __all__ = [
     "check",
     "coverage",
     "database_report",
+    "fence_apply",
+    "fence_remove",
+    "fence_show",
     "fleet",
     "fleet_declare",
     "fleet_forget",
@@ -113,6 +121,8 @@ _HOME = {
     "CheckReport": "docstore.commands.database_check",
     "CoverageResult": "docstore.commands.coverage_report",
     "DatabaseReport": "docstore.commands.report_facts",
+    "FenceLimits": "docstore.commands.fence_report",
+    "FenceReport": "docstore.commands.fence_report",
     "FloorReport": "docstore.commands.database_check",
     "IndexState": "docstore.commands.coverage_counting",
     "KindReport": "docstore.commands.report_facts",
@@ -121,6 +131,7 @@ _HOME = {
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
+    "TagsOutside": "docstore.commands.fence_report",
     "ViewReader": "docstore.commands.view_report",
     "ViewReport": "docstore.commands.view_report",
     "ViewState": "docstore.commands.view_report",
@@ -139,6 +150,9 @@ _HOME = {
     "check": "docstore.commands.database_check",
     "coverage": "docstore.commands.coverage_report",
     "database_report": "docstore.commands.report_facts",
+    "fence_apply": "docstore.commands.fence_control",
+    "fence_remove": "docstore.commands.fence_control",
+    "fence_show": "docstore.commands.fence_control",
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",
     "fleet_forget": "docstore.commands.fleet_control",
