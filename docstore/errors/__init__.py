@@ -57,6 +57,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── StoreClosedError
     │   ├── WriteVersionUnwritableError
     │   ├── RolloutRefusedError
+    │   │   └── RetirementRefusedError
     │   ├── ReaderRefusedError
     │   ├── NotInFleetError
     │   ├── AbortRuleError
@@ -122,6 +123,7 @@ from docstore.errors.fleet import (
     NotInFleetError,
     ReaderRefusedError,
     RecordFormatError,
+    RetirementRefusedError,
     RolloutRefusedError,
     StaleNodeError,
     StoreClosedError,
@@ -204,6 +206,7 @@ __all__ = [
     "RecordFormatError",
     "RetiredStepsMissingError",
     "RetiredVersionError",
+    "RetirementRefusedError",
     "RolloutRefusedError",
     "RunNotFoundError",
     "StaleNodeError",
