@@ -39,8 +39,8 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
     Cause.ROWS_QUARANTINED: "docstore quarantine list {kind} says why, docstore quarantine retry {kind} tries again",
     Cause.ASKED_FOR: "docstore coverage {kind} shows which clients ask; have them ask for a newer version",
     Cause.NOT_EXACT: "retire on a replica set",
-    Cause.FENCE: "have the collection's own rules be strict and enforced (validationLevel, validationAction); --unfenced "
-    "goes without a fence, and leaves the floor unproved",
+    Cause.FENCE: "have the collection's own rules be strict and enforced (validationLevel, validationAction); "
+    "--unfenced goes without a fence, and leaves the floor unproved",
     Cause.NOT_RETIRING: "docstore rollout history {kind} says what became of it",
     Cause.SOAK: "wait; docstore coverage {kind} records that none came back; --soak says how long it has to be",
 }
