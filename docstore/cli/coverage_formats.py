@@ -15,6 +15,7 @@ class CoverageFormat(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    PROMETHEUS = "prometheus"
     HTML = "html"
 
 
@@ -22,7 +23,8 @@ CoverageFormatOption: TypeAlias = Annotated[
     CoverageFormat,
     typer.Option(
         "--format",
-        help="A table for people, JSON for programs with nothing else on stdout, or one HTML page with the history, "
-        "the fleet, rollouts, runs, quarantine and what to do next, which needs nothing but itself.",
+        help="A table for people, JSON for programs with nothing else on stdout, what Prometheus reads (from a file, "
+        "by the textfile collector of its node exporter), or one HTML page with the history, the fleet, rollouts, "
+        "runs, quarantine and what to do next, which needs nothing but itself.",
     ),
 ]

@@ -19,6 +19,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── CollectionSharedError
     │   ├── ModelFieldError
     │   ├── KindModuleError
+    │   ├── RetiredStepsMissingError
     │   ├── UpgradersNotFoundError
     │   └── UnknownKindError
     ├── DocumentError                   one row is at fault: it is put aside, everything else goes on
@@ -50,11 +51,13 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── StaleQueryError
     ├── FleetError                      what runs together, and what may be stored
     │   ├── NodeRefusedError
-    │   │   └── FleetSkewError
+    │   │   ├── FleetSkewError
+    │   │   └── FloorMismatchError
     │   ├── StaleNodeError
     │   ├── StoreClosedError
     │   ├── WriteVersionUnwritableError
     │   ├── RolloutRefusedError
+    │   │   └── RetirementRefusedError
     │   ├── ReaderRefusedError
     │   ├── NotInFleetError
     │   ├── AbortRuleError
@@ -91,6 +94,7 @@ from docstore.errors.definition import (
     NotInvertibleError,
     NotPublishableError,
     PathsDifferError,
+    RetiredStepsMissingError,
     StepContentError,
     StepFileError,
     UnknownKindError,
@@ -114,10 +118,12 @@ from docstore.errors.fleet import (
     AbortRuleError,
     FleetError,
     FleetSkewError,
+    FloorMismatchError,
     NodeRefusedError,
     NotInFleetError,
     ReaderRefusedError,
     RecordFormatError,
+    RetirementRefusedError,
     RolloutRefusedError,
     StaleNodeError,
     StoreClosedError,
@@ -176,6 +182,7 @@ __all__ = [
     "FencedError",
     "FleetError",
     "FleetSkewError",
+    "FloorMismatchError",
     "IllegalTransitionError",
     "InvalidDocumentError",
     "InvalidFieldPathError",
@@ -197,7 +204,9 @@ __all__ = [
     "QueryRefusedError",
     "ReaderRefusedError",
     "RecordFormatError",
+    "RetiredStepsMissingError",
     "RetiredVersionError",
+    "RetirementRefusedError",
     "RolloutRefusedError",
     "RunNotFoundError",
     "StaleNodeError",
