@@ -152,7 +152,7 @@ async def test_a_write_by_a_changed_path_is_one_command(heard: tuple[Rows, Sent]
 
 async def test_without_steps_nothing_is_looked_up_at_all(heard: tuple[Rows, Sent]) -> None:
     database, sent = heard
-    kind = Kind("note", collection="notes", model=Anything, floor=3)
+    kind = Kind("note", collection="notes", model=Anything, baseline=3)
     await database["notes"].insert_many([note(each) for each in range(3)])
     async with Store(database, kinds=[kind], service="tests") as store:
         notes = store.collection(kind)
@@ -160,7 +160,7 @@ async def test_without_steps_nothing_is_looked_up_at_all(heard: tuple[Rows, Sent
         assert len(await notes.find({"body": "t1"}, projection=Anything).to_list()) == 1
         assert await notes.count({"status": "new"}) == 3
         await notes.update({"body": "t1"}, {"$inc": {"n": 1}})
-        await notes.insert(Anything(id=9, body="t9"))
+        await notes.insert(Anything.model_validate({"_id": 9, "body": "t9"}))
         document = await notes.get(9)
         document.body = "other"
         await notes.replace(document)
