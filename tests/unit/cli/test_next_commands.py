@@ -8,14 +8,17 @@ import pytest
 
 from docstore.cli.next_commands import NextCommand, Urgency, next_commands
 from docstore.commands import IndexState
-from docstore.core.floor_state import FloorState, Retiring
+from docstore.core.fence import split
+from docstore.core.floor_state import FenceRecord, FloorState, Retiring, Validation
 from docstore.core.rollout_state import RolloutState
 from docstore.core.run_state import RunState
 from docstore.core.way_back import WayBack
 from docstore.fleet.rollout_status import CanaryStatus
-from tests.html_reports import AT, coverage, kind_report, rollout, run
+from docstore.mongo.fence import CollectionFence
+from tests.html_reports import AT, coverage, fenced, kind_report, rollout, run
 
 _R = RolloutState
+FENCED = FloorState("city", 1, fence=FenceRecord(1, 6, "strict"))
 
 
 def asked(**facts: Any) -> list[NextCommand]:
@@ -86,6 +89,14 @@ def canary(failures: int) -> CanaryStatus:
         (
             {"floor": FloorState("city", 1, retiring=Retiring(below=3, since=AT, by="ada"))},
             ["docstore retire city --resume"],
+        ),
+        ({"validated": fenced("city", 1, 6)}, ["docstore fence apply city"]),
+        ({"validated": fenced("city", 1, 6), "floor": FENCED}, []),
+        ({"validated": fenced("city", 1, 7), "floor": FENCED}, ["docstore fence apply city"]),
+        ({"validated": fenced("city", 1, 6, altered=True), "floor": FENCED}, ["docstore fence apply city"]),
+        (
+            {"validated": CollectionFence(None, Validation(), split(None)), "floor": FENCED},
+            ["docstore fence apply city"],
         ),
         (
             {"report": coverage("o'brien <x>", {5: 1, 6: 1})},

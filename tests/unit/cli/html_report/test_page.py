@@ -143,6 +143,13 @@ def test_a_kind_is_told_whole(tree: ET.Element) -> None:
         assert words in city
 
 
+def test_a_fence_that_is_gone_is_told_with_what_it_was_to_let_in(tree: ET.Element) -> None:
+    huge = section(tree, "kind-4")
+
+    assert "unproved the server did not refuse rows below it when it was recorded" in huge
+    assert "fence is gone: the server lets everything in was to let in versions 1 to 60 (strict)" in huge
+
+
 def test_the_fleet_is_told_the_dead_first(tree: ET.Element) -> None:
     fleet = section(tree, "fleet")
 
