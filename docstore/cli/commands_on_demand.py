@@ -22,6 +22,7 @@ NAMES: Final = (
     "fleet",
     "rollout",
     "coverage",
+    "retire",
     "fence",
 )
 
