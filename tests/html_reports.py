@@ -366,7 +366,7 @@ def everything() -> DatabaseReport:
                 node("reports", "cron-2", works_with(long_name, (1, 60), 60), life=Life.DEAD, silent=1_520.0),
                 node(HOSTILE, HOSTILE, works_with(HOSTILE, (1, 1), 1)),
             ),
-            readers=(ReaderStatus(service="nightly-export", kind="city", reads=(3, 6), by="ada@ops", at=AT),),
+            readers=(ReaderStatus(service="nightly-export", kind="city", reads=(3, 6), writes=5, by="ada@ops", at=AT),),
         ),
         freeze=Freeze(by="ada@ops", why="incident 4711", at=AT),
     )

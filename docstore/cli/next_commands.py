@@ -181,7 +181,14 @@ def _onwards(found: KindReport) -> Iterator[NextCommand]:
             "with some of them."
         )
         yield NextCommand(Urgency.NEXT, words, f"docstore rollout canary {name} --percent 5 --abort-on 'errors>1%'")
-    elif report.retirable_below is not None:
+    elif (recorded := _recorded(found)) > report.floor:
+        words = f"Version {recorded} is the recorded floor: what leads up to it may be deleted; this names it."
+        yield NextCommand(Urgency.NEXT, words, f"docstore retire {name} --below {recorded}")
+    elif report.retirable_below is not None and report.retirable_below > recorded:
         words = f"No row stands below version {report.retirable_below}: see whether its upgraders may go."
         command = f"docstore retire {name} --below {report.retirable_below} --dry-run"
         yield NextCommand(Urgency.NEXT, words, command)
+
+
+def _recorded(found: KindReport) -> int:
+    return 0 if found.floor is None else found.floor.floor or 0

@@ -16,6 +16,7 @@ from docstore.core.way_back import WayBack
 from docstore.fleet.rollout_status import CanaryStatus
 from docstore.mongo.fence import CollectionFence
 from tests.html_reports import AT, coverage, fenced, kind_report, rollout, run
+from tests.typed_commands import parse
 
 _R = RolloutState
 FENCED = FloorState("city", 1, fence=FenceRecord(1, 6, "strict"))
@@ -45,6 +46,14 @@ def canary(failures: int) -> CanaryStatus:
         (
             {"report": coverage(versions={6: 1}, retirable_below=6)},
             ["docstore retire city --below 6 --dry-run"],
+        ),
+        (
+            {"report": coverage(versions={6: 1}, retirable_below=6), "floor": FloorState("city", 1, floor=6)},
+            ["docstore retire city --below 6"],
+        ),
+        (
+            {"report": coverage(versions={6: 1}, floor=6), "floor": FloorState("city", 1, floor=6)},
+            [],
         ),
         (
             {"report": coverage(versions={5: 1}, retirable_below=5), "rollout": rollout(write_version=5)},
@@ -106,6 +115,9 @@ def canary(failures: int) -> CanaryStatus:
 )
 def test_what_to_do_next(facts: dict[str, Any], commands: list[str | None]) -> None:
     assert typed(**facts) == commands
+    for command in commands:
+        if command is not None:
+            parse(command)
 
 
 def test_faults_come_before_what_goes_on_by_itself() -> None:

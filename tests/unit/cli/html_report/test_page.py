@@ -156,7 +156,7 @@ def test_the_fleet_is_told_the_dead_first(tree: ET.Element) -> None:
     assert fleet.index("reports cron-2 (4711) dead") < fleet.index("waits: it reads city up to version 5")
     assert fleet.index("waits: it reads city") < fleet.index("geo-api pod-1 (4711) alive city 4 to 6 6 1 s ago")
     assert "geo-api pod-3 (4711) alive city 4 to 6 5 1 s ago has not acknowledged the last change" in fleet
-    assert "nightly-export declared city 3 to 6 declared by ada@ops" in fleet
+    assert "nightly-export declared city 3 to 6 5 declared by ada@ops" in fleet
 
 
 def test_what_to_do_comes_with_its_command_the_worst_first(tree: ET.Element) -> None:
