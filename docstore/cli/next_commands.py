@@ -83,6 +83,9 @@ def _faults(found: KindReport) -> Iterator[NextCommand]:
     if below_floor:
         words = f"{some_rows(below_floor)} stand below the floor of this code, {report.floor}: nobody reads them."
         yield NextCommand(Urgency.FAULT, words, f"docstore backfill start {name} --with-retired --wait")
+    if report.bypassed:
+        words = "; ".join(report.bypassed)
+        yield NextCommand(Urgency.FAULT, f"{words[:1].upper()}{words[1:]}.", "docstore check --database")
     if report.newer:
         words = f"{some_rows(report.newer)} stand above the latest version of this code, {report.latest}: "
         yield NextCommand(Urgency.FAULT, f"{words}run docstore with the package of the newer release.")

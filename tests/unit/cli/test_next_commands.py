@@ -99,6 +99,10 @@ def canary(failures: int) -> CanaryStatus:
             {"floor": FloorState("city", 1, retiring=Retiring(below=3, since=AT, by="ada"))},
             ["docstore retire city --resume"],
         ),
+        (
+            {"report": coverage(versions={6: 1}, bypassed=["the collection of city is gone"])},
+            ["docstore check --database"],
+        ),
         ({"validated": fenced("city", 1, 6)}, ["docstore fence apply city"]),
         ({"validated": fenced("city", 1, 6), "floor": FENCED}, []),
         ({"validated": fenced("city", 1, 7), "floor": FENCED}, ["docstore fence apply city"]),

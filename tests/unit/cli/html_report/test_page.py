@@ -147,6 +147,7 @@ def test_a_fence_that_is_gone_is_told_with_what_it_was_to_let_in(tree: ET.Elemen
     huge = section(tree, "kind-4")
 
     assert "unproved the server did not refuse rows below it when it was recorded" in huge
+    assert "northern_hemisphere is gone: the server does not refuse rows below version 1." in huge
     assert "fence is gone: the server lets everything in was to let in versions 1 to 60 (strict)" in huge
 
 
