@@ -226,6 +226,7 @@ class StoreFleet:
         kind = max(self.processes, key=lambda process: process.latest).kind
         with suppress(BackfillRefusedError, RolloutRefusedError, IllegalTransitionError, NodeRefusedError):
             await commands.backfill_start(self.database, kind, to=control.write_version, by="operator")
+        self.promises.worked()
         with suppress(NodeRefusedError, TimeoutError):
             async with asyncio.timeout(WORK):
                 await commands.work(self.database, [kind], drain=True, throttled=False)
