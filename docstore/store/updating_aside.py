@@ -43,6 +43,8 @@ class UpdatesAside(Generic[D]):
         raw = await self._writer.current(row_id, session=within)
         if raw is None:
             return None
+        # Decided before the server has a say, so that what it refuses is counted for a canary.
+        control.version_for(row_id, standing=self._rows.stands(raw)[1])
         at_latest = self._rows.upgraded(raw) if self._rows.is_old(raw) else decoded(raw, self._kind)
         scratch = open_scratch(self._writer)
         await scratch.insert([encode(at_latest)], ordered=True, session=within)

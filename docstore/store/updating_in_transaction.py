@@ -94,6 +94,8 @@ class UpdatesInTransaction(Generic[D]):
         raw = await self._writer.current(row_id, session=within)
         if raw is None:
             return None
+        # Decided before the server has a say, so that what it refuses is counted for a canary.
+        control.version_for(row_id, standing=self._rows.stands(raw)[1])
         if self._rows.is_old(raw):
             await self._writer.rewrite(raw, self._rows.upgraded(raw), session=within)
         result = await self._writer.update(
