@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tests start hundreds of processes; each would compile everything that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install lint format types layers mongod test test-thorough demo drill bench clean
+.PHONY: help install lint format types layers mongod test test-thorough browser demo drill bench clean
 
 help: ## Show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,12 @@ test: lint types layers mongod ## Run every check and the whole test suite
 
 test-thorough: lint types layers mongod ## The same, with the long version of the property tests
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal --thorough $(ARGS)
+
+# What no pip can install, the system's package manager does.
+browser: install ## Look at the HTML report in a real browser; pictures in build/browser
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
+	@$(BIN)/python tests/browser/browsers.py
+	@$(BIN)/pytest tests/browser/report_in_a_browser.py $(ARGS)
 
 demo: install ## The whole story on real documents, on a private mongod
 	@$(BIN)/docstore demo $(ARGS)

@@ -1,11 +1,12 @@
 """
-The version above which no backfill brings a row: the write version, once the database holds one.
+Between which versions a backfill may bring rows: not above the write version, and not below what is retired.
 """
 
 from typing import Any
 
 from docstore.core.direction import Direction
 from docstore.core.kind import Kind
+from docstore.core.rollout_gates import retired_blockers
 from docstore.errors import BackfillRefusedError
 from docstore.fleet.membership import Membership
 from docstore.mongo.control_records import ControlRecords
@@ -43,6 +44,25 @@ async def target_of(database: AnyDatabase, kind: Kind[Any], asked: int | None) -
             advice=f"docstore rollout advance {kind.name} raises the write version, once every node reads the next one",
         )
     return asked
+
+
+async def refuse_retired(database: AnyDatabase, kind: str, target: int) -> None:
+    """
+    Return if rows of a kind may be brought to a version, as far as its recorded floor says; on the mock they may.
+
+    Raises:
+        BackfillRefusedError: The version lies below the recorded floor, or below one that is about to be recorded.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    if driver_of(database) is Driver.MOCK:
+        return
+    blockers = list(retired_blockers((await ControlRecords(database).view()).floors.get(kind), target))
+    if blockers:
+        raise BackfillRefusedError(
+            kind=kind,
+            reason="; ".join(blocker.words for blocker in blockers),
+            advice=f"docstore rollout history {kind} says who has retired what",
+        )
 
 
 def above(member: Membership, kind: str, target: int, direction: Direction) -> str:

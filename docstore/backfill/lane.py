@@ -232,7 +232,7 @@ class Lane:
             computed=breathing.computed,
             burst=self._burst,
         )
-        work, bound = RangeWork(context, batch, self._verifier), WriteBound(context.member)
+        work, bound = RangeWork(context, batch, self._verifier), WriteBound()
         try:
             async with bounded_write(context.member, context.kind.name, bound):
                 if above(context.member, context.kind.name, context.target, context.direction):

@@ -4,9 +4,11 @@ What operators do to runs: ask for one, pause, resume, cancel, change an option.
 
 import datetime
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Final
 
+from docstore.backfill.ceiling import refuse_retired
 from docstore.backfill.choosing import ChosenIds, RandomRows, select
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.looking import counted
@@ -26,7 +28,8 @@ from docstore.core.run_state import (
     resumed_by_wish,
 )
 from docstore.core.selected_rows import SelectedRows
-from docstore.errors import BackfillRefusedError, RunNotFoundError
+from docstore.errors import BackfillRefusedError, IllegalTransitionError, RunNotFoundError
+from docstore.fleet.home import settle_home
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.run_update import RunOpenError
@@ -96,10 +99,13 @@ class Operating:
         Raises:
             VersionRangeError: *target* is no version of the kind.
             BackfillRefusedError: Rows stand on both sides of it and no direction was given, the way leads down over a
-                step that has no way back, every row stands above latest, another run of the kind is open, or none of
-                the chosen ids names a row.
+                step that has no way back, every row stands above latest, *target* is retired, another run of the kind
+                is open, or none of the chosen ids names a row.
         """
         refuse_version(kind, target)
+        await refuse_retired(self._database, kind.name, target)
+        # Else whoever notices the restored backup later would pause this run with those that came with it.
+        await settle_home(self._database, by=self._by)
         coverage = self.coverage = await counted(self._database, kind, now)
         while True:
             for found in await self._runs.open(kind.name):
@@ -128,6 +134,7 @@ class Operating:
                 selection=selected,
             )
             if opened is not None:
+                await self._unless_retired(opened)
                 await self._forget_before(opened)
                 return opened
             await self._forget(selected)
@@ -151,6 +158,7 @@ class Operating:
             IllegalTransitionError: The run has succeeded or was cancelled.
             BackfillRefusedError: Another run of the kind is open by now.
         """
+        await settle_home(self._database, by=self._by)
         return await self._wish(kind, resumed_by_wish)
 
     async def cancel(self, kind: str) -> RunRecord:
@@ -201,6 +209,18 @@ class Operating:
         """
         run = await self._runs.last(kind)
         return run is not None and (await self.settled(run)).state is not run.state
+
+    async def _unless_retired(self, run: RunRecord) -> None:
+        """
+        Cancel a run again if its target was retired meanwhile, by somebody who looked before the run was there.
+        """
+        try:
+            await refuse_retired(self._database, run.kind, run.target)
+        except BackfillRefusedError:
+            # It may end by itself at the same moment.
+            with suppress(IllegalTransitionError, RunNotFoundError):
+                await self.cancel(run.kind)
+            raise
 
     async def _wish(self, kind: str, leads_to: Callable[[RunState], RunState]) -> RunRecord:
         while True:

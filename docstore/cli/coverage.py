@@ -1,31 +1,41 @@
 """`docstore coverage`: parse, count, render."""
 
-import json
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
-from docstore import commands
 from docstore.cli.complaints import complain, note
-from docstore.cli.coverage_table import coverage_table, index_advice
+from docstore.cli.coverage_formats import CoverageFormat, CoverageFormatOption
+from docstore.cli.coverage_output import html_text, write, written_text
+from docstore.cli.coverage_table import index_advice
+from docstore.cli.coverage_watch import watch_coverage
+from docstore.cli.coverage_wish import Results, Wish
 from docstore.cli.exits import ExitCode
-from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
+from docstore.cli.options import Database, Upgraders, Uri, Where
+from docstore.cli.output_file import write_whole
 from docstore.cli.running import run, usage_fault, workplace
 
 #: Paragraphs are single lines, which typer wraps to the terminal.
 HELP: Final = (
-    "Count the rows of every schema version, exactly.\n\n"
+    "Count the rows of every schema version, exactly, and say what is in the way of retiring the older ones.\n\n"
     "All counts of a kind are of one and the same moment (on a replica set), and none of what they tell can be "
-    "rolled back. Nothing is written, unless --create-index is given."
+    "rolled back. No row is written. The counts are kept in docstore_coverage, at most one a minute: for the history, "
+    "and because a retirement asks how long no row has stood below its version."
 )
 EXAMPLE: Final = (
     "[bold]Examples[/]\n\n"
     "  docstore coverage\n\n"
-    "  docstore coverage city --require 4\n\n"
+    "  docstore coverage city --require 4 --majority\n\n"
+    "  docstore coverage city --remaining --watch\n\n"
     "  docstore coverage --format json | jq '.\\[].coverage'\n\n"
-    "[dim]Exit codes: 0 counted, 3 rows stand below the version of --require.[/]"
+    "  docstore coverage --format prometheus --output /var/lib/node_exporter/docstore.prom\n\n"
+    "  docstore coverage --format html --output coverage.html\n\n"
+    "[dim]Exit codes: 0 counted, 3 rows stand below the version of --require, or --majority could not be kept.[/]"
 )
+
+#: What is written for a file.
+_FILES: Final = frozenset({CoverageFormat.HTML, CoverageFormat.PROMETHEUS})
 
 
 def coverage(
@@ -43,15 +53,49 @@ def coverage(
             show_default=False,
         ),
     ] = None,
+    remaining: Annotated[
+        bool,
+        typer.Option(
+            "--remaining",
+            help="Count only what stands below latest: with the index that costs as much as there is left.",
+        ),
+    ] = False,
+    majority: Annotated[
+        bool,
+        typer.Option(
+            "--majority",
+            help="Wait first until a majority of the members has every write that was made before, so that none is "
+            "missed that was made with a lower write concern; and leave with exit code 3 where the counts are not of "
+            "one moment.",
+        ),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Count again and again until Ctrl-C, a tenth of the time at most."),
+    ] = False,
+    record: Annotated[
+        bool, typer.Option("--record/--no-record", help="Keep the counts, for the history and for retirements.")
+    ] = True,
     create_index: Annotated[
         bool,
         typer.Option(
             "--create-index",
-            help="Build the (tag, _id) index where it is missing, then count. It makes counting read the index "
-            "alone, and a backfill needs it. Building reads every row once; others go on meanwhile.",
+            help="Build the indexes on the tag where one is missing, then count: on (tag, _id), and a small one on "
+            "tags that are no integers. Counting reads the index alone then, and a backfill needs it. Building reads "
+            "every row once; others go on meanwhile.",
         ),
     ] = False,
-    format: FormatOption = Format.TABLE,
+    format: CoverageFormatOption = CoverageFormat.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Write the HTML page, or what Prometheus reads, to FILE instead of stdout. Where anything fails, an "
+            "older FILE stays as it was.",
+            show_default=False,
+        ),
+    ] = None,
     uri: Uri = None,
     database: Database = None,
     upgraders: Upgraders = None,
@@ -61,44 +105,58 @@ def coverage(
     """
     if require is not None and kind is None:
         raise usage_fault("--require needs a KIND", "docstore coverage KIND --require VERSION")
+    if watch and require is not None:
+        raise usage_fault("--watch never ends, and --require decides how it ends", "leave one of them out")
+    if watch and format in _FILES:
+        raise usage_fault("--watch shows people or programs one report after another", "--format table or json")
+    if remaining and format is CoverageFormat.HTML:
+        raise usage_fault("the HTML page shows all rows", "leave out --remaining, or take another format")
+    if output is not None and format not in _FILES:
+        raise usage_fault("--output is for the HTML page", "docstore coverage --format html --output FILE")
     where = Where(uri=uri, database=database, upgraders=upgraders)
-    run(_coverage(context, where, kind, require=require, create_index=create_index, format=format))
+    wish = Wish(kind, require, remaining=remaining, majority=majority, record=record, create_index=create_index)
+    run(_watch(context, where, wish, format) if watch else _coverage(context, where, wish, format, output))
 
 
 async def _coverage(
-    context: typer.Context,
-    where: Where,
-    kind: str | None,
-    *,
-    require: int | None,
-    create_index: bool,
-    format: Format,
+    context: typer.Context, where: Where, wish: Wish, format: CoverageFormat, output: Path | None
 ) -> ExitCode:
-    async with workplace(context, where, kind=kind) as place:
-        kinds = list(place.kinds.values()) if kind is None else [place.kind(kind)]
-        results = await commands.coverage(
-            place.database, kinds, require=require, create_index=create_index, on_index_build=_say_building
-        )
-    if format is Format.JSON:
-        typer.echo(json.dumps([result.report.model_dump(mode="json") for result in results]))
+    async with workplace(context, where, kind=wish.kind) as place:
+        results = await wish.counted(place)
+        text = written_text(results, format)
+        if format is CoverageFormat.HTML:
+            text = await html_text(place, wish.kinds(place), results)
+    if output is None:
+        write(results, text)
     else:
-        console = Console(highlight=False)
-        for result in results:
-            console.print(coverage_table(result.report))
+        try:
+            write_whole(output, text or "")
+        except OSError as error:
+            complain(f"{output} cannot be written: {error.strerror}", "name a file in a folder that is there")
+            return ExitCode.FAILED
     for result in results:
         advice = index_advice(result)
         if advice is not None:
             note(advice)
-    for result in results:
-        if result.below_required:
-            rows = "1 row stands" if result.below_required == 1 else f"{result.below_required:,} rows stand"
-            complain(
-                f"{rows} below version {require} of {result.report.kind}",
-                f"docstore backfill start {result.report.kind} --wait",
-            )
-            return ExitCode.REFUSED
+        if wish.record and not result.recorded:
+            note(f"the counts of {result.report.kind} could not be kept: this user may not write docstore_coverage")
+    return _verdict(results, wish)
+
+
+async def _watch(context: typer.Context, where: Where, wish: Wish, format: CoverageFormat) -> ExitCode:
+    async with workplace(context, where, kind=wish.kind) as place:
+        await watch_coverage(place, wish, format)
     return ExitCode.DONE
 
 
-def _say_building(kind: str) -> None:
-    note(f"building the (tag, _id) index of {kind}; on a large collection this takes a while ...")
+def _verdict(results: Results, wish: Wish) -> ExitCode:
+    for result in results:
+        kind = result.report.kind
+        if wish.majority and not result.report.exact:
+            complain(f"the rows of {kind} could not be counted at one moment", "a replica set is needed for that")
+            return ExitCode.REFUSED
+        if result.below_required:
+            rows = "1 row stands" if result.below_required == 1 else f"{result.below_required:,} rows stand"
+            complain(f"{rows} below version {wish.require} of {kind}", f"docstore backfill start {kind} --wait")
+            return ExitCode.REFUSED
+    return ExitCode.DONE

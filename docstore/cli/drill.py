@@ -24,7 +24,8 @@ HELP: Final = (
     "that was acknowledged: nothing may be lost, stripped, brought back to life, or stand where somebody cannot read "
     "it.\n\n"
     "It runs on a private MongoDB, with copies of KIND's golden rows. With --uri it takes rows of a staging database, "
-    "which is only read, and plays in a database of its own beside it. DOCSTORE_URI is not used: it names the database "
+    "which is only read, and plays in a database of its own beside it; it is refused where that database has no such "
+    "collection, and takes golden rows where it is empty. DOCSTORE_URI is not used: it names the database "
     "of the service. Nothing is left behind, also after Ctrl-C."
 )
 EXAMPLE: Final = (

@@ -9,6 +9,7 @@ from docstore.errors import (
     DefinitionError,
     DocstoreError,
     DrillRefusedError,
+    FenceRefusedError,
     FleetError,
     IllegalTransitionError,
     InvalidUriError,
@@ -59,6 +60,7 @@ _CODES: Final[tuple[tuple[type[DocstoreError], ExitCode], ...]] = (
     (IllegalTransitionError, ExitCode.REFUSED),
     (ViewRefusedError, ExitCode.REFUSED),
     (DrillRefusedError, ExitCode.REFUSED),
+    (FenceRefusedError, ExitCode.REFUSED),
     (DefinitionError, ExitCode.STEPS),
     (StoreUnavailableError, ExitCode.UNREACHABLE),
 )

@@ -74,6 +74,17 @@ def declare(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="The kind whose rows it reads.")],
     *,
     reads: Annotated[str, typer.Option("--reads", metavar="A..B", help="The versions that it reads, 3..4 or 3.")],
+    writes: Annotated[
+        int | None,
+        typer.Option(
+            "--writes",
+            metavar="VERSION",
+            min=1,
+            help="The lowest version that it stores, if it writes rows too. What is below cannot be retired before it "
+            "is declared anew.",
+            show_default=False,
+        ),
+    ] = None,
     format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
@@ -84,15 +95,23 @@ def declare(
     """
     low, high = _versions(reads)
     where = Where(uri=uri, database=database, upgraders=upgraders)
-    run(_declare(context, where, service, kind, low=low, high=high, format=format))
+    run(_declare(context, where, service, kind, low=low, high=high, writes=writes, format=format))
 
 
 async def _declare(
-    context: typer.Context, where: Where, service: str, kind: str, *, low: int, high: int, format: Format
+    context: typer.Context,
+    where: Where,
+    service: str,
+    kind: str,
+    *,
+    low: int,
+    high: int,
+    writes: int | None,
+    format: Format,
 ) -> ExitCode:
     async with workplace(context, where, kind=kind) as place:
         status = await commands.fleet_declare(
-            place.database, service, place.kind(kind), low=low, high=high, by=operator()
+            place.database, service, place.kind(kind), low=low, high=high, writes=writes, by=operator()
         )
         show_fleet(status, format)
     return ExitCode.DONE

@@ -43,7 +43,8 @@ def fleet_table(status: FleetStatus) -> RenderableType:
             table.add_row(*line)
     for reader in status.readers:
         reads = _range(reader.reads)
-        table.add_row(reader.service, Text("declared", "dim"), "", reader.kind, reads, "", "", f"by {reader.by}")
+        writes = "" if reader.writes is None else str(reader.writes)
+        table.add_row(reader.service, Text("declared", "dim"), "", reader.kind, reads, writes, "", f"by {reader.by}")
     remarks = [
         Text(f"{node.service}/{node.instance} waits: {words}") for node in status.nodes for words in node.waits_for
     ]

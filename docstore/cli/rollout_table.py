@@ -80,12 +80,15 @@ def show_knobs(knobs: Sequence[Knob], format: Format) -> None:
 def _block(status: RolloutStatus) -> RenderableType:
     heading = Text.assemble((status.kind, "bold"), ": ", (str(status.state), _STYLES.get(status.state, "")))
     facts = Table.grid(padding=(0, 2))
-    for label, text, style in _facts(status):
+    for label, text, style in rollout_facts(status):
         facts.add_row(Text(label, "dim"), Text(text, style))
     return Group(heading, Padding(facts, (0, 0, 1, 2)))
 
 
-def _facts(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
+def rollout_facts(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
+    """
+    Yield what is to be told of a rollout: a label, a text, and the colour of what needs a look.
+    """
     if status.frozen:
         yield "frozen", "nobody can advance anything", "red"
     yield from _stored(status)

@@ -59,12 +59,15 @@ def _block(status: RunStatus) -> RenderableType:
         f" ({status.reason})" if status.reason else "",
     )
     facts = Table.grid(padding=(0, 2))
-    for label, text, style in _facts(status):
+    for label, text, style in run_facts(status):
         facts.add_row(Text(label, "dim"), Text(text, style))
     return Group(heading, Padding(facts, (0, 0, 1, 2)))
 
 
-def _facts(status: RunStatus) -> Iterator[tuple[str, str, str]]:
+def run_facts(status: RunStatus) -> Iterator[tuple[str, str, str]]:
+    """
+    Yield what is to be told of a run: a label, a text, and the colour of what needs a look.
+    """
     if status.hold is not None:
         held = span((status.at - status.hold.since).total_seconds())
         yield "on hold", f"{status.hold.reason}: {status.hold.detail}", "yellow"

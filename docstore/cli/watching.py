@@ -1,25 +1,27 @@
 """
-`docstore backfill status --watch`: how runs stand, shown anew every second.
+`--watch`: something shown anew every second or so; the runs of `docstore backfill status` and whatever others look at.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from docstore import commands
 from docstore.backfill.ending import Ending
-from docstore.backfill.run_status import RunStatus
 from docstore.cli.complaints import note
 from docstore.cli.options import Format
 from docstore.cli.run_table import runs_table, show_runs
 from docstore.cli.signals import stopped_by_signals
 from docstore.errors import StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase
+
+T = TypeVar("T")
 
 #: How often to look, in seconds.
 WATCH: Final = 1.0
@@ -31,38 +33,66 @@ async def watched(database: AnyDatabase, kind: str | None, format: Format) -> No
 
     A database that is away is said to be so, and looked for again.
     """
+    await watch(
+        lambda: commands.backfill_status(database, kind),
+        lambda seen: runs_table(seen, kind=kind),
+        lambda seen: show_runs(seen, format, kind=kind),
+        in_place=format is not Format.JSON,
+    )
+
+
+async def watch(
+    look: Callable[[], Coroutine[Any, Any, T]],
+    table: Callable[[T], RenderableType],
+    write: Callable[[T], None],
+    *,
+    in_place: bool,
+    pause: Callable[[float], float] = lambda _: WATCH,
+) -> None:
+    """
+    Look again and again, until Ctrl-C or SIGTERM, and show what was seen.
+
+    A database that is away is said to be so, and looked for again.
+
+    Args:
+        look: Looks once.
+        table: What is shown in place on a terminal.
+        write: Writes it to stdout elsewhere.
+        in_place: Whether a terminal is shown it in place.
+        pause: How long to wait, in seconds, after a look that took so long.
+    """
     console = Console(highlight=False)
     with stopped_by_signals(None) as stop:
-        if format is Format.JSON or not console.is_terminal:
-            async for seen in _looks(database, kind, stop):
+        looks = _looks(look, stop, pause)
+        if not in_place or not console.is_terminal:
+            async for seen in looks:
                 if isinstance(seen, StoreUnavailableError):
                     note(str(seen))
                 else:
-                    show_runs(seen, format, kind=kind)
+                    write(seen)
             return
         with Live(console=console, auto_refresh=False) as live:
-            async for seen in _looks(database, kind, stop):
-                if isinstance(seen, StoreUnavailableError):
-                    live.update(Text(str(seen), "red"), refresh=True)
-                else:
-                    live.update(runs_table(seen, kind=kind), refresh=True)
+            async for seen in looks:
+                shown = Text(str(seen), "red") if isinstance(seen, StoreUnavailableError) else table(seen)
+                live.update(shown, refresh=True)
 
 
 async def _looks(
-    database: AnyDatabase, kind: str | None, stop: asyncio.Event
-) -> AsyncIterator[Sequence[RunStatus] | StoreUnavailableError]:
+    look: Callable[[], Coroutine[Any, Any, T]], stop: asyncio.Event, pause: Callable[[float], float]
+) -> AsyncIterator[T | StoreUnavailableError]:
     ending = Ending(stop)
     while not stop.is_set():
+        begun = time.monotonic()
         try:
-            seen = await ending.unless_stopped(commands.backfill_status(database, kind), grace=0.0)
+            seen = await ending.unless_stopped(look(), grace=0.0)
         except StoreUnavailableError as error:
             yield error
         else:
             if seen is not None:
                 yield seen
-        await _until(stop)
+        await _until(stop, pause(time.monotonic() - begun))
 
 
-async def _until(stop: asyncio.Event) -> None:
+async def _until(stop: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), WATCH)
+        await asyncio.wait_for(stop.wait(), seconds)

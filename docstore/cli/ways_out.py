@@ -8,6 +8,17 @@ from typing import Any, Final
 from docstore.core.blocker import Cause
 
 _WAYS_OUT: Final[dict[Cause, str]] = {
+    Cause.FLOOR_ABOVE_ROWS: "docstore backfill start {kind} --with-retired --wait lifts them, where retire --archive "
+    "has kept the steps; else run the release that still has them",
+    Cause.FLOOR_ABOVE_RECORD: "docstore retire {kind} --below {floor} records it once it is proved that no row stands "
+    "below; until then run the release that still has the steps",
+    Cause.ROWS_BELOW_FLOOR: "docstore backfill start {kind} --with-retired --wait lifts them",
+    Cause.OTHER_COLLECTION: "docs/backups.md says what to look at; docstore fence apply {kind} settles on the "
+    "collection that is there",
+    Cause.FENCE_MISSING: "docstore fence apply {kind} puts it up again",
+    Cause.FENCE_CHANGED: "docstore fence show {kind} shows both; docstore fence apply {kind} puts it up as recorded",
+    Cause.RESTORED: "docstore backfill status shows the runs that came with it, which are paused as soon as anybody "
+    "works here; docs/backups.md says what to do",
     Cause.FROZEN: "docstore rollout unfreeze ends the freeze",
     Cause.OTHER_ROLLOUT: "finish the other rollout first, or --alongside",
     Cause.WRONG_STATE: "docstore rollout status {kind} shows how it stands",
@@ -24,6 +35,25 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
     Cause.ROWS_LEFT: "docstore backfill start {kind} moves them; docstore quarantine list {kind} lists the others",
     Cause.RUN_OPEN: "docstore backfill status {kind} shows the run; wait for it, or docstore backfill cancel {kind}",
     Cause.OTHER_OPERATOR: "docstore rollout history {kind} says who it was",
+    Cause.RETIRED: "docstore rollout history {kind} says who has retired it; nothing leads below any more",
+    Cause.RETIRING: "docstore retire {kind} --resume finishes it, docstore retire {kind} --undo puts everything back",
+    Cause.NEVER_STORED: "start a node that works with {kind}",
+    Cause.WRITES_BELOW: "docstore rollout advance {kind} has the next version stored",
+    Cause.NODE_WRITES_BELOW: "docstore fleet shows who it is; wait, or stop it; --ignore-node {instance} if it "
+    "vanished and is known to be gone",
+    Cause.READER_WRITES_BELOW: "docstore fleet declare {service} {kind} --reads A..B --writes C, once it stores none; "
+    "docstore fleet forget {service} {kind}, once it is gone",
+    Cause.ROWS_BELOW: "docstore backfill start {kind} --wait brings them up",
+    Cause.ROWS_UNTAGGED: "docstore adopt {kind} tags them",
+    Cause.ROWS_UNREADABLE: "find them by the $type of the tag, and mend the tag by hand",
+    Cause.ROWS_ODDLY_TAGGED: "find them by the $type of the tag, and give them the same number as an int",
+    Cause.ROWS_QUARANTINED: "docstore quarantine list {kind} says why, docstore quarantine retry {kind} tries again",
+    Cause.ASKED_FOR: "docstore coverage {kind} shows which clients ask; have them ask for a newer version",
+    Cause.NOT_EXACT: "retire on a replica set",
+    Cause.FENCE: "have the collection's own rules be strict and enforced (validationLevel, validationAction); "
+    "--unfenced goes without a fence, and leaves the floor unproved",
+    Cause.NOT_RETIRING: "docstore rollout history {kind} says what became of it",
+    Cause.SOAK: "wait; docstore coverage {kind} records that none came back; --soak says how long it has to be",
 }
 #: A rollout that was begun with no way back is not to be rolled back by any option.
 _FORWARD_ONLY: Final = "mend it in a release that reads what is stored: the way leads forward only"

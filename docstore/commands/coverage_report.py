@@ -4,28 +4,19 @@ How many rows stand at which version.
 
 import datetime
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from docstore.backfill.ceiling import ceiling_of
-from docstore.commands.asked_versions import asked_versions
+from docstore.commands.coverage_counting import Counting, IndexState
 from docstore.commands.process import utc_now
-from docstore.core.coverage import Coverage, coverage_of, rows_below
+from docstore.core.coverage import Coverage, rows_below
 from docstore.core.kind import Kind
+from docstore.core.remaining_rows import RemainingRows, remaining_rows
 from docstore.errors import VersionRangeError
-from docstore.mongo.counting import count_rows
+from docstore.mongo.counting import Way
 from docstore.mongo.driver import AnyDatabase
-from docstore.mongo.tag_index import build_tag_index, find_tag_index
-
-
-class IndexState(StrEnum):
-    """Whether the (tag, `_id`) index is there, which makes coverage and backfill cheap."""
-
-    READY = "ready"
-    MISSING = "missing"
-    BUILT = "built"
+from docstore.mongo.index_cost import MissingIndexCost
 
 
 class CoverageResult(BaseModel):
@@ -37,6 +28,29 @@ class CoverageResult(BaseModel):
     index: IndexState
     #: Rows below the version that was required; None if none was.
     below_required: int | None = None
+    #: What was read to count.
+    way: Way = Way.ROWS
+    #: What the missing index costs; None where it is there, or nobody knows.
+    cost: MissingIndexCost | None = None
+    #: Whether the counts are kept: for the history, and for the time that no row has stood below a version.
+    recorded: bool = False
+
+
+class RemainingResult(BaseModel):
+    """What stands below latest of one kind, and what goes with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    report: RemainingRows
+    index: IndexState
+    #: Rows below the version that was required; None if none was.
+    below_required: int | None = None
+    #: What was read to count.
+    way: Way = Way.ROWS
+    #: What the missing index costs; None where it is there, or nobody knows.
+    cost: MissingIndexCost | None = None
+    #: Whether it is kept below which versions no row stands.
+    recorded: bool = False
 
 
 async def coverage(
@@ -46,55 +60,102 @@ async def coverage(
     require: int | None = None,
     create_index: bool = False,
     on_index_build: Callable[[str], None] | None = None,
+    majority: bool = False,
+    record: bool = True,
     now: Callable[[], datetime.datetime] = utc_now,
 ) -> list[CoverageResult]:
     """
     Count the rows of each kind by version.
 
-    Reads only, unless *create_index* is set. On a replica set the counts of a kind are of one moment and cannot be
-    rolled back. Reads the (tag, `_id`) index alone where it exists, else every row.
+    On a replica set the counts of a kind are of one moment and cannot be rolled back. Reads as many keys of the (tag,
+    `_id`) index as there are rows, or, where it is missing, every row. Rows are never written.
 
     Args:
         database: A Motor or PyMongo Async database (or the mock).
         kinds: Whose rows to count.
         require: Also count the rows below this version.
-        create_index: Build the (tag, `_id`) index first, where it is missing.
-        on_index_build: Called with a kind's name before its index is built, which can take long.
+        create_index: Build the indexes on the tag first, where one is missing.
+        on_index_build: Called with a kind's name before its indexes are built, which can take long.
+        majority: First wait until a majority of the members has acknowledged every write that was made before, so that
+            none is missed that was made with a lower write concern.
+        record: Keep the counts in `docstore_coverage`: for the history, and for the time that no row has stood below a
+            version, which a retirement asks for. Where the user may not write there, `recorded` is false.
         now: The clock that the report is dated with.
 
     Raises:
         VersionRangeError: *require* is no version of a kind.
         StoreUnavailableError, StoreRejectedError: The database.
     """
+    counting = Counting(
+        database,
+        now,
+        majority=majority,
+        record=record,
+        create_index=create_index,
+        on_index_build=on_index_build,
+    )
     results = []
     for kind in kinds:
-        if require is not None and not kind.floor <= require <= kind.latest:
-            raise VersionRangeError(kind=kind.name, asked=require, floor=kind.floor, latest=kind.latest)
-        index = await _index(database, kind, create=create_index, on_build=on_index_build)
-        counted_at = now()
-        counts = await count_rows(database, kind=kind.name, collection=kind.collection, field=kind.version_field)
-        report = coverage_of(
-            kind,
-            counts.tags,
-            quarantined=counts.quarantined,
-            counted_at=counted_at,
-            exact=counts.one_moment,
-            write_version=await ceiling_of(database, kind.name),
-            client_versions=await asked_versions(database, kind, counted_at),
+        _refuse_version(kind, require)
+        found = await counting.count(kind)
+        results.append(
+            CoverageResult(
+                report=found.coverage,
+                index=found.index,
+                below_required=None if require is None else rows_below(kind, found.coverage, require),
+                way=found.way,
+                cost=found.cost,
+                recorded=found.recorded,
+            )
         )
-        below = None if require is None else rows_below(kind, report, require)
-        results.append(CoverageResult(report=report, index=index, below_required=below))
     return results
 
 
-async def _index(
-    database: AnyDatabase, kind: Kind[Any], *, create: bool, on_build: Callable[[str], None] | None
-) -> IndexState:
-    if await find_tag_index(database, kind.collection, kind.version_field) is not None:
-        return IndexState.READY
-    if not create:
-        return IndexState.MISSING
-    if on_build is not None:
-        on_build(kind.name)
-    await build_tag_index(database, kind.collection, kind.version_field)
-    return IndexState.BUILT
+async def remaining(
+    database: AnyDatabase,
+    kinds: Iterable[Kind[Any]],
+    *,
+    require: int | None = None,
+    create_index: bool = False,
+    on_index_build: Callable[[str], None] | None = None,
+    majority: bool = False,
+    record: bool = True,
+    now: Callable[[], datetime.datetime] = utc_now,
+) -> list[RemainingResult]:
+    """
+    Count the rows of each kind below latest, for the price of those: what stands at latest is not looked at.
+
+    Where the (tag, `_id`) index is missing every row is read all the same. See `coverage` for the arguments.
+
+    Raises:
+        VersionRangeError: *require* is no version of a kind.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    counting = Counting(
+        database,
+        now,
+        majority=majority,
+        record=record,
+        create_index=create_index,
+        on_index_build=on_index_build,
+    )
+    results = []
+    for kind in kinds:
+        _refuse_version(kind, require)
+        found = await counting.count(kind, below=kind.latest)
+        results.append(
+            RemainingResult(
+                report=remaining_rows(kind, found.coverage),
+                index=found.index,
+                below_required=None if require is None else rows_below(kind, found.coverage, require),
+                way=found.way,
+                cost=found.cost,
+                recorded=found.recorded,
+            )
+        )
+    return results
+
+
+def _refuse_version(kind: Kind[Any], require: int | None) -> None:
+    if require is not None and not kind.floor <= require <= kind.latest:
+        raise VersionRangeError(kind=kind.name, asked=require, floor=kind.floor, latest=kind.latest)

@@ -25,12 +25,21 @@ async def fleet(database: AnyDatabase) -> FleetStatus:
 
 
 async def fleet_declare(
-    database: AnyDatabase, service: str, kind: Kind[Any], *, low: int, high: int, by: str
+    database: AnyDatabase, service: str, kind: Kind[Any], *, low: int, high: int, writes: int | None = None, by: str
 ) -> FleetStatus:
     """
     Record that a service reads versions *low* to *high* of a kind by itself; it blocks like a node from then on.
 
     An earlier declaration of the same service and kind is replaced.
+
+    Args:
+        database: A Motor or PyMongo Async database.
+        service: What the reader calls itself.
+        kind: Whose rows it reads.
+        low: The lowest version that it reads.
+        high: The highest.
+        writes: The lowest version that it stores, if it writes rows too; no version above that can be retired.
+        by: Who asks, for the history.
 
     Raises:
         ReaderRefusedError: It does not read what is stored; carries what it would meet.
@@ -40,7 +49,7 @@ async def fleet_declare(
     async def rows() -> StoredRows:
         return await row_ends(database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline)
 
-    reader = DeclaredReader(service, kind.name, VersionRange(low, high), by=by)
+    reader = DeclaredReader(service, kind.name, VersionRange(low, high), by=by, writes=writes)
     await FleetControls(database, by=by).declare(reader, rows)
     return await fleet_status(database)
 

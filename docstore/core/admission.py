@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from docstore.core.blocker import Blocker, Cause
-from docstore.core.fleet_facts import DeclaredReader, Fleet, NodeFacts, NodeKind
+from docstore.core.fleet_facts import DeclaredReader, Fleet, NodeFacts, NodeKind, Policy
 from docstore.core.write_version import ControlState, StoredRows, VersionRange
 
 #: Fingerprints of steps, by the version that they produce.
@@ -103,8 +103,9 @@ def _beside(kind: str, facts: NodeKind, fleet: Fleet, *, but: str) -> Iterator[B
             yield Blocker(
                 Cause.OTHER_STEP,
                 kind,
-                f"{node.name} has another step to version {_listed(different)} of {kind}",
-                {**about, "versions": different},
+                f"{node.name}{' (policy warn)' if node.policy is Policy.WARN else ''} has another step to version "
+                f"{_listed(different)} of {kind}: one of the two has to end",
+                {**about, "versions": different, "policy": node.policy.value},
             )
 
 

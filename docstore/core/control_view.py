@@ -3,12 +3,16 @@ What the control records of a database say, as values.
 """
 
 import datetime
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bson.binary import Binary, UuidRepresentation
+
 from docstore.core.canonical_id import bucket
 from docstore.core.fleet_facts import DeclaredReader
+from docstore.core.floor_state import FLOOR_PREFIX, FloorState
 from docstore.core.record_format import CONTROL, known_fields
 from docstore.core.rollout_state import OPEN
 from docstore.core.write_version import ControlState, Stored, VersionRange
@@ -88,7 +92,11 @@ class ControlView:
     readers: tuple[DeclaredReader, ...] = ()
     controls: Mapping[str, ControlState] = field(default_factory=dict)
     knobs: Mapping[str, Knob] = field(default_factory=dict)
+    #: The recorded floor of each kind that has one, with its fence; see `floor_of`.
+    floors: Mapping[str, FloorState] = field(default_factory=dict)
     pending: Change | None = None
+    #: The collection in which the records were when docstore last looked; None where no release has noted it.
+    home: uuid.UUID | None = None
 
     @property
     def open_rollouts(self) -> tuple[str, ...]:
@@ -96,6 +104,12 @@ class ControlView:
         The kinds whose rollout is open.
         """
         return tuple(kind for kind, control in sorted(self.controls.items()) if control.state in OPEN)
+
+    def floor_of(self, kind: str) -> FloorState:
+        """
+        Return what is recorded of a kind's floor; where nothing is, a state that says nothing.
+        """
+        return self.floors.get(kind) or FloorState(kind, -1)
 
     @classmethod
     def of(cls, documents: Mapping[str, Mapping[str, Any]]) -> "ControlView":
@@ -117,7 +131,7 @@ class ControlView:
             if done is None or done["epoch"] < change.epoch:
                 # Fields that whoever made the change does not know stay as they are.
                 merged[change.id] = {**(done or {}), **change.document}
-        controls, knobs = {}, {}
+        controls, knobs, floors = {}, {}, {}
         for record, document in merged.items():
             if record.startswith(KIND_PREFIX):
                 CONTROL.check(record, document)
@@ -127,6 +141,10 @@ class ControlView:
                 CONTROL.check(record, document)
                 knob = Knob(document["name"], document["value"], document["percent"], document["epoch"])
                 knobs[knob.name] = knob
+            elif record.startswith(FLOOR_PREFIX):
+                CONTROL.check(record, document)
+                floor = FloorState.of(document)
+                floors[floor.kind] = floor
         return cls(
             epoch=fleet["epoch"],
             joins=fleet["joins"],
@@ -134,7 +152,9 @@ class ControlView:
             readers=tuple(_reader(reader) for reader in fleet["readers"]),
             controls=controls,
             knobs=knobs,
+            floors=floors,
             pending=change,
+            home=_uuid(fleet.get("home")),
         )
 
 
@@ -149,9 +169,15 @@ def reader_record(reader: DeclaredReader) -> Stored:
         "high": reader.reads.high,
         "by": reader.by,
         "at": reader.at,
+        "writes": reader.writes,
     }
 
 
 def _reader(stored: Mapping[str, Any]) -> DeclaredReader:
     reads = VersionRange(stored["low"], stored["high"])
-    return DeclaredReader(stored["service"], stored["kind"], reads, stored["by"], stored["at"])
+    # The release before this one does not ask what a reader stores.
+    return DeclaredReader(stored["service"], stored["kind"], reads, stored["by"], stored["at"], stored.get("writes"))
+
+
+def _uuid(stored: Binary | uuid.UUID | None) -> uuid.UUID | None:
+    return stored.as_uuid(UuidRepresentation.STANDARD) if isinstance(stored, Binary) else stored

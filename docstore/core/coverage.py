@@ -43,6 +43,19 @@ class ClientVersion(BaseModel):
     last_asked: datetime.datetime
 
 
+class OldestRow(BaseModel):
+    """
+    The oldest row below latest, by the time in its id.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    #: The version at which it stands.
+    version: int
+    #: When its id was made, by the clock of whoever made it.
+    created: datetime.datetime
+
+
 class Coverage(BaseModel):
     """
     How many rows of a kind stand at which version.
@@ -86,6 +99,16 @@ class Coverage(BaseModel):
     blockers: tuple[str, ...]
     #: The versions below latest that clients have asked for lately (`as_version`), in order.
     client_versions: tuple[ClientVersion, ...] = ()
+    #: The floor that is recorded in the database; null where none is.
+    recorded_floor: int | None = None
+    #: What was done to the rows behind the back of that floor, in words: restored, dropped, written past the fence.
+    bypassed: tuple[str, ...] = ()
+    #: Rows below latest, and those of which nobody can say that they are not.
+    remaining: int = 0
+    #: Those of *versions* whose tag is a double: docstore reads them, and a fence keeps them out.
+    doubles: int = 0
+    #: Null where no row below latest has an id that tells when it was made, or no index finds it.
+    oldest_below: OldestRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +116,7 @@ class _Tally:
     versions: Counter[int]
     untagged: int
     unreadable: int
+    doubles: int
 
     @property
     def total(self) -> int:
@@ -126,8 +150,9 @@ def coverage_of(
     tally = _tally(counts)
     total = tally.total
     at_latest = tally.versions[kind.latest]
-    if _untagged_version(kind) == kind.latest:
+    if untagged_version(kind) == kind.latest:
         at_latest += tally.untagged
+    newer = sum(rows for version, rows in tally.versions.items() if version > kind.latest)
     return Coverage(
         kind=kind.name,
         collection=kind.collection,
@@ -138,7 +163,7 @@ def coverage_of(
         versions=tuple(VersionCount(version=version, rows=rows) for version, rows in sorted(tally.versions.items())),
         untagged=tally.untagged,
         unreadable=tally.unreadable,
-        newer=sum(rows for version, rows in tally.versions.items() if version > kind.latest),
+        newer=newer,
         quarantined=quarantined,
         coverage=at_latest / total if total else 1.0,
         counted_at=counted_at,
@@ -146,6 +171,8 @@ def coverage_of(
         retirable_below=_retirable_below(kind, tally, quarantined, asked),
         blockers=tuple(_blockers(kind, tally, quarantined, asked)),
         client_versions=tuple(asked),
+        remaining=total - at_latest - newer,
+        doubles=tally.doubles,
     )
 
 
@@ -156,27 +183,31 @@ def rows_below(kind: Kind[Any], coverage: Coverage, version: int) -> int:
     Rows whose tag cannot be read count, and so do untagged rows whose version only `detect` could tell.
     """
     tagged = sum(count.rows for count in coverage.versions if count.version < version)
-    untagged_at = _untagged_version(kind)
+    untagged_at = untagged_version(kind)
     untagged = coverage.untagged if untagged_at is None or untagged_at < version else 0
     return tagged + untagged + coverage.unreadable
 
 
-def _untagged_version(kind: Kind[Any]) -> int | None:
+def untagged_version(kind: Kind[Any]) -> int | None:
+    """
+    Return the version of a row without a tag; None where only `detect` could tell.
+    """
     return kind.baseline if kind.detect is None else None
 
 
 def _tally(counts: Sequence[TagCount]) -> _Tally:
     versions: Counter[int] = Counter()
-    untagged = unreadable = 0
+    untagged = unreadable = doubles = 0
     for count in counts:
         version = tag_version(count.value) if count.type in TAG_TYPES else None
         if version is not None:
             versions[version] += count.rows
+            doubles += count.rows if count.type == "double" else 0
         elif count.type in UNTAGGED_TYPES:
             untagged += count.rows
         else:
             unreadable += count.rows
-    return _Tally(versions=versions, untagged=untagged, unreadable=unreadable)
+    return _Tally(versions=versions, untagged=untagged, unreadable=unreadable, doubles=doubles)
 
 
 def _retirable_below(kind: Kind[Any], tally: _Tally, quarantined: int, asked: Sequence[ClientVersion]) -> int | None:

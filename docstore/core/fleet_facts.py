@@ -145,6 +145,8 @@ class DeclaredReader:
     reads: VersionRange
     by: str
     at: datetime.datetime | None = None
+    #: The lowest version that it stores itself; None where it only reads.
+    writes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

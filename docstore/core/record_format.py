@@ -62,6 +62,7 @@ BATCH: Final = RecordFormat("schema_version")
 SELECTION: Final = RecordFormat("schema_version")
 QUARANTINE: Final = RecordFormat("schema_version")
 HISTORY: Final = RecordFormat("schema_version")
+COVERAGE: Final = RecordFormat("schema_version")
 
 
 def known_fields(cls: type[Any], stored: Mapping[str, Any]) -> dict[str, Any]:

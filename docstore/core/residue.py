@@ -15,8 +15,8 @@ from typing import Any, Final, TypeAlias
 
 from bson.errors import BSONError
 
-from docstore.core.bson_values import RawDocument, comparison_key, encode, identical
-from docstore.core.merge import merged_value
+from docstore.core.bson_values import RawDocument, encode, identical
+from docstore.core.merge import EQUAL, merged_value
 from docstore.core.paths import MISSING
 
 #: The field of a row that holds its residue. docstore's own: no model, query or step sees it.
@@ -134,9 +134,9 @@ def _fields(entry: Any) -> Iterator[tuple[str, RawDocument]]:
 def _restored(is_: Any, was: Any, now: Any) -> Any:
     if now is MISSING or was is MISSING:
         return is_ if now is was else now
-    if identical(now, was) or comparison_key(now) == comparison_key(was):
+    if EQUAL.same(now, was):
         return is_
-    return now if is_ is MISSING else merged_value(is_, was, now)
+    return now if is_ is MISSING else merged_value(is_, was, now, by=EQUAL)
 
 
 def _same(is_: Any, was: Any, name: str, step: int, same: Same) -> bool:

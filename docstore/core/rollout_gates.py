@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from docstore.core.admission import kept_by_others
 from docstore.core.blocker import Blocker, Cause
 from docstore.core.fleet_facts import DeclaredReader, Fleet
+from docstore.core.floor_state import FloorState, Retiring
 from docstore.core.index_spec import MissingIndex
 from docstore.core.rollout_state import OPEN, TRANSITIONS, RolloutState
 from docstore.core.write_version import ControlState, StoredRows, VersionRange
@@ -58,6 +59,8 @@ class Situation:
     #: The kinds with an open rollout, as the fleet's record has them.
     open_rollouts: tuple[str, ...] = ()
     frozen: bool = False
+    #: What is recorded of the kind's floor; None where nothing is.
+    floor: FloorState | None = None
 
 
 def forward_blockers(now: Situation, after: RolloutState, step: StepFacts, overrides: Overrides) -> list[Blocker]:
@@ -65,7 +68,8 @@ def forward_blockers(now: Situation, after: RolloutState, step: StepFacts, overr
     Return what keeps N+1 from being stored, for some ids (`CANARY`) or for all (`OPEN`); nothing if it may be.
     """
     kind, target = now.control.kind, now.control.next
-    found = [*_frozen(now), *_state(now, after), *_beside(now, overrides), *_fleet(now, target, overrides)]
+    found = [*_frozen(now), *_state(now, after), *_retiring(now), *_beside(now, overrides)]
+    found += _fleet(now, target, overrides)
     found += _vanished(now, target, overrides)
     if step.fingerprint is None:
         found.append(Blocker(Cause.UNKNOWN_STEP, kind, f"no step to version {target} of {kind} is known here"))
@@ -97,6 +101,7 @@ def rollback_blockers(now: Situation, overrides: Overrides, *, floor: int | None
     if control.irreversible:
         words = f"the rollout of {control.kind} was begun in the knowledge that it has no way back"
         found.append(Blocker(Cause.IRREVERSIBLE, control.kind, words))
+    found += retired_blockers(now.floor, target)
     if floor is not None and target < floor:
         words = f"version {target} of {control.kind} lies below the floor {floor}: its steps are gone"
         found.append(Blocker(Cause.BELOW_FLOOR, control.kind, words, {"version": target, "floor": floor}))
@@ -143,6 +148,32 @@ def reader_blocker(reader: DeclaredReader, version: int) -> Blocker:
     """
     words = f"{reader.service} (declared by {reader.by}) {_reads(reader.reads)} of {reader.kind}"
     return Blocker(Cause.READER_CANNOT_READ, reader.kind, words, {"service": reader.service, "version": version})
+
+
+def retired_blockers(floor: FloorState | None, version: int) -> Iterator[Blocker]:
+    """
+    Give what a recorded floor, or one that is about to be recorded, says against storing a version.
+    """
+    if floor is None:
+        return
+    if floor.floor is not None and version < floor.floor:
+        words = f"version {version} of {floor.kind} is retired: no row stands below {floor.floor} any more"
+        yield Blocker(Cause.RETIRED, floor.kind, words, {"version": version, "floor": floor.floor})
+    if floor.retiring is not None and version < floor.retiring.below:
+        yield retiring_blocker(floor.kind, floor.retiring)
+
+
+def retiring_blocker(kind: str, retiring: Retiring) -> Blocker:
+    """
+    Return what a retirement that was begun stands in the way of.
+    """
+    words = f"{retiring.by} has begun to retire what is below version {retiring.below} of {kind}"
+    return Blocker(Cause.RETIRING, kind, words, {"below": retiring.below, "by": retiring.by})
+
+
+def _retiring(now: Situation) -> Iterator[Blocker]:
+    if now.floor is not None and now.floor.retiring is not None:
+        yield retiring_blocker(now.control.kind, now.floor.retiring)
 
 
 def _frozen(now: Situation) -> Iterator[Blocker]:

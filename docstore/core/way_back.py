@@ -5,6 +5,7 @@ What rolling back means at a moment, and when the release before may run again.
 from enum import StrEnum
 
 from docstore.core.blocker import Blocker, Cause
+from docstore.core.floor_state import FloorState
 from docstore.core.rollout_gates import Situation
 from docstore.core.write_version import ControlState, StoredRows
 
@@ -23,13 +24,14 @@ class WayBack(StrEnum):
     NEVER = "never"
 
 
-def way_back(control: ControlState, rows: StoredRows) -> WayBack:
+def way_back(control: ControlState, rows: StoredRows, *, floor: FloorState | None = None) -> WayBack:
     """
-    Return what a rollback means.
+    Return what a rollback means, with what is recorded of the kind's floor.
     """
     if control.canary is None and control.previous is None:
         return WayBack.NONE
-    if control.irreversible:
+    retired = floor is not None and floor.floor is not None and before(control) < floor.floor
+    if control.irreversible or retired:
         return WayBack.NEVER
     above = rows.highest is not None and rows.highest > before(control)
     return WayBack.AFTER_BACKFILL if above else WayBack.INSTANT

@@ -14,10 +14,12 @@ from docstore.core.kind import Kind
 from docstore.drill.sample_rows import SampleRows, golden_rows, multiplied, prepared
 from docstore.embedded import EmbeddedServer
 from docstore.errors import DrillRefusedError
+from docstore.fleet.floors import floor_change
 from docstore.mongo.client import connected
+from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase, open_collection
 from docstore.mongo.failures import translated
-from docstore.mongo.some_rows import random_rows
+from docstore.mongo.some_rows import is_there, random_rows
 
 #: How the names of a drill's own databases begin.
 PREFIX: Final = "docstore_drill_"
@@ -64,15 +66,34 @@ class Stage:
             found = open_collection(self.database, collection, majority=True, primary=True).find({})
             return [row async for row in found]
 
-    async def samples(self, collection: str, size: int) -> list[RawDocument]:
+    async def record_floor(self, kind: Kind[Any]) -> None:
         """
-        Return rows of the staging database picked at random; none where there is no such database.
+        Have what is below the floor of the code be retired here too, where its rows were.
 
         Raises:
             StoreUnavailableError, StoreRejectedError: The database.
         """
+        if kind.floor > kind.baseline:
+            records = ControlRecords(self.database)
+            view = await records.settled_view()
+            change = await floor_change(self.database, view, kind, by="docstore drill", reason="a drill begins")
+            await records.change(view, **change)
+
+    async def samples(self, kind: str, collection: str, size: int) -> list[RawDocument]:
+        """
+        Return rows of the staging database picked at random; none where there is no such database.
+
+        Raises:
+            DrillRefusedError: The staging database has no such collection.
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
         if self.staging is None:
             return []
+        # Whoever mistyped a name would take golden rows for rows of the service.
+        if not await is_there(self.staging, collection):
+            reason = f"the staging database {self.staging.name} has no collection {collection}"
+            advice = "--database says which one it is; without --uri golden rows are taken, on a private MongoDB"
+            raise DrillRefusedError(kind=kind, reason=reason, advice=advice)
         return [decode(row) for row in await random_rows(self.staging, collection, size)]
 
 
@@ -81,16 +102,17 @@ async def first_rows(kind: Kind[Any], scene: Stage, number: int) -> tuple[Sample
     Return the rows to begin with, and in words where they come from: the staging database, else golden rows.
 
     Raises:
-        DrillRefusedError: There are none.
+        DrillRefusedError: There are none, or the staging database has no such collection.
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    staged = await scene.samples(kind.collection, number)
+    staged = await scene.samples(kind.name, kind.collection, number)
+    where = "" if scene.staging is None else f"{kind.collection} in the staging database {scene.staging.name}"
     if staged:
-        source = f"{len(staged)} rows of the staging database"
+        source = f"{len(staged)} rows of {where}"
         sample = await asyncio.to_thread(prepared, kind, staged)
     else:
         golden = golden_rows(kind)
-        source = f"copies of {len(golden)} golden rows"
+        source = f"copies of {len(golden)} golden rows{where and f': {where} is empty'}"
         sample = await asyncio.to_thread(prepared, kind, multiplied(golden, number))
     if not sample.rows:
         reason = f"none of the {sample.left_out} rows that there are can be read, brought down, and brought up again"

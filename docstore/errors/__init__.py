@@ -19,6 +19,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── CollectionSharedError
     │   ├── ModelFieldError
     │   ├── KindModuleError
+    │   ├── RetiredStepsMissingError
     │   ├── UpgradersNotFoundError
     │   └── UnknownKindError
     ├── DocumentError                   one row is at fault: it is put aside, everything else goes on
@@ -36,6 +37,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── StoreUnavailableError
     │   │   └── StoreTimeoutError
     │   ├── StoreRejectedError
+    │   │   └── FencedError             the version that was to be stored lies outside the fence
     │   ├── InvalidUriError
     │   ├── DocumentNotFoundError
     │   ├── NotQuarantinedError
@@ -49,11 +51,13 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── StaleQueryError
     ├── FleetError                      what runs together, and what may be stored
     │   ├── NodeRefusedError
-    │   │   └── FleetSkewError
+    │   │   ├── FleetSkewError
+    │   │   └── FloorMismatchError
     │   ├── StaleNodeError
     │   ├── StoreClosedError
     │   ├── WriteVersionUnwritableError
     │   ├── RolloutRefusedError
+    │   │   └── RetirementRefusedError
     │   ├── ReaderRefusedError
     │   ├── NotInFleetError
     │   ├── AbortRuleError
@@ -62,6 +66,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     ├── BackfillRefusedError
     ├── BackfillInterruptedError
     ├── ViewRefusedError
+    ├── FenceRefusedError
     ├── DrillRefusedError
     ├── DrillBrokenError                a drill that did not get to its end has shown nothing
     ├── IllegalTransitionError          a run or a rollout cannot do that in its state
@@ -89,6 +94,7 @@ from docstore.errors.definition import (
     NotInvertibleError,
     NotPublishableError,
     PathsDifferError,
+    RetiredStepsMissingError,
     StepContentError,
     StepFileError,
     UnknownKindError,
@@ -112,10 +118,12 @@ from docstore.errors.fleet import (
     AbortRuleError,
     FleetError,
     FleetSkewError,
+    FloorMismatchError,
     NodeRefusedError,
     NotInFleetError,
     ReaderRefusedError,
     RecordFormatError,
+    RetirementRefusedError,
     RolloutRefusedError,
     StaleNodeError,
     StoreClosedError,
@@ -127,6 +135,7 @@ from docstore.errors.other import (
     DrillBrokenError,
     DrillRefusedError,
     EmbeddedServerError,
+    FenceRefusedError,
     IllegalTransitionError,
     RunNotFoundError,
     VersionRangeError,
@@ -138,6 +147,7 @@ from docstore.errors.store import (
     CursorBrokenError,
     DocumentExistsError,
     DocumentNotFoundError,
+    FencedError,
     InvalidUriError,
     NotQuarantinedError,
     QueryRefusedError,
@@ -168,8 +178,11 @@ __all__ = [
     "DrillRefusedError",
     "DuplicateStepError",
     "EmbeddedServerError",
+    "FenceRefusedError",
+    "FencedError",
     "FleetError",
     "FleetSkewError",
+    "FloorMismatchError",
     "IllegalTransitionError",
     "InvalidDocumentError",
     "InvalidFieldPathError",
@@ -191,7 +204,9 @@ __all__ = [
     "QueryRefusedError",
     "ReaderRefusedError",
     "RecordFormatError",
+    "RetiredStepsMissingError",
     "RetiredVersionError",
+    "RetirementRefusedError",
     "RolloutRefusedError",
     "RunNotFoundError",
     "StaleNodeError",

@@ -49,6 +49,20 @@ class ViewRefusedError(DocstoreError):
         super().__init__(f"the view {view!r} of {kind} is refused: {reason}", advice=advice)
 
 
+class FenceRefusedError(DocstoreError):
+    """
+    A collection's fence cannot be put up or taken away; the collection is validated as it was.
+
+    Where nothing but a privilege is missing, `command` is what an administrator has to type into the shell.
+    """
+
+    def __init__(self, *, kind: str, reason: str, advice: str | None = None, command: str | None = None) -> None:
+        self.kind = kind
+        self.reason = reason
+        self.command = command
+        super().__init__(f"the fence of {kind} is refused: {reason}", advice=advice)
+
+
 class DrillRefusedError(DocstoreError):
     """A drill cannot be held with this kind, or with these rows; nothing was started."""
 

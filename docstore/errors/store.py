@@ -1,7 +1,7 @@
 """The database, or what was asked of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from docstore.errors.base import DocstoreError
 
@@ -30,6 +30,33 @@ class StoreRejectedError(StoreError):
         self.code = code
         suffix = "" if code is None else f" (code {code})"
         super().__init__(f"the database refused the call: {reason}{suffix}")
+
+
+class FencedError(StoreRejectedError):
+    """
+    The fence of a collection does not let a row in; the row is as it was.
+
+    Carries the version that was to be stored (None where the tag was missing or no int or long; `found` says what it
+    was), and what the fence lets in, from `low` to `high`.
+    """
+
+    #: DocumentValidationFailure, also where a user's own rules refuse a row.
+    CODE: ClassVar[int] = 121
+
+    def __init__(self, *, kind: str, version: int | None, found: str, low: int, high: int) -> None:
+        self.kind = kind
+        self.version = version
+        self.found = found
+        self.low = low
+        self.high = high
+        self.reason = "the fence does not let the row in"
+        self.code = self.CODE
+        what = f"with a tag that is {found}" if version is None else f"at version {version}"
+        StoreError.__init__(
+            self,
+            f"{kind} cannot be stored {what}: its fence lets versions {low} to {high} in",
+            advice=f"docstore fence show {kind} tells what it is to let in, and whether it is as it was recorded",
+        )
 
 
 class InvalidUriError(StoreError):

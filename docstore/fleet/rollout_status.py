@@ -128,7 +128,8 @@ async def _status(
     database: AnyDatabase, kind: Kind[Any], control: ControlState, view: ControlView, fleet: Fleet
 ) -> RolloutStatus:
     rows = await row_ends(database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline)
-    now = Situation(control, fleet, view.open_rollouts, frozen=view.freeze is not None)
+    floor = view.floors.get(kind.name)
+    now = Situation(control, fleet, view.open_rollouts, frozen=view.freeze is not None, floor=floor)
     run = await Runs(database).last(kind.name)
     return RolloutStatus(
         kind=kind.name,
@@ -136,7 +137,7 @@ async def _status(
         write_version=control.write_version,
         canary=_canary(control, fleet),
         version_before=before(control),
-        way_back=way_back(control, rows),
+        way_back=way_back(control, rows, floor=now.floor),
         frozen=now.frozen,
         late=tuple(node.name for node in fleet.late(control)),
         lowest_row=rows.lowest,

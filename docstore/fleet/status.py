@@ -81,6 +81,8 @@ class ReaderStatus(BaseModel):
     service: str
     kind: str
     reads: tuple[int, int]
+    #: The lowest version that it stores itself; null where it only reads.
+    writes: int | None = None
     by: str
     at: datetime.datetime | None
 
@@ -111,6 +113,7 @@ async def fleet_status(database: AnyDatabase) -> FleetStatus:
             service=reader.service,
             kind=reader.kind,
             reads=(reader.reads.low, reader.reads.high),
+            writes=reader.writes,
             by=reader.by,
             at=reader.at,
         )

@@ -22,8 +22,10 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
+from docstore.core.fence import fault_of
 from docstore.errors import (
     DefinitionError,
+    FencedError,
     InvalidUriError,
     StoreError,
     StoreRejectedError,
@@ -97,11 +99,12 @@ def translate(error: PyMongoError) -> StoreError:
 
 def _translate_bulk(error: BulkWriteError) -> StoreError:
     details: Mapping[str, Any] = error.details or {}
-    codes = [fault.get("code") for fault in details.get("writeErrors", ())]
+    faults = details.get("writeErrors", ())
+    codes = [fault.get("code") for fault in faults]
     unmet_codes = [fault.get("code") for fault in details.get("writeConcernErrors", ())]
-    for code in codes:
-        if code not in LATER:
-            return StoreRejectedError(reason="a bulk write failed in part", code=code)
+    for fault in faults:
+        if fault.get("code") not in LATER:
+            return rejected(fault, reason="a bulk write failed in part")
     for code in unmet_codes:
         if code in _NEVER_MET:
             return StoreRejectedError(reason="no members can meet the write concern", code=code)
@@ -116,7 +119,24 @@ def _translate_answer(error: OperationFailure) -> StoreError:
         return StoreUnavailableError(reason="the write concern was not met")
     if error.code in LATER:
         return StoreUnavailableError(reason=_name(error))
-    return StoreRejectedError(reason=_name(error), code=error.code)
+    return rejected(error.details or {}, reason=_name(error), code=error.code)
+
+
+def rejected(fault: Mapping[str, Any], *, reason: str, code: int | None = None) -> StoreRejectedError:
+    """
+    Return the error for a write that the server refused, from what it says of it: `FencedError` if a fence did.
+
+    Args:
+        fault: The answer, or one of its `writeErrors`.
+        reason: What to say where it was not a fence.
+        code: The server's code; that of the fault by default.
+    """
+    number = fault.get("code") if code is None else code
+    fenced = fault_of(fault.get("errInfo")) if number == FencedError.CODE else None
+    if fenced is None:
+        return StoreRejectedError(reason=reason, code=number)
+    bounds = fenced.bounds
+    return FencedError(kind=bounds.kind, version=fenced.version, found=fenced.found, low=bounds.low, high=bounds.high)
 
 
 def unmet(answer: Mapping[str, Any]) -> WriteConcernError | None:
@@ -170,6 +190,9 @@ def reaction_to(error: BaseException) -> Reaction:
         return Reaction.SKIP
     if error.code in _TOO_LARGE:
         return Reaction.SPLIT
+    if isinstance(error, FencedError):
+        # No row is at fault: every other one is to be stored at the same version.
+        return Reaction.FAIL
     return Reaction.FAIL if error.code in _FOR_GOOD else Reaction.SKIP
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Final, TypeVar
 
 from docstore.errors import StoreRejectedError
-from docstore.mongo.driver import AnySession, open_collection, settled, snapshot_session
+from docstore.mongo.driver import AnyDatabase, AnySession, open_collection, settled, snapshot_session
 from docstore.mongo.failures import translated
 from docstore.mongo.reading import RowSource
 
@@ -84,12 +84,24 @@ async def _wait_for_majority(source: RowSource, session: AnySession | None) -> N
     of_session = session is not None and session.options.causal_consistency and session.operation_time is not None
     if concern == "majority" and not of_session:
         return
+    if not of_session:
+        await wait_for_majority(source.database, source.name)
+        return
     rows = open_collection(source.database, source.name, majority=True)
     with translated():
-        if of_session:
-            await rows.find_one({}, {"_id": 1}, session=session)
-            return
-        async with await settled(source.database.client.start_session(causal_consistency=True)) as latest:
+        await rows.find_one({}, {"_id": 1}, session=session)
+
+
+async def wait_for_majority(database: AnyDatabase, collection: str) -> None:
+    """
+    Return when a majority of the members has acknowledged every write that was made before, whoever made it.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database, or it is no replica set.
+    """
+    rows = open_collection(database, collection, majority=True)
+    with translated():
+        async with await settled(database.client.start_session(causal_consistency=True)) as latest:
             # The answer carries the time of the last write; a majority read in the same session waits for it.
-            await source.database.command("ping", session=latest)
+            await database.command("ping", session=latest)
             await rows.find_one({}, {"_id": 1}, session=latest)

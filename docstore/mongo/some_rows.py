@@ -33,6 +33,14 @@ async def random_rows(database: AnyDatabase, collection: str, size: int) -> list
         return [row async for batch in cursor for row in rows_of(batch)]
 
 
+async def is_there(database: AnyDatabase, collection: str) -> bool:
+    """
+    Tell whether there is such a collection, or view; an empty one is there, too.
+    """
+    with translated():
+        return collection in await database.list_collection_names(filter={"name": collection})
+
+
 async def random_ids(
     database: AnyDatabase, collection: str, field: str, versions: Sequence[int | None], size: int
 ) -> list[Any]:

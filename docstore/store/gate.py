@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, Protocol
 
 from docstore.core.abort_rule import counts_as_error
+from docstore.core.absence import Absence
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import DocumentError, StoreClosedError
 from docstore.fleet.in_flight import Session
 from docstore.fleet.membership import Membership
-from docstore.fleet.write_bound import WriteBound, bounded_write
+from docstore.fleet.write_bound import BoundedWrites, bounded_write
 from docstore.store import events
 from docstore.store.observed_control import ObservedControl
 
@@ -51,9 +52,7 @@ class WriteGate:
         self._joined = False
         self._closed = False
         self._joining = asyncio.Lock()
-        self._under_way: set[WriteBound] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._writes = BoundedWrites(member)
 
     @property
     def closed(self) -> bool:
@@ -93,11 +92,11 @@ class WriteGate:
             self._joined = False
             try:
                 async with asyncio.timeout(timeout):
-                    await self._idle.wait()
+                    await self._writes.over()
             except TimeoutError:
-                for write in self._under_way:
-                    write.break_off()
+                self._writes.break_off()
                 await asyncio.sleep(0)
+            self._writes.rest()
             await self._member.close()
 
     def of(self, kind: str) -> OpenWrite:
@@ -123,20 +122,18 @@ class WriteGate:
             if self._closed:
                 raise StoreClosedError(service=self._service)
             await self.open()
-        bound = WriteBound(self._member)
-        self._under_way.add(bound)
-        self._idle.clear()
-        try:
-            async with bounded_write(self._member, kind, bound, session=session) as control:
-                if control.canary is None:
-                    yield control
-                else:
-                    with self._counted(control) as observed:
-                        yield observed
-        finally:
-            self._under_way.discard(bound)
-            if not self._under_way:
-                self._idle.set()
+        async with bounded_write(self._member, kind, among=self._writes, session=session) as control:
+            if control.canary is None:
+                yield control
+            else:
+                with self._counted(control) as observed:
+                    yield observed
+
+    def absence(self, kind: str) -> Absence:
+        """
+        Return at which versions no row of a kind can stand, as far as that is known without a look. Makes no call.
+        """
+        return self._member.absence(kind)
 
     def failed_reads_of(self, kind: str) -> Callable[[DocumentError], None]:
         """

@@ -1,4 +1,5 @@
 import json
+import signal
 from typing import Any
 
 from pymongo.database import Database
@@ -36,8 +37,19 @@ def test_json_is_alone_on_stdout_and_has_the_fields_that_were_promised(docstore:
         "coverage": 1 / 6,
         "exact": True,
         "retirable_below": None,
-        "blockers": ["2 rows at version 1", "1 row without a tag", "1 row whose tag is no positive integer"],
+        "blockers": [
+            "no node has ever worked with note, so nobody knows what is stored",
+            "2 rows of note at version 1",
+            "1 row of note with a tag that is no version",
+            "1 row of note without a tag",
+            "no count has shown that no row of note stands below version 3, for 48 h on end",
+        ],
         "client_versions": [],
+        "remaining": 4,
+        "doubles": 0,
+        "oldest_below": None,
+        "recorded_floor": None,
+        "bypassed": [],
     }
 
 
@@ -64,6 +76,7 @@ def test_a_missing_index_is_told_and_built_on_demand(docstore: Docstore, rows: R
     there = docstore("coverage")
 
     assert "docstore coverage note --create-index" in missing.stderr
+    assert "(1 row, " in missing.stderr
     assert "building the (tag, _id) index" in built.stderr
     assert there.stderr == ""
     assert "docstore_schema_version" in rows["notes"].index_information()
@@ -110,3 +123,77 @@ def test_a_reader_that_goes_away_makes_no_traceback(start: Any, rows: Rows) -> N
 
     assert "Traceback" not in errors
     assert "Exception" not in errors
+
+
+def test_what_remains_is_counted_alone(docstore: Docstore, rows: Rows) -> None:
+    fill(rows, 1, 1, 3, 3, 4, "x", None)
+    docstore("coverage", "--create-index")
+
+    table = docstore("coverage", "note", "--remaining")
+    done = docstore("coverage", "note", "--remaining", "--format", "json", "--require", "2")
+
+    (report,) = json.loads(done.stdout)
+    assert "note in notes: 4 rows below version 3" in table.stdout
+    assert done.returncode == 3
+    assert "error: 4 rows stand below version 2 of note" in done.stderr
+    assert report.pop("counted_at").endswith("Z")
+    assert report == {
+        "kind": "note",
+        "collection": "notes",
+        "latest": 3,
+        "floor": 1,
+        "write_version": None,
+        "remaining": 4,
+        "versions": [{"version": 1, "rows": 2}],
+        "untagged": 1,
+        "unreadable": 1,
+        "quarantined": 0,
+        "oldest_below": None,
+        "exact": True,
+    }
+
+
+def test_prometheus_reads_the_counts(docstore: Docstore, rows: Rows) -> None:
+    fill(rows, 1, 3, 3, 4, 5)
+
+    done = docstore("coverage", "--format", "prometheus", "--majority")
+
+    assert done.returncode == 0
+    assert 'docstore_coverage_rows{kind="note",version="2"} 0.0' in done.stdout
+    assert 'docstore_coverage_rows{kind="note",version="3"} 2.0' in done.stdout
+    assert 'docstore_coverage_rows{kind="note",version="newer"} 2.0' in done.stdout
+    assert 'docstore_coverage_remaining_rows{kind="note"} 1.0' in done.stdout
+    assert 'docstore_coverage_ratio{kind="note"} 0.4' in done.stdout
+    assert "docstore_coverage_write_version{" not in done.stdout
+
+
+def test_a_watch_counts_again_until_it_is_told_to_end(start: Any, rows: Rows) -> None:
+    fill(rows, 1, 3)
+
+    with start("coverage", "note", "--remaining", "--watch", "--format", "json") as process:
+        first = json.loads(process.stdout.readline())
+        rows["notes"].delete_one({"schema_version": 1})
+        while (later := json.loads(process.stdout.readline()))[0]["remaining"]:
+            assert later[0]["remaining"] == first[0]["remaining"] == 1
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+
+    assert process.returncode == 0
+
+
+def test_what_a_count_has_shown_is_kept_unless_that_is_not_wanted(docstore: Docstore, rows: Rows) -> None:
+    fill(rows, 3)
+
+    docstore("coverage", "--no-record")
+    before = rows["docstore_coverage"].count_documents({})
+    docstore("coverage")
+
+    assert before == 0
+    assert rows["docstore_coverage"].count_documents({"kind": "note"}) == 2
+
+
+def test_a_watch_that_is_to_decide_is_a_usage_fault(docstore: Docstore) -> None:
+    decides = docstore("coverage", "note", "--watch", "--require", "2")
+    scraped = docstore("coverage", "--watch", "--format", "prometheus")
+
+    assert (decides.returncode, scraped.returncode) == (2, 2)

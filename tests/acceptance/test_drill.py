@@ -43,9 +43,10 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def staging(mongod_uri: str, database_name: str) -> Iterator[tuple[str, Any]]:
     """
-    The URI of a staging database, and the database through the plain driver.
+    The URI of a staging database whose collection is empty, and the database through the plain driver.
     """
     with MongoClient[dict[str, Any]](mongod_uri) as client:
+        client[database_name].create_collection("items")
         yield mongod_uri.replace("/?", f"/{database_name}?"), client[database_name]
         client.drop_database(database_name)
 
@@ -164,6 +165,9 @@ def test_releases_that_cannot_read_each_other_are_never_left_together(project: P
     code, output, errors = drill(project, "--uri", staging[0], "--rows", "30", "--seconds", SECONDS)
 
     assert code == 0, errors
+    assert f"copies of 5 golden rows: items in the staging database {staging[1].name} is empty" in " ".join(
+        output.split()
+    )
     assert "The old release cannot read version 3: its nodes were stopped before each flip." in output
     assert "Nothing was lost, stripped, or stored where somebody cannot read it." in output
     assert max(map(len, output.splitlines())) <= 120
@@ -190,7 +194,8 @@ def test_an_old_release_from_a_git_revision_writes_beside_a_staging_database_tha
 
     assert code == 0, errors
     report = json.loads(output)
-    assert (report["rows_from"], report["rows"], report["passed"]) == ("20 rows of the staging database", 20, True)
+    taken = f"20 rows of items in the staging database {database.name}"
+    assert (report["rows_from"], report["rows"], report["passed"]) == (taken, 20, True)
     assert (report["old_release"], report["old"]["latest"]) == ("revision HEAD", 2)
     assert report["old"]["writes"] > 0
     assert list(database["items"].find().sort("_id")) == sorted(rows, key=lambda row: str(row["_id"]))
@@ -212,6 +217,17 @@ def test_a_revision_that_ends_where_the_new_release_ends_is_refused(project: Pat
     assert "the old release ends with version 3, and the new one with 3" in errors
     assert "there is no revision 'v9'" in said
     assert worktrees(project) == 1
+    assert left_behind(project) == []
+
+
+def test_a_staging_database_without_the_collection_is_refused(project: Path, staging: tuple[str, Any]) -> None:
+    uri, database = staging
+
+    code, output, errors = drill(project, "--uri", uri, "--database", f"{database.name}_typo")
+
+    assert (code, output) == (3, "")
+    assert f"the staging database {database.name}_typo has no collection items" in " ".join(errors.split())
+    assert drills_of(database) == []
     assert left_behind(project) == []
 
 

@@ -3,9 +3,11 @@ Counting tags on a real server gives what counting them in Python gives, whateve
 """
 
 import asyncio
+import datetime
 import uuid
 from typing import Any
 
+import pytest
 from bson.code import Code
 from bson.dbref import DBRef
 from bson.decimal128 import Decimal128
@@ -24,13 +26,15 @@ from docstore.core.coverage import Coverage, coverage_of
 from docstore.core.direction import Direction
 from docstore.core.run_scope import RunScope
 from docstore.core.version import tag_version
-from docstore.mongo.counting import count_rows
+from docstore.mongo.counting import Way, count_rows
+from docstore.mongo.counting_by_value import MANY_ODD, MANY_VALUES
 from docstore.mongo.tag_filters import short_of
 from docstore.mongo.tag_index import build_tag_index, find_tag_index
 from tests.kinds import place_kind, stored
 from tests.strategies import values
 
 MISSING = object()
+AT = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 TAG = "schema_version"
 
 versions = st.sampled_from([1, 2, 3, 4, Int64(1), 1.0, 2.0, 3.0, Int64(4), 2**31, float(2**53), 1e300])
@@ -67,6 +71,67 @@ async def test_counts_are_those_of_python_for_tags_of_every_type(
     assert {count.version: count.rows for count in report.versions} == {
         version: readable.count(version) for version in readable if version is not None
     }
+
+
+alike = st.sampled_from(
+    [
+        *(number for value in (0, 1, 2, 3) for number in (value, Int64(value), float(value), Decimal128(str(value)))),
+        *(-1, 1.5, -0.0, 2**31, Int64(2**62), float(2**62), 1e300, float("nan"), float("inf"), float("-inf")),
+        *map(Decimal128, ("3.0", "1E+2", "100", "2.5", "NaN", "Infinity", "-0", "1E+6000")),
+        *(100, "3", True, None, MISSING, MinKey(), {"a": 1}, b"3"),
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(found=st.lists(alike, max_size=20), below=st.sampled_from([None, 2, 3]))
+async def test_counts_by_value_are_those_of_a_pass_over_all_keys(
+    database: AsyncDatabase[dict[str, Any]], *, found: list[Any], below: int | None
+) -> None:
+    # None of these tags is an array, so that the indexes can serve one example after the other.
+    await build_tag_index(database, "both_indexes", TAG)
+    await database["one_index"].create_index([(TAG, 1), ("_id", 1)])
+    rows = [{"_id": place} if tag is MISSING else {"_id": place, TAG: tag} for place, tag in enumerate(found)]
+    for name in ("both_indexes", "one_index"):
+        await database[name].delete_many({})
+        if rows:
+            await database[name].insert_many(rows)
+
+    async def counted(name: str, below: int | None = None) -> tuple[Way, Coverage]:
+        counts = await count_rows(database, kind="place", collection=name, field=TAG, below=below)
+        return counts.way, coverage_of(place_kind(), counts.tags, quarantined=0, counted_at=AT, exact=True)
+
+    way, by_value = await counted("both_indexes", below)
+    reference_way, reference = await counted("one_index")
+
+    assert (way, reference_way) == (Way.VALUES, Way.KEYS)
+    assert by_value.untagged == reference.untagged
+    assert by_value.unreadable == reference.unreadable
+    assert by_value.versions == tuple(count for count in reference.versions if below is None or count.version < below)
+
+
+@pytest.mark.parametrize("tags", [range(MANY_VALUES + 1), [1.0] * (MANY_ODD + 1), [[3]], [[]]])
+async def test_where_there_are_too_many_values_or_an_array_every_key_is_looked_at(
+    database: AsyncDatabase[dict[str, Any]], tags: Any
+) -> None:
+    await build_tag_index(database, "places", TAG)
+    await database["places"].insert_many([{"_id": place, TAG: tag} for place, tag in enumerate(tags)])
+
+    counts = await count_rows(database, kind="place", collection="places", field=TAG)
+
+    assert counts.way is Way.KEYS
+    assert sum(count.rows for count in counts.tags) == len(tags)
+
+
+async def test_an_array_that_is_gone_still_has_every_key_looked_at(database: AsyncDatabase[dict[str, Any]]) -> None:
+    await build_tag_index(database, "places", TAG)
+    await database["places"].insert_many([{"_id": 1, TAG: [3, 2]}, {"_id": 2, TAG: 3}])
+    await database["places"].delete_one({"_id": 1})
+
+    counts = await count_rows(database, kind="place", collection="places", field=TAG)
+
+    assert counts.way is Way.KEYS
+    assert [(count.value, count.rows) for count in counts.tags] == [(3, 1)]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

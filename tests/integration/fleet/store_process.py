@@ -91,9 +91,7 @@ class Process:
         vanish(self.node)
         await asyncio.gather(*self.node._tasks, return_exceptions=True)
         move_clock(self.node, seconds)
-        for write in list(self.store._gate._under_way):
-            write.end()
-            write.look()
+        self.store._gate._writes.look()
         await move_record(database, self.node, seconds)
 
     async def come_back(self) -> None:

@@ -148,6 +148,80 @@ async def test_a_write_is_broken_off_when_others_may_take_the_node_for_dead() ->
             await asyncio.Event().wait()
 
 
+class Living(Alone):
+    """
+    Lives for so many seconds, counted from whenever it is asked.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__([place_kind()])
+        self.left = seconds
+        self.asked = 0
+
+    @property
+    def seconds_to_write(self) -> float:
+        self.asked += 1
+        return self.left
+
+
+async def test_writes_one_after_the_other_are_watched_together_and_the_last_is_broken_off() -> None:
+    member = Living(3600)
+    gate = WriteGate(member, "api")
+    for _ in range(100):
+        async with gate.writing("place"):
+            await asyncio.sleep(0)
+    assert member.asked == 1
+
+    async def write() -> None:
+        async with gate.writing("place"):
+            member.left = 0
+            gate._writes.look()
+            await asyncio.Event().wait()
+
+    with pytest.raises(StoreUnavailableError):
+        await write()
+
+
+async def test_all_writes_that_are_under_way_are_broken_off_and_those_that_come_later_are_watched_anew() -> None:
+    member = Living(3600)
+    gate = WriteGate(member, "api")
+
+    async def write() -> None:
+        async with gate.writing("place"):
+            member.left = 0
+            asyncio.get_running_loop().call_soon(gate._writes.look)
+            await asyncio.Event().wait()
+
+    for _ in range(2):
+        member.left = 3600
+        ended = await asyncio.gather(*(write() for _ in range(3)), return_exceptions=True)
+        assert [type(error) for error in ended] == [StoreUnavailableError] * 3
+
+
+async def test_a_write_that_is_slow_to_end_may_be_broken_off_twice() -> None:
+    member = Living(3600)
+    gate = WriteGate(member, "api")
+    await gate.open()
+    entered, ended = asyncio.Event(), asyncio.Event()
+
+    async def write() -> None:
+        async with gate.writing("place"):
+            member.left = 0
+            gate._writes.look()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                entered.set()
+                await ended.wait()
+
+    slow = asyncio.create_task(write())
+    await entered.wait()
+    await gate.close(timeout=0.01)
+    ended.set()
+    with pytest.raises(StoreUnavailableError):
+        await slow
+
+
 async def test_a_write_that_lasts_goes_on_as_long_as_heartbeats_do() -> None:
     class Beating(Alone):
         @property

@@ -7,6 +7,7 @@ from bson.int64 import Int64
 
 from docstore import Document, Kind, Step
 from docstore.core.coverage import ClientVersion, Coverage, TagCount, coverage_of, rows_below
+from docstore.core.remaining_rows import remaining_rows
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 
@@ -142,6 +143,9 @@ def test_the_json_has_exactly_the_fields_that_programs_rely_on() -> None:
         "retirable_below",
         "blockers",
         "client_versions",
+        "remaining",
+        "doubles",
+        "oldest_below",
     ]
 
 
@@ -177,3 +181,23 @@ def test_nothing_can_be_retired_while_clients_ask_for_the_floor() -> None:
     counted = coverage_of(kind(), [], quarantined=0, counted_at=NOW, exact=True, client_versions=[asked(1)])
 
     assert counted.retirable_below is None
+
+
+def test_what_remains_is_what_stands_below_latest_or_may_stand_there() -> None:
+    counts = [
+        ("int", 1, 2),
+        ("int", 4, 3),
+        ("int", 5, 1),
+        ("missing", None, 4),
+        ("string", None, 1),
+        ("double", 4.0, 1),
+    ]
+
+    counted = report(kind(), *counts)
+    at_baseline = report(kind(latest=2, floor=2, baseline=2), ("missing", None, 4))
+
+    assert (counted.remaining, counted.doubles) == (7, 1)
+    assert at_baseline.remaining == 0
+    left = remaining_rows(kind(), counted)
+    assert (left.remaining, left.untagged, left.unreadable) == (7, 4, 1)
+    assert [(count.version, count.rows) for count in left.versions] == [(1, 2)]

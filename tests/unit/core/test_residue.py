@@ -258,3 +258,10 @@ def test_what_an_older_node_leaves_alone_is_what_it_was(seed: int) -> None:
 
 def _same(first: RawDocument, second: RawDocument, name: str) -> bool:
     return name in first and name in second and identical(first[name], second[name])
+
+
+def test_a_number_within_a_document_that_the_server_calls_equal_is_what_it_was() -> None:
+    kind = note(Step(ops.CopyField("at", "copy"), to=2))
+    lower = kind.lower(row(2, at={"x": 1, "y": 2}, copy={"x": 5, "y": 6}), to=1)
+
+    assert kind.upgrade({**lower, "at": {"x": 1.0, "y": 3}})["copy"] == {"x": 5, "y": 3}

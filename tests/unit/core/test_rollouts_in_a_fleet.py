@@ -212,6 +212,22 @@ def test_another_step_under_the_same_number_is_refused() -> None:
     assert refused[0].facts["versions"] == [3]
 
 
+def test_whoever_is_refused_beside_two_nodes_that_only_warn_and_differ_is_told_of_both() -> None:
+    world = running(3, 3)
+    there = dict(world.records)
+    for (place, record), edited in zip(there.items(), ("one", "other"), strict=True):
+        kind = replace(record.kinds[KIND], fingerprints={"2": mark(2), "3": edited})
+        world.records[place] = replace(record, policy=Policy.WARN, kinds={KIND: kind})
+
+    refused = world.join(world.start(3))
+
+    assert causes(refused) == [Cause.OTHER_STEP, Cause.OTHER_STEP]
+    assert {blocker.facts["node"] for blocker in refused} == set(there)
+    assert {blocker.facts["policy"] for blocker in refused} == {"warn"}
+    assert all("(policy warn) has another step to version 3 of" in blocker.words for blocker in refused)
+    assert all(blocker.words.endswith("one of the two has to end") for blocker in refused)
+
+
 def test_a_node_that_only_warns_is_admitted_and_blocks_all_the_same() -> None:
     world = running(3)
 
