@@ -13,6 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.write_concern import WriteConcern
 
 from docstore.commands import coverage, remaining
+from docstore.mongo import counting_by_value
 from docstore.mongo.counting import Way
 from docstore.mongo.tag_index import build_tag_index
 from tests.kinds import place_kind
@@ -58,6 +59,17 @@ async def test_a_report_examines_keys_only(many: Database) -> None:
     # One for each row, and a few to find where each value ends.
     assert ROWS <= keys < ROWS + 50
     # The first row without a tag, whose key does not say whether it is one.
+    assert documents <= 1
+
+
+async def test_a_report_that_is_counted_in_parts_examines_no_more(
+    many: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting_by_value, "LARGE", 1)
+
+    keys, documents = await examined(many, lambda: coverage(many, [place_kind()]))
+
+    assert ROWS <= keys < ROWS + 70
     assert documents <= 1
 
 
@@ -117,7 +129,7 @@ async def test_a_missing_index_is_told_with_what_it_costs(database: Database) ->
 
 async def test_a_count_with_majority_waits_for_what_was_written_with_less(database: Database) -> None:
     hasty = database["places"].with_options(write_concern=WriteConcern(1))
-    for number in range(20):
+    for number in range(5):
         await hasty.insert_one({"_id": number, TAG: 1})
         (result,) = await remaining(database, [place_kind()], majority=True)
         assert result.report.remaining == number + 1
