@@ -10,7 +10,7 @@ Alternating rounds, middle of the ratios, and what the server examined, as its p
   for comparison;
 - `docstore coverage --remaining`: examines about as many keys as there are rows below latest.
 
-    python benchmarks/coverage.py [--rows 1000000] [--rounds 5] [--cache-gb 1.0] [--check]
+    python benchmarks/coverage.py [--rows 1000000] [--rounds 5] [--cache-gb 0.25] [--check]
 """
 
 import argparse
@@ -145,7 +145,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cache-gb", type=float, default=1.0, help="what the private mongod keeps in memory")
+    parser.add_argument("--cache-gb", type=float, default=0.25, help="what the private mongod keeps in memory")
     parser.add_argument("--check", action="store_true", help="leave with 1 where a bound is missed")
     asked = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))

@@ -90,7 +90,7 @@ class Counting:
             quarantined=counts.quarantined,
             counted_at=counted_at,
             exact=counts.one_moment,
-            write_version=await ceiling_of(database, kind.name),
+            write_version=await ceiling_of(database, kind.name) if known is None else known.write_version(kind.name),
             client_versions=await asked_versions(database, kind, counted_at),
         )
         coverage = coverage.model_copy(update={"oldest_below": await self._oldest(kind, coverage)})

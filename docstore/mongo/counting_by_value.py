@@ -3,6 +3,7 @@ Counting rows by tag without looking at each key: which values there are, and ho
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -64,21 +65,24 @@ async def count_by_value(
     values = await _values(rows, field, indexes, session, below)
     if len(values) > MANY_VALUES:
         return None
-    number = _Number(rows, field, indexes, session)
-    if below is None and driver_of(rows.database) is not Driver.MOTOR:
-        # What the server keeps in its head: not exact, and this decides nothing but the way. (Motor works in threads,
-        # which cannot share a session.)
+    in_threads = driver_of(rows.database) is Driver.MOTOR
+    if below is None and not in_threads:
         values = await _with_ends(rows, field, indexes, session, values)
+    integers = {integer: value for value in values if (integer := _integer(value.tag)) is not None}
+    wanted = [_Wanted(field, None)]
+    for integer, value in integers.items():
+        if integer in _INT64:
+            wanted.append(_Wanted(field, Int64(integer), id_cuts(value.first, value.last, _PARTS)))
+    # What runs in threads must not share a session at the same time.
+    numbers = await _numbers(rows, wanted, indexes, session, at_once=1 if in_threads else _AT_ONCE)
     found = [count for count in odd if not _is_version_from(count, below)]
-    found.append(TagCount("missing", None, await number.of(None)))
-    for value in values:
-        integer = _integer(value.tag)
-        if integer is None or integer not in _INT64:
-            continue
-        rows_at = await number.of(Int64(integer), cuts=id_cuts(value.first, value.last, _PARTS))
-        # Numbers of other types that equal it have the same key.
-        rows_at -= sum(count.rows for count in odd if _integer(count.value) == integer)
-        found.append(TagCount("int", integer, rows_at))
+    for each, number in zip(wanted, numbers, strict=True):
+        if each.tag is None:
+            found.append(TagCount("missing", None, number))
+        else:
+            # Numbers of other types that equal it have the same key.
+            equal = sum(count.rows for count in odd if _integer(count.value) == each.tag)
+            found.append(TagCount("int", int(each.tag), number - equal))
     return tuple(count for count in found if count.rows)
 
 
@@ -142,6 +146,7 @@ async def _values(
 async def _with_ends(
     rows: AnyCollection, field: str, indexes: TagIndexes, session: AnySession | None, values: list[_Value]
 ) -> list[_Value]:
+    # What the server keeps in its head: not exact, and this decides nothing but the way.
     if await rows.estimated_document_count() < LARGE:
         return values
     last = await _values(rows, field, indexes, session, None, backward=True)
@@ -149,36 +154,49 @@ async def _with_ends(
     return [_Value(value.tag, value.first, ends.get(_integer(value.tag))) for value in values]
 
 
-class _Number:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
     """
-    Counts the rows of one tag, where they are many in several parts.
+    A tag whose rows are to be counted, in several parts where its ids are cut.
     """
 
-    def __init__(self, rows: AnyCollection, field: str, indexes: TagIndexes, session: AnySession | None) -> None:
-        self._rows = rows
-        self._field = field
-        self._index = indexes.tag
-        self._session = session
-        self._free = asyncio.Semaphore(_AT_ONCE)
+    field: str
+    tag: Any
+    cuts: Sequence[Any] = ()
 
-    async def of(self, tag: Any, *, cuts: Sequence[Any] = ()) -> int:
+    def filters(self) -> list[RawDocument]:
+        cuts = self.cuts
         if not cuts:
-            return await self._count({self._field: tag})
+            return [{self.field: self.tag}]
         ranges = [{"$lt": cuts[0]}, *({"$gte": low, "$lt": high} for low, high in pairwise(cuts)), {"$gte": cuts[-1]}]
-        parts = [self._count({self._field: tag, "_id": each}) for each in ranges]
-        # All of them to the end: none may use the session after whoever opened it has gone.
-        counted = await asyncio.gather(*parts, return_exceptions=True)
-        for each in counted:
-            if isinstance(each, BaseException):
-                raise each
-        return sum(each for each in counted if isinstance(each, int))
+        return [{self.field: self.tag, "_id": each} for each in ranges]
 
-    async def _count(self, filter: RawDocument) -> int:
-        pipeline: list[RawDocument] = [{"$match": filter}, {"$count": "rows"}]
-        options: dict[str, Any] = {"hint": self._index, "collation": SIMPLE_COLLATION}
-        async with self._free:
-            found = await settled(self._rows.aggregate(pipeline, session=self._session, **options))
+
+async def _numbers(
+    rows: AnyCollection,
+    wanted: Sequence[_Wanted],
+    indexes: TagIndexes,
+    session: AnySession | None,
+    *,
+    at_once: int,
+) -> list[int]:
+    free = asyncio.Semaphore(at_once)
+    options: dict[str, Any] = {"hint": indexes.tag, "collation": SIMPLE_COLLATION, "session": session}
+
+    async def number(matching: RawDocument) -> int:
+        async with free:
+            found = await settled(rows.aggregate([{"$match": matching}, {"$count": "rows"}], **options))
             return sum([int(each["rows"]) async for each in found])
+
+    parts = [(each.tag, part) for each in wanted for part in each.filters()]
+    # All of them to the end: none may use the session after whoever opened it has gone.
+    counted = await asyncio.gather(*(number(part) for _, part in parts), return_exceptions=True)
+    sums: Counter[Any] = Counter()
+    for (tag, _), result in zip(parts, counted, strict=True):
+        if isinstance(result, BaseException):
+            raise result
+        sums[tag] += result
+    return [sums[each.tag] for each in wanted]
 
 
 def _integer(value: Any) -> int | None:
