@@ -10,7 +10,7 @@ from docstore.backfill.quarantine_reasons import QuarantineReason
 from docstore.backfill.run_status import HistoryEntry, RunStatus, WorkerStatus
 from docstore.commands import CoverageResult, DatabaseReport, IndexState, KindReport
 from docstore.core.control_view import Freeze
-from docstore.core.coverage import ClientVersion, Coverage, VersionCount
+from docstore.core.coverage import ClientVersion, Coverage, OldestRow, VersionCount
 from docstore.core.direction import Direction
 from docstore.core.floor_state import FenceRecord, FloorState, Proof, Retiring
 from docstore.core.rollout_state import RolloutState
@@ -39,6 +39,9 @@ def coverage(
     blockers: Sequence[str] = (),
     client_versions: Sequence[ClientVersion] = (),
     collection: str = "cities",
+    oldest_below: OldestRow | None = None,
+    doubles: int = 0,
+    exact: bool = True,
 ) -> Coverage:
     held = dict(versions or {})
     total = sum(held.values()) + untagged + unreadable
@@ -56,10 +59,13 @@ def coverage(
         quarantined=quarantined,
         coverage=held.get(latest, 0) / total if total else 1.0,
         counted_at=AT,
-        exact=True,
+        exact=exact,
         retirable_below=retirable_below,
         blockers=tuple(blockers),
         client_versions=tuple(client_versions),
+        remaining=total - held.get(latest, 0),
+        doubles=doubles,
+        oldest_below=oldest_below,
     )
 
 
@@ -262,6 +268,9 @@ def everything() -> DatabaseReport:
             quarantined=1_204,
             blockers=["12,000 rows at version 4", "311,000 rows at version 5", "1,204 rows in quarantine"],
             client_versions=[ClientVersion(version=4, asks=1204, last_asked=AT)],
+            oldest_below=OldestRow(version=4, created=AT - datetime.timedelta(days=412, hours=5)),
+            doubles=3,
+            exact=False,
         ),
         rollout=rollout(
             state=RolloutState.BACKFILLING,

@@ -11,9 +11,11 @@ from docstore.backfill.directing import in_python
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Path
 from docstore.backfill.upgrading import Upgraded
+from docstore.core.direction import Direction
 from docstore.core.failed_row import FailedRow
 from docstore.core.id_range import BEGINNING
-from docstore.mongo.batch_writing import Rewrite, refused_rows
+from docstore.errors import FencedError
+from docstore.mongo.batch_writing import Rewrite, Written, refused_rows
 from docstore.mongo.leaving import ended
 from docstore.mongo.old_rows import OldRows, Page
 
@@ -134,6 +136,7 @@ class ClientPath:
         """Write a batch; return new rewrites for the rows that were changed by others meanwhile."""
         written = await patiently(lambda: self._writer.write(batch))
         self._context.meter.add(client=written.rewritten)
+        self._refuse_fenced(written)
         failed += refused_rows(batch, written)
         if written.rewritten + len(written.refused) == len(batch):
             return ()
@@ -144,6 +147,21 @@ class ClientPath:
         failed += again.poison
         self._context.meter.add(conflicts=len(again.rewrites))
         return again.rewrites
+
+    def _refuse_fenced(self, written: Written) -> None:
+        """
+        Have the run fail where a fence shuts its target out: no row is at fault, and all would be put aside.
+
+        Only where `detect` places untagged rows does each have a version of its own.
+
+        Raises:
+            FencedError: It does.
+        """
+        if self._context.direction is Direction.ADOPT and self._context.kind.detect is not None:
+            return
+        for error in written.refused.values():
+            if isinstance(error, FencedError):
+                raise error
 
     async def _once_more(self, ids: Sequence[Any]) -> Upgraded:
         page = await patiently(lambda: self._rows.read_those(ids))

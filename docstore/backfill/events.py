@@ -47,6 +47,13 @@ def way_back_refused(*, kind: str, reason: str) -> None:
     _log.warning("way_back_refused", kind=kind, reason=reason)
 
 
+def fence_left_high(*, kind: str, reason: str) -> None:
+    """
+    A rollback has ended, and the fence still lets in the version that was rolled back.
+    """
+    _log.warning("fence_left_high", kind=kind, reason=reason)
+
+
 def building_index(*, kind: str, collection: str) -> None:
     """
     The (tag, `_id`) index is missing and is built.

@@ -10,11 +10,11 @@ from docstore.core.direction import Direction
 from docstore.core.failed_row import digest_of
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded
-from docstore.errors import DocumentError, StoreRejectedError, WorkerDiedError
+from docstore.errors import DocumentError, FencedError, StoreRejectedError, WorkerDiedError
 from docstore.mongo.quarantine import QuarantineRecord
 
 #: What cannot be tried in memory: the server refused the row, or trying it may kill this process.
-_NOT_TRIED: Final = frozenset({StoreRejectedError.__name__, WorkerDiedError.__name__})
+_NOT_TRIED: Final = frozenset({StoreRejectedError.__name__, FencedError.__name__, WorkerDiedError.__name__})
 
 
 def is_mended(kind: Kind[Any], record: QuarantineRecord, raw: bytes) -> bool:

@@ -14,6 +14,7 @@ from docstore.backfill.operating import Operating
 from docstore.core.blocker import Cause
 from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
+from docstore.core.fence_state import is_too_high
 from docstore.core.fleet_facts import Fleet
 from docstore.core.kind import Kind
 from docstore.core.rollout_run import Following, following, works_against
@@ -24,11 +25,14 @@ from docstore.core.run_state import RunState
 from docstore.core.write_version import ControlState, StoredRows
 from docstore.errors import (
     BackfillRefusedError,
+    FenceRefusedError,
     IllegalTransitionError,
     RecordFormatError,
     RolloutRefusedError,
     RunNotFoundError,
+    StoreRejectedError,
 )
+from docstore.fleet.fencing import Fencing
 from docstore.fleet.operating import Rollouts
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
@@ -85,19 +89,23 @@ class RolloutFollowing:
         """
         kinds = tuple(kinds)
         try:
-            controls = (await self._control.view()).controls
+            view = await self._control.view()
         except RecordFormatError as error:
             for kind in kinds:
                 self._leave(kind.name, error)
             return False
         soon = False
         for kind in kinds:
-            control = controls.get(kind.name)
-            if control is not None and control.state in OPEN:
-                try:
+            control = view.controls.get(kind.name)
+            if control is None:
+                continue
+            try:
+                if control.state in OPEN:
                     soon = await self._look_at(kind, control) or soon
-                except RecordFormatError as error:
-                    self._leave(kind.name, error)
+                elif is_too_high(view.floor_of(kind.name), control):
+                    await self._lower_the_fence(kind, control)
+            except RecordFormatError as error:
+                self._leave(kind.name, error)
         return soon
 
     async def wait(self, kind: Kind[Any], *, seconds: float) -> None:
@@ -181,7 +189,23 @@ class RolloutFollowing:
             self._rest(mark)
             return False
         events.rollout_ended(kind=kind.name, state=ended.state.value, version=ended.write_version)
+        if is_too_high((await self._control.view()).floor_of(kind.name), ended):
+            await self._lower_the_fence(kind, ended)
         return False
+
+    async def _lower_the_fence(self, kind: Kind[Any], control: ControlState) -> None:
+        """
+        Shut out the version that was rolled back; whoever looks next does it where this process dies before.
+        """
+        mark = (kind.name, control.epoch, "fence")
+        if self._rests(mark):
+            return
+        self._rest(mark)
+        try:
+            await Fencing(self._database, kind, by=self._by).lower()
+        except (FenceRefusedError, StoreRejectedError) as error:
+            # It lets in what nobody stores: no harm, until somebody may change it.
+            events.fence_left_high(kind=kind.name, reason=error.reason)
 
     async def _since(self, control: ControlState) -> datetime.datetime | None:
         """

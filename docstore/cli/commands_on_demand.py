@@ -22,6 +22,8 @@ NAMES: Final = (
     "fleet",
     "rollout",
     "coverage",
+    "retire",
+    "fence",
 )
 
 

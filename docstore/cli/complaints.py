@@ -10,7 +10,7 @@ from rich.console import Console
 
 from docstore.cli.exits import ExitCode, exit_code_of
 from docstore.cli.hints import hint_for
-from docstore.errors import DocstoreError
+from docstore.errors import DocstoreError, FenceRefusedError
 
 #: Set to 1 to see tracebacks.
 DEBUG: Final = "DOCSTORE_DEBUG"
@@ -40,6 +40,9 @@ def complain_about(error: BaseException) -> ExitCode:
         return ExitCode.FAILED
     for fault in _faults(error):
         complain(str(fault), hint_for(fault) if isinstance(fault, DocstoreError) else None)
+        if isinstance(fault, FenceRefusedError) and fault.command is not None:
+            # As it is to be typed: neither wrapped nor coloured.
+            print(fault.command, file=sys.stderr)  # noqa: T201
     return exit_code_of(error)
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from docstore.backfill.run_status import RunStatus
 from docstore.cli.durations import span
@@ -45,6 +46,12 @@ class NextCommand:
     command: str | None = None
 
 
+_LACKING: Final = {
+    IndexState.MISSING: "{} has no index on the tag, so that every row is read to count them.",
+    IndexState.INCOMPLETE: "{} has no index on tags that are no integers, so that every key is read to count them.",
+}
+
+
 def next_commands(found: KindReport) -> list[NextCommand]:
     """
     Return what to do about a kind, the most urgent first; nothing if nothing is left to do.
@@ -54,8 +61,8 @@ def next_commands(found: KindReport) -> list[NextCommand]:
     steps = [*_faults(found), *_retiring(found), *_moving(found)]
     if not steps:
         steps += _onwards(found)
-    if found.counted.index is IndexState.MISSING:
-        words = f"{found.counted.report.collection} has no index on the tag, so that every row is read to count them."
+    if (lacking := _LACKING.get(found.counted.index)) is not None:
+        words = lacking.format(found.counted.report.collection)
         steps.append(NextCommand(Urgency.NEXT, words, f"docstore coverage {shlex.quote(found.name)} --create-index"))
     return sorted(steps, key=lambda step: step.urgency)
 

@@ -24,6 +24,7 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
     Cause.ROWS_LEFT: "docstore backfill start {kind} moves them; docstore quarantine list {kind} lists the others",
     Cause.RUN_OPEN: "docstore backfill status {kind} shows the run; wait for it, or docstore backfill cancel {kind}",
     Cause.OTHER_OPERATOR: "docstore rollout history {kind} says who it was",
+    Cause.RETIRED: "docstore rollout history {kind} says who has retired it; nothing leads below any more",
     Cause.RETIRING: "docstore retire {kind} --resume finishes it, docstore retire {kind} --undo puts everything back",
     Cause.NEVER_STORED: "start a node that works with {kind}",
     Cause.WRITES_BELOW: "docstore rollout advance {kind} has the next version stored",
@@ -38,6 +39,9 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
     Cause.ROWS_QUARANTINED: "docstore quarantine list {kind} says why, docstore quarantine retry {kind} tries again",
     Cause.ASKED_FOR: "docstore coverage {kind} shows which clients ask; have them ask for a newer version",
     Cause.NOT_EXACT: "retire on a replica set",
+    Cause.FENCE: "have the collection's own rules be strict and enforced (validationLevel, validationAction); --unfenced "
+    "goes without a fence, and leaves the floor unproved",
+    Cause.NOT_RETIRING: "docstore rollout history {kind} says what became of it",
     Cause.SOAK: "wait; docstore coverage {kind} records that none came back; --soak says how long it has to be",
 }
 #: A rollout that was begun with no way back is not to be rolled back by any option.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from docstore.commands.backfill_run import backfill, backfill_dry_run
     from docstore.commands.coverage_counting import IndexState
     from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
+    from docstore.commands.fence_control import fence_apply, fence_remove, fence_show
+    from docstore.commands.fence_report import FenceLimits, FenceReport, TagsOutside
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
     from docstore.commands.process import this_process, utc_now
     from docstore.commands.quarantine_rows import (
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
         quarantine_show,
     )
     from docstore.commands.report_facts import DatabaseReport, KindReport, database_report
+    from docstore.commands.retirement import (
+        RetirementResult,
+        RetirementState,
+        retire,
+        retire_dry_run,
+        retire_resume,
+        retire_undo,
+    )
     from docstore.commands.rollout_control import (
         RolloutEvent,
         rollout_freeze,
@@ -52,12 +62,17 @@ if TYPE_CHECKING:
 __all__ = [
     "CoverageResult",
     "DatabaseReport",
+    "FenceLimits",
+    "FenceReport",
     "IndexState",
     "KindReport",
     "RemainingResult",
+    "RetirementResult",
+    "RetirementState",
     "RolloutEvent",
     "ShownKind",
     "ShownStep",
+    "TagsOutside",
     "ViewReader",
     "ViewReport",
     "ViewState",
@@ -74,6 +89,9 @@ __all__ = [
     "backfill_wait",
     "coverage",
     "database_report",
+    "fence_apply",
+    "fence_remove",
+    "fence_show",
     "fleet",
     "fleet_declare",
     "fleet_forget",
@@ -82,6 +100,10 @@ __all__ = [
     "quarantine_retry",
     "quarantine_show",
     "remaining",
+    "retire",
+    "retire_dry_run",
+    "retire_resume",
+    "retire_undo",
     "rollout_accept_loss",
     "rollout_advance",
     "rollout_canary",
@@ -105,12 +127,17 @@ __all__ = [
 _HOME = {
     "CoverageResult": "docstore.commands.coverage_report",
     "DatabaseReport": "docstore.commands.report_facts",
+    "FenceLimits": "docstore.commands.fence_report",
+    "FenceReport": "docstore.commands.fence_report",
     "IndexState": "docstore.commands.coverage_counting",
     "KindReport": "docstore.commands.report_facts",
     "RemainingResult": "docstore.commands.coverage_report",
+    "RetirementResult": "docstore.commands.retirement",
+    "RetirementState": "docstore.commands.retirement",
     "RolloutEvent": "docstore.commands.rollout_control",
     "ShownKind": "docstore.commands.shown_kind",
     "ShownStep": "docstore.commands.shown_kind",
+    "TagsOutside": "docstore.commands.fence_report",
     "ViewReader": "docstore.commands.view_report",
     "ViewReport": "docstore.commands.view_report",
     "ViewState": "docstore.commands.view_report",
@@ -127,6 +154,9 @@ _HOME = {
     "backfill_wait": "docstore.commands.backfill_control",
     "coverage": "docstore.commands.coverage_report",
     "database_report": "docstore.commands.report_facts",
+    "fence_apply": "docstore.commands.fence_control",
+    "fence_remove": "docstore.commands.fence_control",
+    "fence_show": "docstore.commands.fence_control",
     "fleet": "docstore.commands.fleet_control",
     "fleet_declare": "docstore.commands.fleet_control",
     "fleet_forget": "docstore.commands.fleet_control",
@@ -134,6 +164,10 @@ _HOME = {
     "quarantine_list": "docstore.commands.quarantine_rows",
     "quarantine_retry": "docstore.commands.quarantine_rows",
     "quarantine_show": "docstore.commands.quarantine_rows",
+    "retire": "docstore.commands.retirement",
+    "retire_dry_run": "docstore.commands.retirement",
+    "retire_resume": "docstore.commands.retirement",
+    "retire_undo": "docstore.commands.retirement",
     "remaining": "docstore.commands.coverage_report",
     "rollout_accept_loss": "docstore.commands.rollout_moving",
     "rollout_advance": "docstore.commands.rollout_moving",

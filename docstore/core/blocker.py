@@ -37,6 +37,7 @@ class Cause(StrEnum):
     OTHER_OPERATOR = "other_operator"
     RETIRING = "retiring"
     RETIRED = "retired"
+    NOT_RETIRING = "not_retiring"
     # Of a retirement:
     NEVER_STORED = "never_stored"
     WRITES_BELOW = "writes_below"
@@ -50,6 +51,7 @@ class Cause(StrEnum):
     ASKED_FOR = "asked_for"
     NOT_EXACT = "not_exact"
     SOAK = "soak"
+    FENCE = "fence"
 
 
 @dataclass(frozen=True, slots=True)

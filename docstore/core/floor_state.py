@@ -121,8 +121,10 @@ class Retiring:
     soak: float = 0.0
     #: Whether a fence is raised.
     fenced: bool = True
-    #: How the collection was validated before.
+    #: How the collection was validated before; None where no fence is raised.
     before: Validation | None = None
+    #: Everything is being put back.
+    undoing: bool = False
 
     def stored(self) -> Stored:
         """
@@ -136,6 +138,7 @@ class Retiring:
             "soak": self.soak,
             "fenced": self.fenced,
             "before": None if self.before is None else self.before.stored(),
+            "undoing": self.undoing,
         }
 
     @classmethod

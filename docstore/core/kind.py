@@ -71,6 +71,8 @@ class Kind(Generic[D]):
         self.name = name
         self.collection = collection
         self.model = model
+        #: Where the step files are; None where the steps were given.
+        self.package = package
         self.version_field = version_field
         self.baseline = baseline
         self.detect = detect

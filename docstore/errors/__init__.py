@@ -55,6 +55,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── StoreClosedError
     │   ├── WriteVersionUnwritableError
     │   ├── RolloutRefusedError
+    │   │   └── RetirementRefusedError
     │   ├── ReaderRefusedError
     │   ├── NotInFleetError
     │   ├── AbortRuleError
@@ -118,6 +119,7 @@ from docstore.errors.fleet import (
     NotInFleetError,
     ReaderRefusedError,
     RecordFormatError,
+    RetirementRefusedError,
     RolloutRefusedError,
     StaleNodeError,
     StoreClosedError,
@@ -198,6 +200,7 @@ __all__ = [
     "ReaderRefusedError",
     "RecordFormatError",
     "RetiredVersionError",
+    "RetirementRefusedError",
     "RolloutRefusedError",
     "RunNotFoundError",
     "StaleNodeError",

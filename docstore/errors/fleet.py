@@ -89,6 +89,18 @@ class RolloutRefusedError(FleetError):
         super().__init__(f"{asked} of {kind} is refused: {_sentence(self.blockers)}", advice=advice)
 
 
+class RetirementRefusedError(RolloutRefusedError):
+    """
+    What stands below a version was to be retired, and something is in the way; everything is as it was before.
+
+    `below` is that version (None where none was named), and `blockers` holds everything that is in the way, as facts.
+    """
+
+    def __init__(self, *, kind: str, below: int | None, asked: str, blockers: Sequence[Mapping[str, Any]]) -> None:
+        self.below = below
+        super().__init__(kind=kind, asked=asked, blockers=blockers)
+
+
 class ReaderRefusedError(FleetError):
     """A reader was to be declared that cannot read what is stored; `blockers` says what it would meet."""
 

@@ -2,8 +2,7 @@
 What operators do to the write version of a kind: begin a rollout, flip, roll back, end it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,28 +24,13 @@ from docstore.core.rollout_moves import advanced, backfill_began, backfill_stopp
 from docstore.core.rollout_state import RolloutState, reason_for
 from docstore.core.write_version import ControlState, StoredRows
 from docstore.errors import NotInFleetError, RolloutRefusedError
+from docstore.fleet.fencing import Fencing
 from docstore.fleet.joining import facts_of
+from docstore.fleet.move import Move
 from docstore.fleet.next_step import next_step
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
-
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """
-    One change of a kind's control state, as it is asked for.
-    """
-
-    kind: str
-    #: What it is called in a refusal.
-    asked: str
-    blockers: Callable[[Situation], Sequence[Blocker]]
-    #: Gives the state after it from what was seen, and its epoch.
-    make: Callable[[Situation, int], ControlState]
-    why: str = ""
-    #: The epoch of the control state that it was decided on; None for whatever the state is.
-    only_epoch: int | None = None
 
 
 class Rollouts:
@@ -143,7 +127,7 @@ class Rollouts:
             NotInFleetError: No node has ever worked with the kind.
         """
         return await self._move(
-            _Move(
+            Move(
                 kind,
                 "rolling back",
                 lambda now: rollback_blockers(now, overrides or Overrides(), floor=floor),
@@ -162,7 +146,7 @@ class Rollouts:
             IllegalTransitionError: No rollout is open.
         """
         return await self._move(
-            _Move(
+            Move(
                 kind,
                 "the backfill",
                 lambda _: (),
@@ -180,7 +164,7 @@ class Rollouts:
             IllegalTransitionError: None was on.
         """
         return await self._move(
-            _Move(
+            Move(
                 kind,
                 "the end of the backfill",
                 lambda _: (),
@@ -216,7 +200,7 @@ class Rollouts:
             NotInFleetError: No node has ever worked with the kind.
         """
         return await self._move(
-            _Move(
+            Move(
                 kind,
                 "completing",
                 lambda now: completion_blockers(now, rows, quarantined=quarantined, accept_loss=accept_loss),
@@ -242,6 +226,11 @@ class Rollouts:
         why: str = "",
     ) -> ControlState:
         known = await next_step(self._database, kind, step)
+        fencing = Fencing(self._database, kind, by=self._by)
+
+        async def prepare(view: ControlView) -> bool:
+            # Before anybody hears that it may be stored: no write of it is refused.
+            return await fencing.make_room(view, view.controls[kind.name].next)
 
         def make(now: Situation, epoch: int) -> ControlState:
             return move(
@@ -252,17 +241,21 @@ class Rollouts:
                 irreversible=not known(now.control).invertible,
             )
 
-        return await self._move(
-            _Move(
+        moved = await self._move(
+            Move(
                 kind.name,
                 asked,
                 lambda now: forward_blockers(now, after, known(now.control), overrides or Overrides()),
                 make,
                 why,
+                prepare=prepare,
             )
         )
+        # Somebody who lowered it after an earlier rollback may have come late.
+        await fencing.settle()
+        return moved
 
-    async def _move(self, move: _Move) -> ControlState:
+    async def _move(self, move: Move) -> ControlState:
         seen = move.only_epoch
         while True:
             view, fleet = await self._look()
@@ -280,6 +273,8 @@ class Rollouts:
                 facts = [facts_of(blocker) for blocker in blockers]
                 raise RolloutRefusedError(kind=move.kind, asked=move.asked, blockers=facts)
             seen = control.epoch
+            if move.prepare is not None and await move.prepare(view):
+                continue
             after = move.make(now, view.epoch + 1)
             reason = reason_for(control.state, after.state)
             entry = {

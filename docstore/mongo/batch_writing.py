@@ -12,7 +12,7 @@ from docstore.core.kind import Kind
 from docstore.core.residue import RESIDUE
 from docstore.errors import StoreRejectedError, StoreUnavailableError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, open_collection
-from docstore.mongo.failures import LATER, translate, translated, unmet
+from docstore.mongo.failures import LATER, rejected, translate, translated, unmet
 from docstore.mongo.guard import SIMPLE_COLLATION, guard, row_update
 from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.row_writer import DuplicateRowError
@@ -137,7 +137,7 @@ class BatchWriter:
         for fault in answer.get("writeErrors", ()):
             if fault["code"] in LATER:
                 raise StoreUnavailableError(reason=f"the server gave up a write (code {fault['code']})")
-            refused[fault["index"]] = StoreRejectedError(reason="it does not store the row", code=fault["code"])
+            refused[fault["index"]] = rejected(fault, reason="it does not store the row")
         if (unsure := unmet(answer)) is not None:
             raise translate(unsure)
         return Written(answer["n"], refused)

@@ -190,6 +190,9 @@ def reaction_to(error: BaseException) -> Reaction:
         return Reaction.SKIP
     if error.code in _TOO_LARGE:
         return Reaction.SPLIT
+    if isinstance(error, FencedError):
+        # No row is at fault: every other one is to be stored at the same version.
+        return Reaction.FAIL
     return Reaction.FAIL if error.code in _FOR_GOOD else Reaction.SKIP
 
 

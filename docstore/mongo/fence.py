@@ -10,14 +10,14 @@ from typing import Any, Final
 from bson.binary import Binary, UuidRepresentation
 from pymongo.errors import OperationFailure
 
-from docstore.core.bson_values import CODEC, RawDocument
-from docstore.core.extended_json import to_text
+from docstore.core.bson_values import CODEC
 from docstore.core.fence import FenceBounds, ValidatorParts, merge, split
 from docstore.core.fence_level import FenceLevel, Obstacle, RowsAgainst, fence_level
 from docstore.core.floor_state import Validation
 from docstore.errors import FenceRefusedError, StoreRejectedError, StoreTimeoutError
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, newest, open_collection
 from docstore.mongo.failures import translated
+from docstore.mongo.fence_command import options_of, shell_command
 
 #: How long a change waits for transactions that are open on the collection, in milliseconds.
 MAX_TIME_MS: Final = 5_000
@@ -132,8 +132,8 @@ async def raise_fence(
         found = await read_fence(database, collection)
         if found.type not in {None, "collection"}:
             raise FenceRefusedError(kind=bounds.kind, reason=f"{collection} is a {found.type}, which has no validator")
-        own = _own(found, was)
-        chosen = await _level(database, collection, bounds, own, level)
+        own = own_rules(found, was)
+        chosen = await level_beside(database, collection, bounds, own, level)
         wanted = Validation(merge(own.validator, bounds), chosen.value)
         raised = RaisedFence(chosen, own, None if found.type is None else found.validation)
         if found.type is not None:
@@ -169,7 +169,7 @@ async def remove_fence(
     found = await read_fence(database, collection)
     if found.bounds is None and not found.parts.altered:
         return False
-    await _change(database, collection, _own(found, was), kind=kind, max_time_ms=max_time_ms)
+    await _change(database, collection, own_rules(found, was), kind=kind, max_time_ms=max_time_ms)
     return True
 
 
@@ -188,6 +188,35 @@ async def put_back(
         await _change(database, collection, before, kind=kind, max_time_ms=max_time_ms)
 
 
+def own_rules(found: CollectionFence, was: Validation | None) -> Validation:
+    """
+    Return the users' own part of a validator, with the level and the action that it had before any fence (*was*).
+    """
+    before = found.validation if was is None else was
+    return replace(before, validator=found.parts.own)
+
+
+async def level_beside(
+    database: AnyDatabase, collection: str, bounds: FenceBounds, own: Validation, asked: FenceLevel | None
+) -> FenceLevel:
+    """
+    Return the level at which a fence does no harm to the users' own rules; counts rows where that depends on them.
+
+    Raises:
+        FenceRefusedError: There is none; carries the way out.
+        StoreUnavailableError, StoreRejectedError: The database.
+    """
+    rows = RowsAgainst(0)
+    if asked is None or (asked is FenceLevel.STRICT and own.validator):
+        outside = await rows_against(database, collection, bounds.clause)
+        rules = own.validator if own.level == FenceLevel.MODERATE and not outside else None
+        rows = RowsAgainst(outside, await rows_against(database, collection, rules) if rules else 0)
+    chosen = fence_level(own, rows, asked=asked, name=collection)
+    if isinstance(chosen, Obstacle):
+        raise FenceRefusedError(kind=bounds.kind, reason=chosen.reason, advice=chosen.advice)
+    return chosen
+
+
 async def rows_against(database: AnyDatabase, collection: str, rule: Mapping[str, Any]) -> int:
     """
     Return how many rows do not meet a rule of a validator. Reads every row.
@@ -200,47 +229,8 @@ async def rows_against(database: AnyDatabase, collection: str, rule: Mapping[str
         return int(await rows.count_documents({"$nor": [dict(rule)]}))
 
 
-def shell_command(collection: str, wanted: Validation) -> str:
-    """
-    Return what to type into the shell to have a collection validated so.
-    """
-    command: RawDocument = {"collMod": collection, **_options(wanted)}
-    text = to_text(command)
-    # Ids, dates and the like have no literal that both the shell and JSON know.
-    return f"db.runCommand(EJSON.parse({to_text(text)}))" if _needs_types(command) else f"db.runCommand({text})"
-
-
-def _own(found: CollectionFence, was: Validation | None) -> Validation:
-    before = found.validation if was is None else was
-    return replace(before, validator=found.parts.own)
-
-
-async def _level(
-    database: AnyDatabase, collection: str, bounds: FenceBounds, own: Validation, asked: FenceLevel | None
-) -> FenceLevel:
-    rows = RowsAgainst(0)
-    if asked is None or (asked is FenceLevel.STRICT and own.validator):
-        outside = await rows_against(database, collection, bounds.clause)
-        uncertain = own.validator and own.level == FenceLevel.MODERATE and not outside
-        rows = RowsAgainst(
-            outside, await rows_against(database, collection, own.validator) if uncertain and own.validator else 0
-        )
-    chosen = fence_level(own, rows, asked=asked, name=collection)
-    if isinstance(chosen, Obstacle):
-        raise FenceRefusedError(kind=bounds.kind, reason=chosen.reason, advice=chosen.advice)
-    return chosen
-
-
-def _options(wanted: Validation) -> RawDocument:
-    return {
-        "validator": dict(wanted.validator or {}),
-        "validationLevel": wanted.level,
-        "validationAction": wanted.action,
-    }
-
-
 async def _change(database: AnyDatabase, collection: str, wanted: Validation, *, kind: str, max_time_ms: int) -> None:
-    command = {"collMod": collection, **_options(wanted), "maxTimeMS": max_time_ms}
+    command = {"collMod": collection, **options_of(wanted), "maxTimeMS": max_time_ms}
     try:
         with translated():
             await database.command(command, codec_options=CODEC)
@@ -262,7 +252,7 @@ async def _create(database: AnyDatabase, collection: str, wanted: Validation, *,
     try:
         with translated():
             try:
-                await database.command({"create": collection, **_options(wanted)}, codec_options=CODEC)
+                await database.command({"create": collection, **options_of(wanted)}, codec_options=CODEC)
             except OperationFailure as error:
                 if error.code != _NAME_TAKEN:
                     raise
@@ -287,11 +277,3 @@ def _without_privilege(
         advice="an administrator types the command below into a shell on this database; then the same command again",
         command=shell_command(collection, wanted),
     )
-
-
-def _needs_types(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_needs_types(each) for each in value.values())
-    if isinstance(value, list):
-        return any(map(_needs_types, value))
-    return value is not None and not isinstance(value, str | int | float | bool)

@@ -1,7 +1,7 @@
 """What writing rows means, whichever driver does it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from docstore.core.bson_values import RawDocument
@@ -43,8 +43,8 @@ class Inserted:
     stored: frozenset[int]
     #: The positions at fault, and the index that has such a row already where the server names it.
     duplicates: Mapping[int, str | None]
-    #: What the database said of a row that it refused for another reason, if there was one.
-    refusal: StoreError | None = None
+    #: What the database said of rows that it refused for another reason.
+    refusals: Mapping[int, StoreError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,9 @@ class Rewritten:
 
     #: Rows that are now as they were to be.
     rewritten: int
-    #: Rows that the database refused.
+    #: Rows that the database refused, and what it said of the first of them.
     refused: int = 0
+    refusal: StoreError | None = None
 
 
 class RowWriter(Protocol):

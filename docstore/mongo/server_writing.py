@@ -20,7 +20,7 @@ from docstore.mongo.reading import SortKeys
 from docstore.mongo.row_writer import DuplicateRowError, Inserted, Rewritten, UpdateResult
 from docstore.mongo.tag_filters import joined, tagged
 from docstore.mongo.transactions import in_transaction
-from docstore.mongo.write_answers import partly_inserted, unique_index
+from docstore.mongo.write_answers import partly_inserted, refusal_of, unique_index
 
 T = TypeVar("T")
 
@@ -109,7 +109,8 @@ class ServerRowWriter:
         """Rewrite several rows, each by itself and only if it is still what it was; return how many were."""
         collation = await self._own_collation()
         statements: list[dict[str, Any]] = []
-        rewritten = refused = 0
+        rewritten = 0
+        faults: list[dict[str, Any]] = []
         for raw, after in pairs:
             statement = guarded_update(raw, after, collation=collation is not _Collation.SIMPLE)
             if statement is None:
@@ -124,8 +125,8 @@ class ServerRowWriter:
                     {"update": self._name, "updates": statements, "ordered": False}, codec_options=CODEC
                 )
             rewritten += answer["n"]
-            refused = len(answer.get("writeErrors", ()))
-        return Rewritten(rewritten, refused)
+            faults = answer.get("writeErrors", [])
+        return Rewritten(rewritten, len(faults), refusal_of(faults[0]) if faults else None)
 
     async def overwrite(
         self, id: Any, row: RawDocument, *, field: str, versions: Sequence[int], session: AnySession | None

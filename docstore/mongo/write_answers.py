@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pymongo.errors import BulkWriteError
 
-from docstore.errors import StoreUnavailableError
-from docstore.mongo.failures import translate
+from docstore.errors import StoreError, StoreUnavailableError
+from docstore.mongo.failures import LATER, rejected
 from docstore.mongo.row_writer import Inserted
 
 _DUPLICATE_KEY: Final = 11000
@@ -38,5 +38,14 @@ def partly_inserted(error: BulkWriteError, everything: frozenset[int], *, ordere
     first = min(positions)
     stored = {place for place in everything if place < first} if ordered else everything - positions
     duplicates = {int(fault["index"]): unique_index(fault) for fault in faults if fault.get("code") == _DUPLICATE_KEY}
-    refusal = translate(error) if len(duplicates) < len(positions) else None
-    return Inserted(stored=frozenset(stored), duplicates=duplicates, refusal=refusal)
+    refusals = {int(fault["index"]): refusal_of(fault) for fault in faults if fault.get("code") != _DUPLICATE_KEY}
+    return Inserted(stored=frozenset(stored), duplicates=duplicates, refusals=refusals)
+
+
+def refusal_of(fault: Mapping[str, Any]) -> StoreError:
+    """
+    Return the error for one of the writes of a command that the server did not carry out.
+    """
+    if fault.get("code") in LATER:
+        return StoreUnavailableError(reason=f"the server gave up a write (code {fault['code']})")
+    return rejected(fault, reason="it does not store the row")

@@ -4,7 +4,7 @@ Storing new documents, and remembering which of them are stored.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from docstore.core.document import Document, set_origin_row
 from docstore.core.kind import Kind
@@ -73,9 +73,4 @@ class Inserts(Generic[D]):
             place: DocumentExistsError(kind=self._kind.name, id=documents[place].id, index=index)
             for place, index in outcome.duplicates.items()
         }
-        if outcome.refusal is not None:
-            at_fault: Sequence[Any] = [
-                place for place in range(len(rows)) if place not in outcome.stored and place not in errors
-            ]
-            errors |= dict.fromkeys(at_fault[:1] if ordered else at_fault, outcome.refusal)
-        return Stored(outcome.stored, errors)
+        return Stored(outcome.stored, {**errors, **outcome.refusals})

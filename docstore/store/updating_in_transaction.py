@@ -1,5 +1,5 @@
 """
-Updating one row within a transaction: it stands at latest for a moment, which nobody sees.
+Updating one row within a transaction: it has the latest shape for a moment, which nobody sees.
 """
 
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,8 @@ class UpdatesInTransaction(Generic[D]):
     """
     Updates rows that are stored below latest, one at a time, at the latest shape.
 
-    The row is brought up to latest, the server applies the operators, and what came of it is stored as it has to be.
+    The row is given the latest shape, and the tag of the version at which it will be stored; the server applies the
+    operators, and what came of it is stored as it has to be.
     """
 
     def __init__(
@@ -83,13 +84,17 @@ class UpdatesInTransaction(Generic[D]):
         raw = await self._writer.current(row_id, session=within)
         if raw is None:
             return None
+        version = self._kind.latest
         if self._rows.is_old(raw):
-            await self._writer.rewrite(raw, self._rows.upgraded(raw), session=within)
+            # A fence holds every write of a transaction to what may be stored, also one that nobody ever sees.
+            version = control.version_for(row_id, standing=self._kind.version(decoded(raw, self._kind)))
+            at_latest = {**self._rows.upgraded(raw), self._kind.version_field: version}
+            await self._writer.rewrite(raw, at_latest, session=within)
         result = await self._writer.update(
             joined(request.filter, {"_id": {"$eq": row_id}}),
             request.operators,
             field=self._kind.version_field,
-            versions=[self._kind.latest],
+            versions=[version],
             many=False,
             upsert=False,
             array_filters=request.array_filters,
@@ -104,9 +109,10 @@ class UpdatesInTransaction(Generic[D]):
         """Insert a row at latest, and store it as it has to be; None if one matches now."""
         if await self._rows.first(request.filter, in_client=request.in_client, session=within) is not None:
             return None
+        on_insert = {**request.inserting["$setOnInsert"], self._kind.version_field: control.write_version}
         result = await self._writer.update(
             request.filter,
-            request.inserting,
+            {**request.inserting, "$setOnInsert": on_insert},
             field=self._kind.version_field,
             versions=[self._kind.latest],
             many=False,
@@ -124,12 +130,12 @@ class UpdatesInTransaction(Generic[D]):
         before: bytes | None,
         within: AnySession | None,
     ) -> bytes | None:
-        """Store the row that stands at latest within the transaction in its form; or as it was, if it has none."""
+        """Store the row that has the latest shape within the transaction in its form; or as it was, if it has none."""
         raw = await self._writer.current(row_id, session=within)
         if raw is None:
             return None
         try:
-            after = form(decoded(raw, self._kind))
+            after = form({**decoded(raw, self._kind), self._kind.version_field: self._kind.latest})
             await self._form.ready([after], within)
         except DocstoreError:
             # The transaction may be the user's, who may go on with it.

@@ -167,7 +167,8 @@ class WriteBack:
             outcome = await writer.rewrite_many(pairs)
         failed += outcome.refused
         if failed:
-            _log.warning("write_back_refused", kind=kind.name, rows=failed)
+            error = None if outcome.refusal is None else type(outcome.refusal).__name__
+            _log.warning("write_back_refused", kind=kind.name, rows=failed, error=error)
         self._failed += failed
         self._stored += outcome.rewritten
         self._conflicts += len(batch) - failed - kept - outcome.rewritten

@@ -40,11 +40,12 @@ def install() -> None:
     """
     own = [sys.executable, "-m", "playwright", "install", "chromium-headless-shell"]
     by_system = [["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", PACKAGE]]
+    quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     if subprocess.run(own, check=False, capture_output=True).returncode == 0 and installed() is not None:
         return
     if shutil.which("apt-get") is not None and os.geteuid() == 0:
         for command in by_system:
-            subprocess.run(command, check=False, capture_output=True)
+            subprocess.run(command, check=False, capture_output=True, env=quietly)
     if installed() is None:
         raise SystemExit(
             "no browser: install Chromium by hand (Debian and Ubuntu: apt-get install chromium), "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from docstore.backfill.quarantine_reasons import QuarantineReason
 from docstore.cli.coverage_table import share
+from docstore.cli.durations import span
 from docstore.cli.html_report.bands import bands_of
 from docstore.cli.html_report.bar import Segment, segments
 from docstore.cli.html_report.floor_facts import Fact, floor_facts
@@ -67,6 +68,8 @@ class KindPart:
     #: What the bar shows, in a sentence.
     spread: str
     versions: tuple[VersionRow, ...]
+    #: What is to be said of these rows besides.
+    remarks: tuple[str, ...]
     history: History | None
     rollout: tuple[Fact, ...]
     run: Progress | None
@@ -98,6 +101,7 @@ def kind_part(found: KindReport, *, id: str) -> KindPart:
         segments=parts,
         spread="; ".join(f"{part.label}: {part.rows:,} rows, {part.share}" for part in parts) or "no rows",
         versions=tuple(_versions(report, styles)),
+        remarks=tuple(_remarks(report)),
         history=history,
         rollout=() if found.rollout is None else tuple(Fact(*each) for each in rollout_facts(found.rollout)),
         run=_run(found),
@@ -141,6 +145,17 @@ def _versions(report: Coverage, styles: dict[int, str]) -> Iterator[VersionRow]:
         yield _row("untagged", "no tag", report.untagged, total)
     if report.unreadable:
         yield _row("unreadable", "unreadable tag", report.unreadable, total)
+
+
+def _remarks(report: Coverage) -> Iterator[str]:
+    if report.oldest_below is not None:
+        oldest = report.oldest_below
+        age = span(max(0.0, (report.counted_at - oldest.created).total_seconds()))
+        yield f"The oldest row below version {report.latest} was made {age} ago, and is at version {oldest.version}."
+    if report.doubles:
+        yield f"{some_rows(report.doubles)} among these have a double as tag, which a fence does not let in."
+    if not report.exact:
+        yield "Not of one moment: the server is no replica set, so rows may have moved while they were counted."
 
 
 def _label(report: Coverage, version: int) -> str:

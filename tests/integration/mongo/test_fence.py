@@ -12,7 +12,8 @@ from docstore.core.fence import FenceBounds
 from docstore.core.fence_level import FenceLevel
 from docstore.core.floor_state import Validation
 from docstore.errors import FenceRefusedError
-from docstore.mongo.fence import put_back, raise_fence, read_fence, remove_fence, shell_command
+from docstore.mongo.fence import put_back, raise_fence, read_fence, remove_fence
+from docstore.mongo.fence_command import shell_command
 
 BOUNDS = FenceBounds("city", "v", 2, 3)
 OWN = {"name": {"$type": "string"}}

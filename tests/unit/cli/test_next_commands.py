@@ -81,6 +81,7 @@ def canary(failures: int) -> CanaryStatus:
             {"report": coverage(versions={2: 1, 6: 1}, floor=3)},
             ["docstore backfill start city --with-retired --wait"],
         ),
+        ({"index": IndexState.INCOMPLETE}, ["docstore coverage city --create-index"]),
         ({"index": IndexState.MISSING}, ["docstore coverage city --create-index"]),
         (
             {"floor": FloorState("city", 1, retiring=Retiring(below=3, since=AT, by="ada"))},

@@ -1,0 +1,1 @@
+"""Retiring versions: proved, recorded, and kept away by the server from then on."""

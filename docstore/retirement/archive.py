@@ -1,0 +1,44 @@
+"""
+Keeping retired steps: moved into the sub-package `retired`, which no service imports.
+
+    upgraders/city/v0002_full_name.py   ->   upgraders/city/retired/v0002_full_name.py
+
+`backfill start --with-retired` lifts rows of a restored backup by them.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from docstore.errors import StepFileError
+
+#: The name of the sub-package.
+RETIRED: Final = "retired"
+_WORDS: Final = (
+    '"""\nSteps below the floor, for rows of a restored backup: `docstore backfill start KIND --with-retired`.\n"""\n'
+)
+
+
+def archive(files: Iterable[Path], *, kind: str) -> tuple[Path, ...]:
+    """
+    Move step files into `retired/` beside them; return where they are then. May be repeated.
+
+    Raises:
+        StepFileError: A file of that name is archived already, with other content; that one was not moved.
+        OSError: The folder cannot be written to; what was moved stays so.
+    """
+    moved = []
+    for file in files:
+        folder = file.parent / RETIRED
+        folder.mkdir(exist_ok=True)
+        init = folder / "__init__.py"
+        if not init.exists():
+            init.write_text(_WORDS, encoding="utf-8")
+        place = folder / file.name
+        if place.exists() and place.read_bytes() != file.read_bytes():
+            reason = f"{RETIRED}/{file.name} is there already, with other content"
+            raise StepFileError(kind=kind, file=str(file), line=None, reason=reason)
+        # In one moment: a file is never at both places, nor at none.
+        file.replace(place)
+        moved.append(place)
+    return tuple(moved)
