@@ -17,6 +17,9 @@ from docstore.commands.coverage_gates import with_gates, writers
 from docstore.core.coverage import Coverage, OldestRow, TagCount, coverage_of, untagged_version
 from docstore.core.kind import Kind
 from docstore.errors import RecordFormatError, StoreError, StoreRejectedError
+from docstore.fleet.floors import floor_findings_of
+from docstore.fleet.home import settle_home
+from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.counting import Way, count_rows
 from docstore.mongo.coverage_history import committed_time, record_counts
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
@@ -97,6 +100,8 @@ class Counting:
         )
         coverage = coverage.model_copy(update={"oldest_below": await self._oldest(kind, coverage)})
         recorded = False
+        if not is_mock:
+            coverage = await self._with_floor(kind, coverage)
         if self.record and not is_mock:
             # A report is worth having also where its reader may not write.
             with suppress(StoreError, RecordFormatError):
@@ -115,6 +120,18 @@ class Counting:
         with suppress(StoreRejectedError):
             return await committed_time(self.database) if self.record else None
         return None
+
+    async def _with_floor(self, kind: Kind[Any], coverage: Coverage) -> Coverage:
+        if self.record:
+            # Whoever comes first to a restored backup sees to it that nobody goes on with the runs in it.
+            with suppress(StoreRejectedError):
+                await settle_home(self.database, by="docstore coverage")
+        view = await ControlRecords(self.database).view()
+        if kind.name not in view.floors:
+            return coverage
+        found = await floor_findings_of(self.database, kind, view)
+        words = tuple(finding.words for finding in found)
+        return coverage.model_copy(update={"recorded_floor": view.floor_of(kind.name).floor, "bypassed": words})
 
     async def _index(self, kind: Kind[Any]) -> IndexState:
         found = await find_tag_indexes(self.database, kind.collection, kind.version_field)

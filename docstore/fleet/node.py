@@ -127,8 +127,7 @@ class Node:
         Join the fleet; waits up to *patience* seconds for those that were killed to be dead.
 
         Raises:
-            NodeRefusedError: The fleet does not admit this node (`FleetSkewError`: it is too far from another one).
-            RecordFormatError: The records are those of another release of docstore.
+            FloorMismatchError, FleetSkewError, NodeRefusedError, RecordFormatError: See `Store.open`.
             StoreUnavailableError, StoreRejectedError: The database.
         """
         self._take(await self._joining.wait(patience=self._patience))

@@ -33,6 +33,7 @@ from docstore.errors import (
     UpdateRefusedError,
     WriteVersionUnwritableError,
 )
+from docstore.fleet.floors import floor_change
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.node_records import NodeRecords
 from tests.integration.fleet.conftest import until
@@ -170,6 +171,16 @@ class StoreFleet:
         return True
 
     # What operators do.
+
+    async def retired(self, floor: int) -> None:
+        """
+        Record a floor, as a retirement does.
+        """
+        records = ControlRecords(self.database)
+        view = await records.settled_view()
+        assert await records.change(
+            view, **await floor_change(self.database, view, release(LAST, floor=floor), by="retirement")
+        )
 
     async def canary(self, percent: float, *, ignoring: bool) -> None:
         overrides = await self._overrides(ignoring=ignoring)

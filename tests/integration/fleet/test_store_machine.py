@@ -81,6 +81,7 @@ class StoreMachine(RuleBasedStateMachine):
     async def _begin(self, second: int, *, rows: bool) -> None:
         if rows:
             await self.fleet.database.items.insert_many([first_row(row, 2) for row in range(4)])
+            await self.fleet.retired(2)
         await self.fleet.start(2, instance="0")
         await self.fleet.start(second, instance="1")
 
