@@ -13,7 +13,7 @@ from docstore.backfill.looking import count_aside, counted
 from docstore.backfill.operating import Operating
 from docstore.backfill.retrying import Retry
 from docstore.backfill.rollout_following import ends_of
-from docstore.core.blocker import Blocker, Cause
+from docstore.core.blocker import Blocker, Cause, facts_of
 from docstore.core.direction import Direction
 from docstore.core.fleet_facts import Fleet
 from docstore.core.kind import Kind
@@ -23,7 +23,6 @@ from docstore.core.run_scope import RunScope
 from docstore.core.run_state import ENDED
 from docstore.core.write_version import ControlState
 from docstore.errors import NotInFleetError, RolloutRefusedError
-from docstore.fleet.joining import facts_of
 from docstore.fleet.membership import Membership
 from docstore.fleet.operating import Rollouts
 from docstore.mongo.control_records import ControlRecords

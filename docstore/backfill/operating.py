@@ -29,6 +29,7 @@ from docstore.core.run_state import (
 )
 from docstore.core.selected_rows import SelectedRows
 from docstore.errors import BackfillRefusedError, IllegalTransitionError, RunNotFoundError
+from docstore.fleet.home import settle_home
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.run_update import RunOpenError
@@ -103,6 +104,8 @@ class Operating:
         """
         refuse_version(kind, target)
         await refuse_retired(self._database, kind.name, target)
+        # Else whoever notices the restored backup later would pause this run with those that came with it.
+        await settle_home(self._database, by=self._by)
         coverage = self.coverage = await counted(self._database, kind, now)
         while True:
             for found in await self._runs.open(kind.name):
@@ -155,6 +158,7 @@ class Operating:
             IllegalTransitionError: The run has succeeded or was cancelled.
             BackfillRefusedError: Another run of the kind is open by now.
         """
+        await settle_home(self._database, by=self._by)
         return await self._wish(kind, resumed_by_wish)
 
     async def cancel(self, kind: str) -> RunRecord:

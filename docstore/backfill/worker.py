@@ -23,6 +23,7 @@ from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
 from docstore.core.run_state import CLAIMABLE
 from docstore.errors import RecordFormatError, StoreError, StoreRejectedError, StoreUnavailableError
+from docstore.fleet.home import settle_home
 from docstore.fleet.membership import Alone, Membership
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.failures import Reaction, reaction_to
@@ -131,6 +132,9 @@ class Worker:
             else:
                 able += 1
                 if self._resting.get(run.id, 0.0) <= asyncio.get_running_loop().time():
+                    if await settle_home(self._database, by=self._who.name):
+                        # Restored under this worker: nobody goes on with what is found there.
+                        return able
                     self._at_work[run.id] = asyncio.create_task(self._share(kind, run))
         return able
 

@@ -18,6 +18,7 @@ from docstore.cli.dry_run import dry_run as tried
 from docstore.cli.exits import ExitCode
 from docstore.cli.id_file import Rows
 from docstore.cli.id_file import ids_from as read_ids
+from docstore.cli.lifting import lifted
 from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
 from docstore.cli.run_table import show_runs
 from docstore.cli.running import run, usage_fault, workplace
@@ -62,6 +63,7 @@ _START_EXAMPLE: Final = (
     "  docstore backfill start city --sample 1000 --wait\n\n"
     "  docstore backfill start city --dry-run --sample 1000\n\n"
     "  docstore backfill start city --to 4 --wait --format json\n\n"
+    "  docstore backfill start city --with-retired --wait\n\n"
     "[dim]Exit codes: 0 every row is there (without --wait: asked for; with --dry-run: every row would get there), "
     "1 rows are left (in quarantine, or the run was interrupted), 3 refused: rows stand on both sides of --to, a step "
     "has no way back, or another run of KIND is open.[/]"
@@ -162,6 +164,14 @@ def start(
             show_default=False,
         ),
     ] = None,
+    with_retired: Annotated[
+        bool,
+        typer.Option(
+            "--with-retired",
+            help="With --wait: lift rows of a restored backup that stand below the floor, by the steps that retire "
+            "--archive has kept, up to the write version; then record the floor again, so that services open.",
+        ),
+    ] = False,
     format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
@@ -175,6 +185,11 @@ def start(
             raise usage_fault(f"{name} has to be a number, not {limit}", "leave it out for no limit of one's own")
     if ids_from is not None and sample is not None:
         raise usage_fault("--ids-from and --sample exclude each other", "docstore backfill start --help")
+    if with_retired and (not wait or dry_run or any(each is not None for each in (to, direction, ids_from, sample))):
+        raise usage_fault(
+            "--with-retired goes with --wait, and is about every row, up to the write version",
+            "docstore backfill start KIND --with-retired --wait",
+        )
     rows = Rows(ids=None if ids_from is None else read_ids(ids_from), sample=sample)
     if dry_run:
         checks = validate is not Validate.NONE
@@ -186,6 +201,8 @@ def start(
         record_error_text=record_error_text,
         validate=None if validate is None else validate.value,
     )
+    if with_retired:
+        run(lifted(context, where, kind, options=options, format=format))
     start = _work_on if wait else _enqueue
     run(start(context, where, kind, to=to, direction=way, options=options, rows=rows, format=format))
 

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 #: In the order of the help. A module `docstore.cli.NAME` has a group `app`, or a function of that name with its `HELP`
-#: and `EXAMPLE`.
+#: and `EXAMPLE`, and a class `Command` where it parses more than typer does.
 NAMES: Final = (
     "demo",
     "drill",
@@ -24,6 +24,7 @@ NAMES: Final = (
     "coverage",
     "retire",
     "fence",
+    "check",
 )
 
 
@@ -55,7 +56,8 @@ def _command(name: str) -> Any:
     if isinstance(part := getattr(module, "app", None), typer.Typer):
         alone.add_typer(part, name=name)
     else:
-        alone.command(name=name, help=module.HELP, epilog=module.EXAMPLE)(getattr(module, name))
+        cls = getattr(module, "Command", None)
+        alone.command(name=name, cls=cls, help=module.HELP, epilog=module.EXAMPLE)(getattr(module, name))
     # A group also where it has one command only.
     alone.callback()(_nothing)
     return typer.main.get_group(alone).commands[name]

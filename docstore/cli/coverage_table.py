@@ -18,7 +18,8 @@ _BAR_WIDTH = 32  # characters
 
 def coverage_table(report: Coverage) -> RenderableType:
     """Return a report as a table with a bar for every version, and a sentence on what may be retired."""
-    return Group(coverage_bars(report), Text(_verdict(report)), Text(""))
+    said = "\n".join([*report.bypassed, _verdict(report)])
+    return Group(coverage_bars(report), Text(said), Text(""))
 
 
 def coverage_bars(report: Coverage) -> Table:

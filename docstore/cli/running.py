@@ -65,6 +65,16 @@ async def workplace(context: typer.Context, where: Where, *, kind: str | None = 
         yield Workplace(kinds=kinds, package=package, database=database)
 
 
+def kinds_alone(context: typer.Context, where: Where) -> dict[str, Kind[Any]]:
+    """
+    Load all kinds, for what can be told without a database.
+
+    Raises:
+        DocstoreError: A setting or the kinds.
+    """
+    return _kinds(_settings(where.or_else(context.obj)), None)[0]
+
+
 def kind_alone(context: typer.Context, where: Where, *, kind: str) -> Kind[Any]:
     """
     Load a kind, for what can be told without a database.

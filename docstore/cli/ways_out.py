@@ -8,6 +8,17 @@ from typing import Any, Final
 from docstore.core.blocker import Cause
 
 _WAYS_OUT: Final[dict[Cause, str]] = {
+    Cause.FLOOR_ABOVE_ROWS: "docstore backfill start {kind} --with-retired --wait lifts them, where retire --archive "
+    "has kept the steps; else run the release that still has them",
+    Cause.FLOOR_ABOVE_RECORD: "docstore retire {kind} --below {floor} records it once it is proved that no row stands "
+    "below; until then run the release that still has the steps",
+    Cause.ROWS_BELOW_FLOOR: "docstore backfill start {kind} --with-retired --wait lifts them",
+    Cause.OTHER_COLLECTION: "docs/backups.md says what to look at; docstore fence apply {kind} settles on the "
+    "collection that is there",
+    Cause.FENCE_MISSING: "docstore fence apply {kind} puts it up again",
+    Cause.FENCE_CHANGED: "docstore fence show {kind} shows both; docstore fence apply {kind} puts it up as recorded",
+    Cause.RESTORED: "docstore backfill status shows the runs that came with it, which are paused as soon as anybody "
+    "works here; docs/backups.md says what to do",
     Cause.FROZEN: "docstore rollout unfreeze ends the freeze",
     Cause.OTHER_ROLLOUT: "finish the other rollout first, or --alongside",
     Cause.WRONG_STATE: "docstore rollout status {kind} shows how it stands",

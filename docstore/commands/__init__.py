@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from docstore.commands.backfill_run import backfill, backfill_dry_run
     from docstore.commands.coverage_counting import IndexState
     from docstore.commands.coverage_report import CoverageResult, RemainingResult, coverage, remaining
+    from docstore.commands.database_check import CheckReport, FloorReport, check
     from docstore.commands.fence_control import fence_apply, fence_remove, fence_show
     from docstore.commands.fence_report import FenceLimits, FenceReport, TagsOutside
     from docstore.commands.fleet_control import fleet, fleet_declare, fleet_forget
+    from docstore.commands.lifting import LiftedRows, backfill_with_retired
     from docstore.commands.process import this_process, utc_now
     from docstore.commands.quarantine_rows import (
         quarantine_count,
@@ -60,12 +62,15 @@ if TYPE_CHECKING:
     from docstore.commands.worker import work
 
 __all__ = [
+    "CheckReport",
     "CoverageResult",
     "DatabaseReport",
     "FenceLimits",
     "FenceReport",
+    "FloorReport",
     "IndexState",
     "KindReport",
+    "LiftedRows",
     "RemainingResult",
     "RetirementResult",
     "RetirementState",
@@ -87,6 +92,8 @@ __all__ = [
     "backfill_start",
     "backfill_status",
     "backfill_wait",
+    "backfill_with_retired",
+    "check",
     "coverage",
     "database_report",
     "fence_apply",
@@ -125,12 +132,15 @@ __all__ = [
 
 # Each command of the command line needs a few of them only, and waits for what it imports.
 _HOME = {
+    "CheckReport": "docstore.commands.database_check",
     "CoverageResult": "docstore.commands.coverage_report",
     "DatabaseReport": "docstore.commands.report_facts",
     "FenceLimits": "docstore.commands.fence_report",
     "FenceReport": "docstore.commands.fence_report",
+    "FloorReport": "docstore.commands.database_check",
     "IndexState": "docstore.commands.coverage_counting",
     "KindReport": "docstore.commands.report_facts",
+    "LiftedRows": "docstore.commands.lifting",
     "RemainingResult": "docstore.commands.coverage_report",
     "RetirementResult": "docstore.commands.retirement",
     "RetirementState": "docstore.commands.retirement",
@@ -152,6 +162,8 @@ _HOME = {
     "backfill_start": "docstore.commands.backfill_control",
     "backfill_status": "docstore.commands.backfill_control",
     "backfill_wait": "docstore.commands.backfill_control",
+    "backfill_with_retired": "docstore.commands.lifting",
+    "check": "docstore.commands.database_check",
     "coverage": "docstore.commands.coverage_report",
     "database_report": "docstore.commands.report_facts",
     "fence_apply": "docstore.commands.fence_control",

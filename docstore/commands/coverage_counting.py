@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from bson.timestamp import Timestamp
+
 from docstore.backfill.ceiling import ceiling_of
 from docstore.commands.asked_versions import asked_versions
 from docstore.commands.coverage_gates import with_gates, writers
 from docstore.core.coverage import Coverage, OldestRow, TagCount, coverage_of, untagged_version
 from docstore.core.kind import Kind
 from docstore.errors import RecordFormatError, StoreError, StoreRejectedError
+from docstore.fleet.floors import floor_findings_of
+from docstore.fleet.home import settle_home
+from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.counting import Way, count_rows
 from docstore.mongo.coverage_history import committed_time, record_counts
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
@@ -79,7 +84,7 @@ class Counting:
             await wait_for_majority(database, kind.collection)
         # Somebody who stores rows while they are counted is seen, or what he stored is counted.
         known = None if is_mock or below is not None else await writers(database)
-        before = await committed_time(database) if self.record else None
+        before = await self._time()
         counted_at = self.now()
         counts = await count_rows(
             database, kind=kind.name, collection=kind.collection, field=kind.version_field, below=below
@@ -90,11 +95,13 @@ class Counting:
             quarantined=counts.quarantined,
             counted_at=counted_at,
             exact=counts.one_moment,
-            write_version=await ceiling_of(database, kind.name),
+            write_version=await ceiling_of(database, kind.name) if known is None else known.write_version(kind.name),
             client_versions=await asked_versions(database, kind, counted_at),
         )
         coverage = coverage.model_copy(update={"oldest_below": await self._oldest(kind, coverage)})
         recorded = False
+        if not is_mock:
+            coverage = await self._with_floor(kind, coverage)
         if self.record and not is_mock:
             # A report is worth having also where its reader may not write.
             with suppress(StoreError, RecordFormatError):
@@ -107,6 +114,24 @@ class Counting:
             with suppress(StoreRejectedError):
                 cost = await missing_index_cost(database, kind.collection)
         return Counted(coverage, counts.tags, index, counts.way, cost, recorded)
+
+    async def _time(self) -> Timestamp | None:
+        # Without it no time begins; that is no reason to tell nothing.
+        with suppress(StoreRejectedError):
+            return await committed_time(self.database) if self.record else None
+        return None
+
+    async def _with_floor(self, kind: Kind[Any], coverage: Coverage) -> Coverage:
+        if self.record:
+            # Whoever comes first to a restored backup sees to it that nobody goes on with the runs in it.
+            with suppress(StoreRejectedError):
+                await settle_home(self.database, by="docstore coverage")
+        view = await ControlRecords(self.database).view()
+        if kind.name not in view.floors:
+            return coverage
+        found = await floor_findings_of(self.database, kind, view)
+        words = tuple(finding.words for finding in found)
+        return coverage.model_copy(update={"recorded_floor": view.floor_of(kind.name).floor, "bypassed": words})
 
     async def _index(self, kind: Kind[Any]) -> IndexState:
         found = await find_tag_indexes(self.database, kind.collection, kind.version_field)

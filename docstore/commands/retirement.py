@@ -10,14 +10,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from docstore.commands.asked_versions import asked_versions
-from docstore.core.blocker import Blocker
+from docstore.core.blocker import Blocker, facts_of
 from docstore.core.coverage import ClientVersion
 from docstore.core.floor_state import FloorState
 from docstore.core.kind import Kind
 from docstore.core.retirement_gates import SOAK, Retirement
 from docstore.core.view_pipeline import view_name
 from docstore.errors import RetirementRefusedError, VersionRangeError
-from docstore.fleet.joining import facts_of
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.fence import MAX_TIME_MS, read_fence

@@ -3,7 +3,7 @@ What stands in the way of something, in words and as facts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -17,8 +17,15 @@ class Cause(StrEnum):
     CANNOT_READ_WRITES = "cannot_read_writes"
     CANNOT_READ_ROWS = "cannot_read_rows"
     FLOOR_ABOVE_ROWS = "floor_above_rows"
+    FLOOR_ABOVE_RECORD = "floor_above_record"
     SKEW = "skew"
     OTHER_STEP = "other_step"
+    # Of what was done to rows behind the back of a recorded floor:
+    ROWS_BELOW_FLOOR = "rows_below_floor"
+    OTHER_COLLECTION = "other_collection"
+    FENCE_MISSING = "fence_missing"
+    FENCE_CHANGED = "fence_changed"
+    RESTORED = "restored"
     # Of an operator's wish:
     FROZEN = "frozen"
     OTHER_ROLLOUT = "other_rollout"
@@ -66,3 +73,10 @@ class Blocker:
     words: str
     #: The same for programs: names, versions and numbers, never values of rows.
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def facts_of(blocker: Blocker) -> dict[str, Any]:
+    """
+    Return a blocker as errors and reports carry it.
+    """
+    return {**asdict(blocker), "cause": blocker.cause.value, "facts": dict(blocker.facts)}

@@ -3,9 +3,12 @@ What the control records of a database say, as values.
 """
 
 import datetime
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from bson.binary import Binary, UuidRepresentation
 
 from docstore.core.canonical_id import bucket
 from docstore.core.fleet_facts import DeclaredReader
@@ -92,6 +95,8 @@ class ControlView:
     #: The recorded floor of each kind that has one, with its fence; see `floor_of`.
     floors: Mapping[str, FloorState] = field(default_factory=dict)
     pending: Change | None = None
+    #: The collection in which the records were when docstore last looked; None where no release has noted it.
+    home: uuid.UUID | None = None
 
     @property
     def open_rollouts(self) -> tuple[str, ...]:
@@ -149,6 +154,7 @@ class ControlView:
             knobs=knobs,
             floors=floors,
             pending=change,
+            home=_uuid(fleet.get("home")),
         )
 
 
@@ -171,3 +177,7 @@ def _reader(stored: Mapping[str, Any]) -> DeclaredReader:
     reads = VersionRange(stored["low"], stored["high"])
     # The release before this one does not ask what a reader stores.
     return DeclaredReader(stored["service"], stored["kind"], reads, stored["by"], stored["at"], stored.get("writes"))
+
+
+def _uuid(stored: Binary | uuid.UUID | None) -> uuid.UUID | None:
+    return stored.as_uuid(UuidRepresentation.STANDARD) if isinstance(stored, Binary) else stored

@@ -99,6 +99,10 @@ class Coverage(BaseModel):
     blockers: tuple[str, ...]
     #: The versions below latest that clients have asked for lately (`as_version`), in order.
     client_versions: tuple[ClientVersion, ...] = ()
+    #: The floor that is recorded in the database; null where none is.
+    recorded_floor: int | None = None
+    #: What was done to the rows behind the back of that floor, in words: restored, dropped, written past the fence.
+    bypassed: tuple[str, ...] = ()
     #: Rows below latest, and those of which nobody can say that they are not.
     remaining: int = 0
     #: Those of *versions* whose tag is a double: docstore reads them, and a fence keeps them out.

@@ -192,6 +192,7 @@ class _Drill:
         results = _Results()
         await asyncio.to_thread(write_rows, self._samples, self._rows)
         await self._scene.load(self._kind.collection, [dict(row) for row in self._rows])
+        await self._scene.record_floor(self._kind)
         async with self.old, self.new, self._worker():
             # In the order of a rolling deploy.
             await self.old.start()

@@ -14,7 +14,9 @@ from docstore.core.kind import Kind
 from docstore.drill.sample_rows import SampleRows, golden_rows, multiplied, prepared
 from docstore.embedded import EmbeddedServer
 from docstore.errors import DrillRefusedError
+from docstore.fleet.floors import floor_change
 from docstore.mongo.client import connected
+from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase, open_collection
 from docstore.mongo.failures import translated
 from docstore.mongo.some_rows import is_there, random_rows
@@ -63,6 +65,19 @@ class Stage:
         with translated():
             found = open_collection(self.database, collection, majority=True, primary=True).find({})
             return [row async for row in found]
+
+    async def record_floor(self, kind: Kind[Any]) -> None:
+        """
+        Have what is below the floor of the code be retired here too, where its rows were.
+
+        Raises:
+            StoreUnavailableError, StoreRejectedError: The database.
+        """
+        if kind.floor > kind.baseline:
+            records = ControlRecords(self.database)
+            view = await records.settled_view()
+            change = await floor_change(self.database, view, kind, by="docstore drill", reason="a drill begins")
+            await records.change(view, **change)
 
     async def samples(self, kind: str, collection: str, size: int) -> list[RawDocument]:
         """

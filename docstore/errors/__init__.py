@@ -19,6 +19,7 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   ├── CollectionSharedError
     │   ├── ModelFieldError
     │   ├── KindModuleError
+    │   ├── RetiredStepsMissingError
     │   ├── UpgradersNotFoundError
     │   └── UnknownKindError
     ├── DocumentError                   one row is at fault: it is put aside, everything else goes on
@@ -50,7 +51,8 @@ Three branches mean three reactions: fix the code, put the row aside, look at th
     │   └── StaleQueryError
     ├── FleetError                      what runs together, and what may be stored
     │   ├── NodeRefusedError
-    │   │   └── FleetSkewError
+    │   │   ├── FleetSkewError
+    │   │   └── FloorMismatchError
     │   ├── StaleNodeError
     │   ├── StoreClosedError
     │   ├── WriteVersionUnwritableError
@@ -92,6 +94,7 @@ from docstore.errors.definition import (
     NotInvertibleError,
     NotPublishableError,
     PathsDifferError,
+    RetiredStepsMissingError,
     StepContentError,
     StepFileError,
     UnknownKindError,
@@ -115,6 +118,7 @@ from docstore.errors.fleet import (
     AbortRuleError,
     FleetError,
     FleetSkewError,
+    FloorMismatchError,
     NodeRefusedError,
     NotInFleetError,
     ReaderRefusedError,
@@ -178,6 +182,7 @@ __all__ = [
     "FencedError",
     "FleetError",
     "FleetSkewError",
+    "FloorMismatchError",
     "IllegalTransitionError",
     "InvalidDocumentError",
     "InvalidFieldPathError",
@@ -199,6 +204,7 @@ __all__ = [
     "QueryRefusedError",
     "ReaderRefusedError",
     "RecordFormatError",
+    "RetiredStepsMissingError",
     "RetiredVersionError",
     "RetirementRefusedError",
     "RolloutRefusedError",

@@ -177,6 +177,23 @@ class KindModuleError(DefinitionError):
         super().__init__(f"{where}: {reason}")
 
 
+class RetiredStepsMissingError(DefinitionError):
+    """
+    Retired steps were asked for that nobody has kept; `package` is where they would be, None for steps without files.
+    """
+
+    def __init__(self, *, kind: str, floor: int, package: str | None) -> None:
+        self.kind = kind
+        self.floor = floor
+        self.package = package
+        where = "its steps have no files" if package is None else f"there is none in {package!r}"
+        super().__init__(
+            f"kind {kind!r} keeps no retired steps below its floor {floor}: {where}",
+            advice=f"docstore retire {kind} --archive keeps them; else run the command from a checkout of the release "
+            "that still has the steps",
+        )
+
+
 class UpgradersNotFoundError(DefinitionError):
     """The package that should hold the kinds is not there, or holds none."""
 

@@ -1,9 +1,18 @@
 """What runs together, and what may be stored."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from docstore.errors.base import DocstoreError
+
+_FLOOR_LIFT: Final = (
+    "docstore backfill start {kind} --with-retired --wait lifts them by the steps that retire --archive has kept; "
+    "or run the release that still has the steps"
+)
+_FLOOR_RETIRE: Final = (
+    "docstore retire {kind} --below {floor} records the floor once it is proved that no row stands below; "
+    "until then run the release that still has the steps"
+)
 
 
 class FleetError(DocstoreError):
@@ -29,6 +38,41 @@ class NodeRefusedError(FleetError):
 
 class FleetSkewError(NodeRefusedError):
     """A node was not admitted because its latest version of a kind is two or more away from another live node's."""
+
+
+class FloorMismatchError(NodeRefusedError):
+    """
+    Code was to be used that lacks steps which stored rows need, or may come to need; no policy passes over that.
+
+    `floor` is the lowest version that the code reads, `recorded` the floor that is recorded in the database (None where
+    none is), and `rows_below` how many rows stand below `floor`. `blockers` names the other kinds, too.
+    """
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        kind: str,
+        floor: int,
+        recorded: int | None,
+        rows_below: int,
+        blockers: Sequence[Mapping[str, Any]],
+    ) -> None:
+        self.service = service
+        self.kind = kind
+        self.floor = floor
+        self.recorded = recorded
+        self.rows_below = rows_below
+        self.blockers = tuple(dict(blocker) for blocker in blockers)
+        self.waited = 0.0
+        below = (
+            "no row stands" if not rows_below else "1 row stands" if rows_below == 1 else f"{rows_below:,} rows stand"
+        )
+        FleetError.__init__(
+            self,
+            f"this node of {service} does not fit the floor of {kind}: {_sentence(self.blockers)} ({below} below it)",
+            advice=_FLOOR_LIFT.format(kind=kind) if rows_below else _FLOOR_RETIRE.format(kind=kind, floor=floor),
+        )
 
 
 class StaleNodeError(FleetError):

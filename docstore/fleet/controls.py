@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from docstore.core.admission import reader_admission
-from docstore.core.blocker import Blocker, Cause
+from docstore.core.blocker import Blocker, Cause, facts_of
 from docstore.core.canonical_id import refuse_share
 from docstore.core.control_view import KNOB_PREFIX, Knob, reader_record
 from docstore.core.fleet_facts import DeclaredReader, Fleet
 from docstore.core.write_version import StoredRows
 from docstore.errors import NotInFleetError, ReaderRefusedError, RolloutRefusedError
-from docstore.fleet.joining import facts_of
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords

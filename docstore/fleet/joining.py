@@ -9,11 +9,11 @@ miss a node.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from docstore.core.admission import admission
-from docstore.core.blocker import Blocker, Cause
+from docstore.core.blocker import Blocker, Cause, facts_of
 from docstore.core.control_view import KIND_PREFIX, ControlView
 from docstore.core.direction import Direction
 from docstore.core.fleet_facts import Fleet, Lifetime, NodeFacts, Policy
@@ -21,13 +21,14 @@ from docstore.core.kind import Kind
 from docstore.core.rollout_gates import reader_blocker
 from docstore.core.write_version import ControlState, StoredRows, Unsettled, VersionRange, first_version
 from docstore.errors import FleetSkewError, NodeRefusedError, StoreError
+from docstore.fleet.floors import Floors, stored_rows
+from docstore.fleet.home import settle_home
 from docstore.fleet.process_facts import Identity, node_facts, node_kind
 from docstore.fleet.step_exchange import StepExchange
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.node_records import NodeRecords
 from docstore.mongo.residue_steps import ResidueSteps
-from docstore.mongo.row_ends import row_ends
 from docstore.mongo.runs import Runs
 
 #: How long a node waits before it is refused, in seconds: those that were killed are only dead after their time.
@@ -50,6 +51,8 @@ class Joined:
     admitted: bool
     #: When the claim was sent, by the node's own clock.
     sent: float
+    #: Those of the blockers that no policy passes over: rows that cannot be read, or may be met.
+    mismatches: tuple[Blocker, ...] = ()
 
     def tell(self, log: Callable[..., None], *, service: str) -> None:
         """
@@ -75,6 +78,7 @@ class _Look:
     controls: Mapping[str, ControlState]
     rows: Mapping[str, StoredRows]
     blockers: tuple[Blocker, ...]
+    mismatches: tuple[Blocker, ...]
     #: Whether every node stored only what the control states say.
     settled: bool
 
@@ -117,6 +121,7 @@ class Joining:
         self._nodes = NodeRecords(database)
         self._who = who
         self._kinds = kinds
+        self._floors = Floors(database, kinds, service=who.service)
         self._policy = policy
         self._life = life
         self._begins = begins
@@ -129,6 +134,7 @@ class Joining:
         Ask for admission until it is given.
 
         Raises:
+            FloorMismatchError: The code lacks steps that rows need, or may come to need; waiting does not help.
             FleetSkewError: It was not given in time: the latest version is too far from that of another node.
             NodeRefusedError: It was not given in time, for other reasons.
             StoreUnavailableError, StoreRejectedError: The database.
@@ -148,7 +154,10 @@ class Joining:
             joined = await self.attempt()
             waited = self._clock() - began
             if joined.admitted:
+                await self._floors.tell(joined.view)
                 return joined
+            if joined.mismatches:
+                raise await self._floors.refusal(joined.view, joined.mismatches)
             if waited >= patience:
                 raise refusal(self._who.service, joined.blockers, waited=waited)
             # Two that claimed at once may have refused each other; they do not meet again.
@@ -164,24 +173,30 @@ class Joining:
         """
         # A first look, so that others do not meet the claim of a node that does not fit.
         look = await self._look()
-        if look.blockers and self._policy is Policy.ENFORCE:
+        # Whoever comes first to a restored backup sees to it that nobody goes on with the runs in it.
+        await settle_home(self._database, by=self._who.service)
+        if self._refuses(look):
             return await self._refused(look)
         sent = self._clock()
         await self._nodes.put(self._facts(look.controls, admitted=True))
         await self._control.count_join()
         look = await self._look(before=look)
-        if look.blockers and self._policy is Policy.ENFORCE:
+        if self._refuses(look):
             return await self._refused(look)
         return Joined(look.view, look.blockers, admitted=True, sent=sent)
+
+    def _refuses(self, look: "_Look") -> bool:
+        # Who only warns opens beside others whom it does not fit, but not on rows that it has no steps for.
+        return bool(look.mismatches or (look.blockers and self._policy is Policy.ENFORCE))
 
     async def _refused(self, look: "_Look") -> Joined:
         words = tuple(blocker.words for blocker in look.blockers)
         await self._nodes.put(self._facts(look.controls, admitted=False, waits_for=words))
-        return Joined(look.view, look.blockers, admitted=False, sent=0.0)
+        return Joined(look.view, look.blockers, admitted=False, sent=0.0, mismatches=look.mismatches)
 
     async def _look(self, *, before: "_Look | None" = None) -> "_Look":
         view = await self._control.settled_view()
-        while self._begins and await self._begin_kinds(view):
+        while self._begins and (await self._begin_kinds(view) or await self._floors.begin(view)):
             view = await self._control.settled_view()
         controls = {kind.name: view.controls[kind.name] for kind in self._kinds if kind.name in view.controls}
         await self._steps.load(controls)
@@ -191,17 +206,14 @@ class Joining:
             # Since then nothing was stored but at versions that the control states name.
             rows = before.rows
         else:
-            rows = {kind.name: await self._row_ends(kind) for kind in self._kinds}
+            rows = {kind.name: await stored_rows(self._database, kind) for kind in self._kinds}
         # The nodes before what rows keep, for the same reason, and anew each time: no control state tells of it.
         kept = {kind.name: await ResidueSteps(self._database, kind).kept() for kind in self._kinds}
-        blockers = admission(self._facts(controls, admitted=True), fleet=fleet, controls=controls, rows=rows, kept=kept)
+        found = admission(self._facts(controls, admitted=True), fleet=fleet, controls=controls, rows=rows, kept=kept)
+        mismatches = self._floors.mismatches(view, rows)
+        blockers = (*mismatches, *(blocker for blocker in found if not _said(blocker, mismatches)))
         settled = all(fleet.settled(control) for control in controls.values())
-        return _Look(view, controls, rows, tuple(blockers), settled=settled)
-
-    async def _row_ends(self, kind: Kind[Any]) -> StoredRows:
-        return await row_ends(
-            self._database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline
-        )
+        return _Look(view, controls, rows, blockers, mismatches, settled=settled)
 
     def _facts(
         self, controls: Mapping[str, ControlState], *, admitted: bool, waits_for: tuple[str, ...] = ()
@@ -227,9 +239,12 @@ class Joining:
         for kind in self._kinds:
             if kind.name in view.controls:
                 continue
-            rows = await self._row_ends(kind)
+            rows = await stored_rows(self._database, kind)
             readers = [each for each in view.readers if each.kind == kind.name]
-            highest = min((each.reads.high for each in readers), default=None)
+            # What a fence does not let in, nobody could store: a rollout raises it.
+            fence = view.floor_of(kind.name).fence
+            highs = [each.reads.high for each in readers] + ([] if fence is None else [fence.high])
+            highest = min(highs, default=None)
             ordered = [
                 run.target for run in await Runs(self._database).open(kind.name) if run.direction is Direction.UP
             ]
@@ -278,8 +293,5 @@ def refusal(service: str, blockers: Sequence[Blocker], *, waited: float) -> Node
     return cls(service=service, blockers=[facts_of(blocker) for blocker in blockers], waited=waited)
 
 
-def facts_of(blocker: Blocker) -> dict[str, Any]:
-    """
-    Return a blocker as errors and reports carry it.
-    """
-    return {**asdict(blocker), "cause": blocker.cause.value, "facts": dict(blocker.facts)}
+def _said(blocker: Blocker, mismatches: Sequence[Blocker]) -> bool:
+    return any((blocker.cause, blocker.kind) == (each.cause, each.kind) for each in mismatches)

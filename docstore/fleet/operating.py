@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from docstore.core.abort_rule import AbortRule
-from docstore.core.blocker import Blocker, Cause
+from docstore.core.blocker import Blocker, Cause, facts_of
 from docstore.core.canonical_id import refuse_share
 from docstore.core.control_view import KIND_PREFIX, ControlView
 from docstore.core.fleet_facts import Fleet
@@ -25,7 +25,6 @@ from docstore.core.rollout_state import RolloutState, reason_for
 from docstore.core.write_version import ControlState, StoredRows
 from docstore.errors import NotInFleetError, RolloutRefusedError
 from docstore.fleet.fencing import Fencing
-from docstore.fleet.joining import facts_of
 from docstore.fleet.move import Move
 from docstore.fleet.next_step import next_step
 from docstore.mongo.control_records import ControlRecords

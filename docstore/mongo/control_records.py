@@ -6,10 +6,12 @@ the changed record and the entry of the history within itself. Whoever comes nex
 a process that dies in between leaves nothing half done.
 """
 
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from bson.binary import Binary
 from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError
 
@@ -110,6 +112,15 @@ class ControlRecords:
         """
         with translated():
             await self._control.update_one({"_id": FLEET, **CONTROL_FORMAT.known}, {"$inc": {"joins": 1}})
+
+    async def note_home(self, home: uuid.UUID) -> None:
+        """
+        Note in which collection the records are, where nobody has noted it; no verdict rests on that.
+        """
+        with translated():
+            await self._control.update_one(
+                {"_id": FLEET, **CONTROL_FORMAT.known, "home": None}, {"$set": {"home": Binary.from_uuid(home)}}
+            )
 
     async def history(self, *, kind: str | None = None, limit: int) -> list[Stored]:
         """

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from docstore.core.blocker import Blocker, Cause
+from docstore.core.blocker import Blocker, Cause, facts_of
 from docstore.core.bson_values import identical
 from docstore.core.control_view import ControlView
 from docstore.core.fence import FenceBounds, merge, split
@@ -25,7 +25,6 @@ from docstore.core.kind import Kind
 from docstore.core.retirement_gates import Retirement, retirement_blockers
 from docstore.core.write_version import ControlState, StoredRows
 from docstore.errors import FenceRefusedError, RetirementRefusedError, StoreRejectedError
-from docstore.fleet.joining import facts_of
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.fence import MAX_TIME_MS, own_rules, put_back, raise_fence, read_fence, rows_against

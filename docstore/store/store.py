@@ -10,6 +10,7 @@ from docstore.core.fleet_facts import BEAT, DEAD_AFTER, Lifetime, Policy
 from docstore.core.kind import Kind
 from docstore.core.newer_steps import NewerSteps, reading
 from docstore.errors import CollectionSharedError, StepContentError, UnknownKindError
+from docstore.fleet.floors import Floors
 from docstore.fleet.joining import PATIENCE
 from docstore.fleet.membership import Alone, Membership
 from docstore.fleet.node import Node
@@ -56,6 +57,7 @@ class Store:
             default.
         policy: "enforce": a node that the fleet does not admit is not opened. "warn": it says so in its log and opens
             all the same, for those who adopt docstore on a running system; others count with it like with any node.
+            Neither opens on rows that its code has no steps for (`FloorMismatchError`).
         write_back: Store rows that a read has upgraded, in the background, under the guard, at the write version.
             Reads are not delayed and do not fail by it; under pressure such rows are left as they are.
         pause: How to wait before a write that met a conflict is tried again; up to 64 milliseconds by default.
@@ -68,7 +70,7 @@ class Store:
             stands, with everything that only the newer shape has. "refuse": reading it raises `NewerVersionError`.
             Always so on mongomock-motor.
         fleet: Whether to join. A store that does not stores the latest version whatever others read: P6 and P7 do not
-            hold for it.
+            hold for it. `open` then only looks at the floor.
         metrics: Counts what is done, for Prometheus; without it nothing is counted.
 
     Raises:
@@ -124,6 +126,8 @@ class Store:
                 steps=steps,
             )
         self._gate = WriteGate(self._member, service, kinds)
+        #: Asked instead of the fleet, by a store that stays outside.
+        self._floors = None if fleet or driver is Driver.MOCK else Floors(database, kinds, service=service)
         self._write_back = WriteBack(self._gate) if write_back else None
         self._asked = AskedVersions(ClientVersions(database))
         waiting = jittered(Random()) if pause is None else pause  # noqa: S311 - writers only have to drift apart
@@ -192,11 +196,17 @@ class Store:
         The first store that ever works with a kind settles its write version: the highest version that is stored, the
         baseline where rows without a tag exist, and latest only where there are no rows.
 
+        Where a kind's code begins above its baseline, and nothing is stored, its floor is recorded (`Kind.floor`).
+
         Raises:
+            FloorMismatchError: The code lacks steps that rows need, or may come to need: rows stand below its floor,
+                the recorded floor is lower, or none is recorded and there are rows.
             NodeRefusedError: The fleet does not admit this node (`FleetSkewError`: it is too far from another one).
             RecordFormatError: The records are those of another release of docstore.
             StoreUnavailableError, StoreRejectedError: The database.
         """
+        if self._floors is not None:
+            await self._floors.refuse()
         await self._gate.open()
 
     async def close(self) -> None:

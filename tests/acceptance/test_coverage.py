@@ -48,6 +48,8 @@ def test_json_is_alone_on_stdout_and_has_the_fields_that_were_promised(docstore:
         "remaining": 4,
         "doubles": 0,
         "oldest_below": None,
+        "recorded_floor": None,
+        "bypassed": [],
     }
 
 

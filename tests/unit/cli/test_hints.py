@@ -7,8 +7,7 @@ import pytest
 from docstore import errors
 from docstore.cli.hints import hint_for
 from docstore.cli.ways_out import ways_out
-from docstore.core.blocker import Blocker, Cause
-from docstore.fleet.joining import facts_of
+from docstore.core.blocker import Blocker, Cause, facts_of
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,7 @@ def test_several_ways_out_are_told_at_once_and_each_once() -> None:
 
 
 def test_nothing_can_refuse_an_operator_without_a_way_out() -> None:
-    of_nodes = {Cause.CANNOT_READ_WRITES, Cause.CANNOT_READ_ROWS, Cause.FLOOR_ABOVE_ROWS, Cause.SKEW}
-    facts = {"version": 1, "service": "jobs", "instance": "pod"}
+    of_nodes = {Cause.CANNOT_READ_WRITES, Cause.CANNOT_READ_ROWS, Cause.SKEW}
+    facts = {"version": 1, "service": "jobs", "instance": "pod", "floor": 2}
 
     assert {cause for cause in Cause if ways_out([facts_of(Blocker(cause, "city", "w", facts))]) is None} == of_nodes
