@@ -19,7 +19,7 @@ from docstore.core.view_pipeline import view_name
 from docstore.errors import RetirementRefusedError, VersionRangeError
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
-from docstore.mongo.fence import MAX_TIME_MS
+from docstore.mongo.fence import MAX_TIME_MS, read_fence
 from docstore.mongo.views import Views
 from docstore.retirement.act import Retirements
 from docstore.retirement.archive import archive
@@ -132,7 +132,7 @@ async def retire(
     """
     _require_version(kind, below)
     floor = (await ControlRecords(database).settled_view()).floor_of(kind.name)
-    if not _is_retired(floor, below, fenced=fenced):
+    if not await _is_retired(database, kind, floor, below, fenced=fenced):
         wish = Retirement(below, soak, fenced, ignored_nodes)
         floor = await _retirements(database, kind, by, max_time_ms).retire(wish, why=why)
     return await _retired(database, kind, floor, archived=archived)
@@ -225,10 +225,17 @@ async def _views_below(database: AnyDatabase, kind: Kind[Any], below: int) -> tu
     return tuple(view_name(kind.collection, version) for version in ours)
 
 
-def _is_retired(floor: FloorState, below: int, *, fenced: bool) -> bool:
-    return (
-        floor.floor == below and floor.retiring is None and (floor.proved or (not fenced and floor.proof is not None))
-    )
+async def _is_retired(database: AnyDatabase, kind: Kind[Any], floor: FloorState, below: int, *, fenced: bool) -> bool:
+    """
+    Tell whether all that is asked for is recorded, of the collection that is there now, and its fence stands.
+    """
+    if floor.floor != below or floor.retiring is not None or floor.proof is None:
+        return False
+    found = await read_fence(database, kind.collection)
+    if found.uuid != floor.home:
+        return False
+    stands = floor.proved and found.holds and found.bounds is not None and found.bounds.low >= below
+    return stands or not (fenced or floor.proved)
 
 
 def _require_version(kind: Kind[Any], below: int) -> None:
