@@ -12,13 +12,15 @@ from docstore.commands import CoverageResult, DatabaseReport, IndexState, KindRe
 from docstore.core.control_view import Freeze
 from docstore.core.coverage import ClientVersion, Coverage, OldestRow, VersionCount
 from docstore.core.direction import Direction
-from docstore.core.floor_state import FenceRecord, FloorState, Proof, Retiring
+from docstore.core.fence import FenceBounds, merge, split
+from docstore.core.floor_state import FenceRecord, FloorState, Proof, Retiring, Validation
 from docstore.core.rollout_state import RolloutState
 from docstore.core.run_state import RunState
 from docstore.core.way_back import WayBack
 from docstore.fleet.rollout_status import CanaryStatus, RolloutRun, RolloutStatus
 from docstore.fleet.status import FleetStatus, Life, NodeKindStatus, NodeStatus, ReaderStatus
 from docstore.mongo.coverage_samples import CoverageSample
+from docstore.mongo.fence import CollectionFence
 
 AT = datetime.datetime(2026, 3, 14, 9, 26, tzinfo=datetime.UTC)
 HOSTILE = "<script>alert('x')</script>\"&'\u202eevil\x00\ud800"
@@ -42,6 +44,7 @@ def coverage(
     oldest_below: OldestRow | None = None,
     doubles: int = 0,
     exact: bool = True,
+    bypassed: Sequence[str] = (),
 ) -> Coverage:
     held = dict(versions or {})
     total = sum(held.values()) + untagged + unreadable
@@ -66,6 +69,7 @@ def coverage(
         remaining=total - held.get(latest, 0),
         doubles=doubles,
         oldest_below=oldest_below,
+        bypassed=tuple(bypassed),
     )
 
 
@@ -78,6 +82,7 @@ def kind_report(
     quarantine: Sequence[QuarantineReason] = (),
     history: Sequence[CoverageSample] = (),
     floor: FloorState | None = None,
+    validated: CollectionFence | None = None,
 ) -> KindReport:
     return KindReport(
         name=report.kind,
@@ -88,7 +93,18 @@ def kind_report(
         quarantine=tuple(quarantine),
         history=tuple(history),
         floor=floor,
+        validated=validated,
     )
+
+
+def fenced(name: str, low: int, high: int, *, level: str = "strict", altered: bool = False) -> CollectionFence:
+    """
+    Return how a collection is validated behind a fence, which somebody may have changed by hand.
+    """
+    validator = merge(None, FenceBounds(name, "schema_version", low, high))
+    if altered:
+        validator["$jsonSchema"]["required"] = []
+    return CollectionFence(None, Validation(validator, level), split(validator))
 
 
 def database_report(
@@ -289,6 +305,7 @@ def everything() -> DatabaseReport:
             proof=Proof(by="ada@ops", at=AT, rows=1_000_000, clear_since=AT, soak=172_800.0, why="release 41"),
             fence=FenceRecord(4, 7, "moderate"),
         ),
+        validated=fenced("city", 4, 7, level="moderate"),
     )
     road = kind_report(
         coverage("road", {2: 180_000, 3: 9_000}, latest=3, write_version=2, collection="roads"),
@@ -308,9 +325,14 @@ def everything() -> DatabaseReport:
             latest=60,
             write_version=60,
             collection=f"{long_name}_rows",
+            bypassed=[f"the fence of {long_name} is gone: the server does not refuse rows below version 1"],
         ),
         rollout=rollout(long_name, RolloutState.OPEN, 60, way_back=WayBack.NEVER),
         index=IndexState.MISSING,
+        floor=FloorState(
+            long_name, 3, floor=1, fence=FenceRecord(1, 60, "strict"), proof=Proof(by="ada", at=AT, fenced=False)
+        ),
+        validated=CollectionFence(None, Validation(), split(None)),
     )
     done = kind_report(
         coverage("note", {3: 52_118}, latest=3, write_version=3, retirable_below=3, collection="notes"),
@@ -347,7 +369,7 @@ def everything() -> DatabaseReport:
                 node("reports", "cron-2", works_with(long_name, (1, 60), 60), life=Life.DEAD, silent=1_520.0),
                 node(HOSTILE, HOSTILE, works_with(HOSTILE, (1, 1), 1)),
             ),
-            readers=(ReaderStatus(service="nightly-export", kind="city", reads=(3, 6), by="ada@ops", at=AT),),
+            readers=(ReaderStatus(service="nightly-export", kind="city", reads=(3, 6), writes=5, by="ada@ops", at=AT),),
         ),
         freeze=Freeze(by="ada@ops", why="incident 4711", at=AT),
     )

@@ -13,6 +13,7 @@ from docstore.cli.durations import span
 from docstore.cli.row_words import some_rows
 from docstore.cli.run_words import aim
 from docstore.commands import IndexState, KindReport
+from docstore.core.fence_state import FenceState
 from docstore.core.rollout_state import RolloutState
 from docstore.core.run_state import RunState
 from docstore.fleet.rollout_status import RolloutStatus
@@ -46,6 +47,12 @@ class NextCommand:
     command: str | None = None
 
 
+_FENCES: Final = {
+    FenceState.MISSING: "The fence that was recorded is gone: put it up again.",
+    FenceState.ALTERED: "The fence was changed by hand: put it up as it should be.",
+    FenceState.DIFFERENT: "The fence is not the one that was recorded: put it up as it should be.",
+    FenceState.UNRECORDED: "Nobody has recorded this fence, so that no rollout raises it: record it.",
+}
 _LACKING: Final = {
     IndexState.MISSING: "{} has no index on the tag, so that every row is read to count them.",
     IndexState.INCOMPLETE: "{} has no index on tags that are no integers, so that every key is read to count them.",
@@ -58,7 +65,7 @@ def next_commands(found: KindReport) -> list[NextCommand]:
 
     Every command repeats its own gates, so none is wrong to type: at worst it says what is in the way.
     """
-    steps = [*_faults(found), *_retiring(found), *_moving(found)]
+    steps = [*_faults(found), *_fence(found), *_retiring(found), *_moving(found)]
     if not steps:
         steps += _onwards(found)
     if (lacking := _LACKING.get(found.counted.index)) is not None:
@@ -76,12 +83,22 @@ def _faults(found: KindReport) -> Iterator[NextCommand]:
     if below_floor:
         words = f"{some_rows(below_floor)} stand below the floor of this code, {report.floor}: nobody reads them."
         yield NextCommand(Urgency.FAULT, words, f"docstore backfill start {name} --with-retired --wait")
+    if report.bypassed:
+        words = "; ".join(report.bypassed)
+        yield NextCommand(Urgency.FAULT, f"{words[:1].upper()}{words[1:]}.", "docstore check --database")
     if report.newer:
         words = f"{some_rows(report.newer)} stand above the latest version of this code, {report.latest}: "
         yield NextCommand(Urgency.FAULT, f"{words}run docstore with the package of the newer release.")
     if report.quarantined:
         words = f"{some_rows(report.quarantined)} cannot be upgraded: mend the rows or the step, then try them again."
         yield NextCommand(Urgency.FAULT, words, f"docstore quarantine list {name}")
+
+
+def _fence(found: KindReport) -> Iterator[NextCommand]:
+    # While a retirement is under way the fence is that of the retirement.
+    if found.fence in _FENCES and (found.floor is None or found.floor.retiring is None):
+        urgency = Urgency.WAITING if found.fence is FenceState.UNRECORDED else Urgency.FAULT
+        yield NextCommand(urgency, _FENCES[found.fence], f"docstore fence apply {shlex.quote(found.name)}")
 
 
 def _retiring(found: KindReport) -> Iterator[NextCommand]:
@@ -167,7 +184,14 @@ def _onwards(found: KindReport) -> Iterator[NextCommand]:
             "with some of them."
         )
         yield NextCommand(Urgency.NEXT, words, f"docstore rollout canary {name} --percent 5 --abort-on 'errors>1%'")
-    elif report.retirable_below is not None:
+    elif (recorded := _recorded(found)) > report.floor:
+        words = f"Version {recorded} is the recorded floor: what leads up to it may be deleted; this names it."
+        yield NextCommand(Urgency.NEXT, words, f"docstore retire {name} --below {recorded}")
+    elif report.retirable_below is not None and report.retirable_below > recorded:
         words = f"No row stands below version {report.retirable_below}: see whether its upgraders may go."
         command = f"docstore retire {name} --below {report.retirable_below} --dry-run"
         yield NextCommand(Urgency.NEXT, words, command)
+
+
+def _recorded(found: KindReport) -> int:
+    return 0 if found.floor is None else found.floor.floor or 0

@@ -141,6 +141,8 @@ def _writes(paths: tuple[str, ...] | None) -> str:
 def _print_query(console: Console, query: Explanation) -> None:
     console.print(Text(f"the query is answered: {query.way}" if not query.ways_out else "the query is refused"))
     console.print(Text(f"because {query.reason}"))
+    if query.absence is not None and query.absence != query.reason:
+        console.print(Text(f"which versions are stored was looked up: {query.absence}"))
     if query.paths:
         console.print(Text(f"paths that steps change: {', '.join(query.paths)}"))
     for version in query.versions:

@@ -11,6 +11,7 @@ from docstore.backfill.quarantine_reasons import QuarantineReason, quarantine_re
 from docstore.backfill.run_status import RunStatus, run_statuses
 from docstore.commands.coverage_report import CoverageResult
 from docstore.core.control_view import Freeze
+from docstore.core.fence_state import FenceState, fence_state
 from docstore.core.floor_state import FloorState
 from docstore.core.kind import Kind
 from docstore.fleet.rollout_status import RolloutStatus, rollout_statuses
@@ -18,6 +19,7 @@ from docstore.fleet.status import FleetStatus, fleet_status
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.coverage_samples import CoverageSample, coverage_samples
 from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.fence import CollectionFence, read_fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,18 @@ class KindReport:
     history: tuple[CoverageSample, ...] = ()
     #: None if nobody has settled a floor or a fence.
     floor: FloorState | None = None
+    #: How the server validates the rows at the moment; None where nobody asked.
+    validated: CollectionFence | None = None
+
+    @property
+    def fence(self) -> FenceState:
+        """
+        How the fence that stands and the one that was recorded go together.
+        """
+        if self.validated is None:
+            return FenceState.NONE
+        recorded = None if self.floor is None else self.floor.fence
+        return fence_state(self.name, self.tag, recorded, self.validated.validation, self.validated.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,7 @@ async def database_report(
             quarantine=tuple(await quarantine_reasons(database, kind)),
             history=tuple(await coverage_samples(database, kind.name)),
             floor=view.floors.get(kind.name),
+            validated=await read_fence(database, kind.collection),
         )
         for kind, result in zip(kinds, counted, strict=True)
     ]

@@ -21,7 +21,7 @@ class Heard:
     """
 
     def __init__(self, kinds: Sequence[Kind[Any]]) -> None:
-        self._kinds = tuple(kinds)
+        self.kinds = tuple(kinds)
         self.view = ControlView()
         self.controls: dict[str, ControlState] = {}
 
@@ -31,7 +31,7 @@ class Heard:
         """
         before = dict(self.controls)
         self.view = view
-        for kind in self._kinds:
+        for kind in self.kinds:
             control, held = view.controls.get(kind.name), self.controls.get(kind.name)
             # Two reads may overtake each other.
             if control is not None and (held is None or control.epoch > held.epoch):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
+from docstore.core.absence import UNWATCHED, Absence
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.fleet.health import NodeHealth
@@ -71,6 +72,12 @@ class Membership(Protocol):
         """
         Count an operation on a row that stands, or is to be stored, at a version (`core.abort_rule.counts_as_error`).
         """
+
+    def absence(self, kind: str) -> Absence:
+        """
+        Return the versions at which no row of a kind can stand, as far as that is known without a look, and why.
+        """
+        ...
 
     def ceiling(self, kind: str) -> int | None:
         """
@@ -150,6 +157,13 @@ class Alone:
         """
         Do nothing: there is no canary.
         """
+
+    def absence(self, kind: str) -> Absence:
+        """
+        Return that nothing is known.
+        """
+        del kind
+        return UNWATCHED
 
     def ceiling(self, kind: str) -> int | None:
         """

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 
+from docstore.core.absence import Absence
 from docstore.core.control_view import ControlView
 from docstore.core.fleet_facts import Lifetime, NodeKind, Policy
 from docstore.core.kind import Kind
@@ -18,6 +19,7 @@ from docstore.errors import StaleNodeError
 from docstore.fleet.canary_counting import CanaryCounting
 from docstore.fleet.canary_watch import CanaryWatch
 from docstore.fleet.clock import steady_seconds
+from docstore.fleet.fence_watch import FenceWatch
 from docstore.fleet.health import NodeHealth
 from docstore.fleet.heard import Heard
 from docstore.fleet.in_flight import InFlight, Session
@@ -38,8 +40,7 @@ _DUE: Final = 0.8
 _RETRY: Final = 0.5
 #: How long a node that closes tries to have itself forgotten, in seconds.
 CLOSING: Final = 2.0
-#: How long a heartbeat that was cancelled may take to end, in seconds, and how often it is told: the driver may swallow
-#: a cancellation, and the next call waits for the database again.
+#: How long a heartbeat that was cancelled may take to end, in seconds, and how often it is told: drivers swallow it.
 _CANCELLING: Final = 0.6
 _CANCELLATIONS: Final = 2
 #: The epoch of what is written while a kind has no control state.
@@ -62,8 +63,7 @@ class Node:
         life: How often it says that it is alive, and how long it is believed.
         patience: How long to wait for admission, in seconds.
         streams: Hear of changes by a change stream, too.
-        begins: Settle the write version of the kinds that have none. Whoever only carries out what operators ask for
-            leaves that to services.
+        begins: Settle the write version of kinds that have none. Whoever only does what operators ask for does not.
         closing: How long to try, when it closes, to have itself forgotten, in seconds.
         clock: A monotonic clock, in seconds.
         chance: Gives numbers from 0 to 1.
@@ -117,6 +117,7 @@ class Node:
         self._unsettled = {kind.name: ControlState(kind.name, kind.latest, _BEFORE_ALL) for kind in self._kinds}
         self._counting = CanaryCounting()
         self._watch = CanaryWatch(database, by=f"{self.who.service}/{self.who.instance}", patience=life.beat)
+        self._fences = FenceWatch(database, self._heard, lambda: self.heartbeat_age, life.beat, clock)
         self._admitted = False
         self._sent = 0.0
         self._wake = asyncio.Event()
@@ -131,7 +132,7 @@ class Node:
             StoreUnavailableError, StoreRejectedError: The database.
         """
         self._take(await self._joining.wait(patience=self._patience))
-        self._tasks.append(asyncio.create_task(self._live()))
+        self._tasks += [asyncio.create_task(self._live()), asyncio.create_task(self._fences.live())]
         if self._streams:
             self._tasks.append(asyncio.create_task(listen(self._database, self._wake, service=self.who.service)))
         try:
@@ -151,7 +152,7 @@ class Node:
         tasks, self._tasks = self._tasks, []
         if tasks:
             self._admitted = False
-            # A heartbeat that is still under way would bring the record back.
+            # One that is still under way would bring the record back.
             if await ended(tasks, times=_CANCELLATIONS, seconds=_CANCELLING):
                 await said(self._nodes.remove(self.who.id), seconds=self._closing)
 
@@ -204,10 +205,12 @@ class Node:
         if control is not None:
             self._counting.observed(control, version, failed=failed)
 
+    def absence(self, kind: str) -> Absence:
+        """Return the versions at which no row of a kind can stand, by its fence, and why. Makes no call."""
+        return self._fences.absence(kind)
+
     def ceiling(self, kind: str) -> int | None:
-        """
-        Return the version above which no row is rewritten: the write version, or None where there is none yet.
-        """
+        """Return the version above which no row is rewritten: the write version, or None where there is none yet."""
         control = self._heard.controls.get(kind)
         return None if control is None else control.write_version
 
@@ -224,9 +227,7 @@ class Node:
 
     @property
     def seconds_to_write(self) -> float:
-        """
-        How long a write may take that is sent now: until others take this node for dead. Makes no call.
-        """
+        """How long a write may take that is sent now: until others take this node for dead. Makes no call."""
         return max(0.0, self._life.dead_after - self.heartbeat_age)
 
     @property

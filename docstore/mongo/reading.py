@@ -5,6 +5,8 @@ from contextlib import aclosing
 from struct import Struct
 from typing import Any, TypeAlias
 
+from pymongo import ReadPreference
+
 from docstore.core.bson_values import encode
 from docstore.mongo.driver import AnyCollection, AnyDatabase, AnySession, Driver, driver_of, open_collection, settled
 from docstore.mongo.failures import translated
@@ -31,6 +33,11 @@ class RowSource:
         self.name = collection
         self.driver = driver_of(database)
         self.collection: AnyCollection = open_collection(database, collection)
+
+    @property
+    def reads_primary(self) -> bool:
+        """Whether rows are read from the primary, where no other member was asked for."""
+        return bool(self.collection.read_preference == ReadPreference.PRIMARY)
 
     def find(
         self,

@@ -2,10 +2,12 @@
 Aggregations that see the latest shape, whatever shape is stored, in this collection and in those of other kinds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from typing import Any
 
+from docstore.core.absence import UNWATCHED, Absence
 from docstore.core.kind import Kind
 from docstore.core.pipeline_paths import Pipeline
 from docstore.core.row_wise import parted
@@ -15,6 +17,7 @@ from docstore.errors import StaleQueryError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.moment import Moment, Reads
 from docstore.mongo.reading import Batches, RowSource
+from docstore.store.absent_versions import absence_for
 from docstore.store.aggregated_rows import Side
 from docstore.store.aggregating_in_client import HELD_BYTES, ClientParts
 from docstore.store.asked import Course
@@ -23,6 +26,11 @@ from docstore.store.explaining import Explanation
 from docstore.store.explaining_pipelines import explain_pipeline
 from docstore.store.preparing_pipelines import Asked, Preparation, Prepared
 from docstore.store.upgrading_sides import stale_side
+
+
+def _unwatched(kind: str) -> Absence:
+    del kind
+    return UNWATCHED
 
 
 class Aggregations:
@@ -36,9 +44,17 @@ class Aggregations:
         database: Where the rows are; on a real server.
         kind: The kind.
         kinds: The kinds of the store, by their collections.
+        absence: Tells at which versions no row of a kind can stand, by the kind's name; makes no call.
     """
 
-    def __init__(self, database: AnyDatabase, kind: Kind[Any], kinds: Mapping[str, Kind[Any]]) -> None:
+    def __init__(
+        self,
+        database: AnyDatabase,
+        kind: Kind[Any],
+        kinds: Mapping[str, Kind[Any]],
+        absence: Callable[[str], Absence] = _unwatched,
+    ) -> None:
+        self._absence = absence
         self._sources = {name: RowSource(database, name) for name in {*kinds, kind.collection}}
         self._preparation = Preparation(kind, kinds, self._sources)
 
@@ -66,7 +82,7 @@ class Aggregations:
         async with AsyncExitStack() as stack:
             prepared = Prepared([], parted(pipeline), session)
             asked.course.way = Way.AS_STORED
-            if sides:
+            if not all(self._is_at_latest(side, session) for side in sides.values()):
                 prepared = await self._preparation.prepared(stack, asked, sides, session=session)
             if prepared.left is not None:
                 async for batch in self._with_parts(own, asked, prepared, prepared.left):
@@ -76,6 +92,11 @@ class Aggregations:
             found = await stack.enter_async_context(aclosing(sent))
             async for batch in found:
                 yield batch
+
+    def _is_at_latest(self, side: Side, session: AnySession | None) -> bool:
+        """Tell whether it is known without a look that every row of a side stands at latest."""
+        known = absence_for(partial(self._absence, side.kind.name), side.source, session)
+        return known.is_of_all_but(side.kind.latest)
 
     async def explain(self, pipeline: Pipeline, *, in_client: bool = False) -> Explanation:
         """Tell how a pipeline would be answered now; rows are counted, and none is read."""

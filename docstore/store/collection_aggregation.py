@@ -50,8 +50,11 @@ class CollectionAggregation(CollectionUpdates[D]):
         super().__init__(database, kind, gate=gate, pause=pause, write_back=write_back, observer=observer)
         self._database_name: str = database.name
         self._kinds: dict[str, Kind[Any]] = {each.collection: each for each in (*kinds, kind)}
-        run = AggregationsInMemory if driver_of(database) is Driver.MOCK else Aggregations
-        self._aggregations: Aggregations | AggregationsInMemory = run(database, kind, self._kinds)
+        self._aggregations: Aggregations | AggregationsInMemory = (
+            AggregationsInMemory(database, kind, self._kinds)
+            if driver_of(database) is Driver.MOCK
+            else Aggregations(database, kind, self._kinds, gate.absence)
+        )
 
     async def aggregate(
         self,

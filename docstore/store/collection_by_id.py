@@ -11,6 +11,7 @@ from docstore.core.older_document import OlderDocument
 from docstore.errors import DocumentError, DocumentNotFoundError, NewerVersionError
 from docstore.mongo.driver import AnyDatabase, AnySession
 from docstore.mongo.row_writer import RowWriter
+from docstore.store.absent_versions import KnownAbsence, unwatched
 from docstore.store.encoding import sendable
 from docstore.store.observed_reading import row_reader
 from docstore.store.observer import Observer
@@ -45,11 +46,12 @@ class CollectionById(Generic[D]):
         write_back: WriteBack | None,
         on_failed: Callable[[DocumentError], None],
         observer: Observer | None = None,
+        absence: KnownAbsence = unwatched,
     ) -> None:
         self.kind = kind
-        self._older = OlderReads(database, kind, observer)
+        self._older = OlderReads(database, kind, observer, absence)
         self._reader = row_reader(kind, observer, on_failed=on_failed)
-        self._queries = Queries(database, kind, self._reader, observer)
+        self._queries = Queries(database, kind, self._reader, observer, absence=absence)
         self._offering_reader = self._reader
         self._offering_queries = self._queries
         if write_back is not None:
@@ -57,7 +59,7 @@ class CollectionById(Generic[D]):
             self._offering_reader = row_reader(
                 kind, observer, lambda raw, _: queue.offer(kind, writer, raw), on_failed=on_failed
             )
-            self._offering_queries = Queries(database, kind, self._offering_reader, observer)
+            self._offering_queries = Queries(database, kind, self._offering_reader, observer, absence=absence)
 
     @overload
     async def get(

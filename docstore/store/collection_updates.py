@@ -3,6 +3,7 @@ The half of a collection that changes and deletes rows by a filter, at the lates
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel
@@ -62,11 +63,12 @@ class CollectionUpdates(CollectionReads[D]):
             write_back=write_back,
             on_failed=gate.failed_reads_of(kind.name),
             observer=observer,
+            absence=partial(gate.absence, kind.name),
         )
         self._observer = observer
         self._composer = RowComposer(kind)
         # What a secondary does not have yet would be taken for a row that is not there.
-        queries = Queries(newest(database), kind, self._reader)
+        queries = Queries(newest(database), kind, self._reader, absence=partial(gate.absence, kind.name))
         rows = MatchingRows(
             kind,
             writer=self._writer,

@@ -5,7 +5,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from docstore.core.absence import UNWATCHED, Absence
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing
 from docstore.core.query import shown
 from docstore.core.stale_branch import Branch, Compiled, StoredVersion, Way, compiled_branch, start
 from docstore.core.stale_pipelines import both_of, one_of
@@ -17,6 +19,7 @@ from docstore.mongo.moment import Moment, Reads, enter_moment
 from docstore.mongo.reading import RowSource
 from docstore.mongo.residue_index import ResidueIndex
 from docstore.mongo.stored_versions import stored_versions
+from docstore.store.absent_versions import KnownAbsence, absence_for, unwatched
 from docstore.store.asked import Query
 
 #: How many compiled ways are kept.
@@ -31,20 +34,23 @@ class Decided:
     Attributes:
         moment: Where the query is to be run.
         decision: The way.
+        absence: What was known without a look.
         client_rows: How many rows Python has to read for it; of a refusal, how many stand in the way.
     """
 
     moment: Moment
     decision: Decision
+    absence: Absence = UNWATCHED
     client_rows: int = 0
 
 
 class Decisions:
     """Looks which other versions than latest are stored, and decides how queries of one kind are answered."""
 
-    def __init__(self, source: RowSource, kind: Kind[Any]) -> None:
+    def __init__(self, source: RowSource, kind: Kind[Any], absence: KnownAbsence = unwatched) -> None:
         self._source = source
         self._kind = kind
+        self._absence = absence
         self._newer = kind.newer and kind.newer.steps
         self._residues = ResidueIndex(source.database, kind)
         self._collated: bool | None = None
@@ -54,11 +60,18 @@ class Decisions:
         """
         Open a moment, look which versions are stored, and decide.
 
+        Without a look where no row can stand at any other version than latest: then the query is sent as it is.
+
         Args:
             stack: Where the moment ends.
             query: What is asked.
             session: The user's session, if there is one.
         """
+        absence = absence_for(self._absence, self._source, session)
+        among = absence.among(other_versions(self._kind))
+        if not among:
+            touched = query.paths.touched(changing(self._kind))
+            return Decided(Moment(session, Reads.NOTHING), Decision(Way.AS_STORED, absence.reason, touched), absence)
         # A narrower look is quicker where an id is given; elsewhere it would keep the index on the tag from answering.
         narrowed = query.untouched_part(self._kind)
         looked_among = narrowed if "_id" in narrowed else None
@@ -67,7 +80,7 @@ class Decisions:
             return await stored_versions(
                 self._source,
                 self._kind.version_field,
-                other_versions(self._kind),
+                among,
                 narrowed=looked_among,
                 session=session,
             )
@@ -80,7 +93,7 @@ class Decisions:
         if decision.way in {Way.REFUSED, Way.IN_CLIENT}:
             rows = await self._source.count(self._held_up(decision, narrowed), session=moment.session)
             if rows:
-                return self._possible(Decided(moment, decision, rows), query)
+                return self._possible(Decided(moment, decision, absence, rows), query)
             # No such row can match. It must not be matched as it is stored either, so its version keeps a branch.
             left = [
                 replace(branch, way=Way.TRANSLATED, narrowed=NEVER) if branch.way is Way.IN_CLIENT else branch
@@ -88,7 +101,7 @@ class Decisions:
             ]
             if left:
                 decision = decision_of(left, decision.touched, in_client=False)
-        return self._possible(Decided(moment, decision), query)
+        return self._possible(Decided(moment, decision, absence), query)
 
     async def required(self, stack: AsyncExitStack, query: Query, session: AnySession | None) -> Decided:
         """
@@ -141,7 +154,7 @@ class Decisions:
         if reason is None:
             return decided
         refusal = replace(decided.decision, way=Way.REFUSED, reason=reason)
-        return Decided(decided.moment, refusal)
+        return replace(decided, decision=refusal, client_rows=0)
 
     def _held_up(self, decision: Decision, narrowed: Mapping[str, Any]) -> Mapping[str, Any]:
         branches = [branch for branch in decision.branches if branch.way is Way.IN_CLIENT]

@@ -15,6 +15,7 @@ from docstore.mongo.plans import access_of, plan_of_find, plan_of_pipeline
 from docstore.mongo.reading import RowSource
 from docstore.mongo.stored_versions import stored_versions
 from docstore.store.asked import Query
+from docstore.store.deciding import Decided
 from docstore.store.stale_query import StaleQueries
 from docstore.store.stale_query_in_memory import StaleQueriesInMemory
 
@@ -45,6 +46,7 @@ class Explanation(BaseModel):
         reason: Why it is this one.
         paths: What the query looks at and a step changes.
         versions: The old versions that matter for these paths and at which rows are stored.
+        absence: What is known of other versions without a look, and why no more; None where nothing had to be known.
         client_rows: How many rows Python has to upgrade; of a refusal, how many are in the way.
         ways_out: What to do about a refusal.
         access: The indexes that the server would use; "COLLSCAN" where it would look at every row.
@@ -58,6 +60,7 @@ class Explanation(BaseModel):
     reason: str
     paths: tuple[str, ...] = ()
     versions: tuple[VersionExplained, ...] = ()
+    absence: str | None = None
     client_rows: int = 0
     ways_out: tuple[str, ...] = ()
     access: tuple[str, ...] = ()
@@ -77,7 +80,7 @@ async def explain(
         return await _explained(source, kind, None, decision, query)
     async with AsyncExitStack() as stack:
         decided = await stale.decisions.settled(await stale.decisions.decided(stack, query, None), query)
-    return await _explained(source, kind, stale, decided.decision, query, rows=decided.client_rows)
+    return await _explained(source, kind, stale, decided.decision, query, decided=decided)
 
 
 async def _explained(
@@ -87,9 +90,9 @@ async def _explained(
     decision: Decision,
     query: Query,
     *,
-    rows: int = 0,
+    decided: Decided | None = None,
 ) -> Explanation:
-    plan = None
+    plan, rows = None, 0 if decided is None else decided.client_rows
     if source.driver is not Driver.MOCK and decision.way is not Way.REFUSED:
         plan = await _plan(source, stale, decision, query)
     refusal = None
@@ -101,6 +104,7 @@ async def _explained(
         reason=decision.reason,
         paths=tuple(shown(decision.touched)),
         versions=await _versions(source, kind, decision),
+        absence=None if decided is None else decided.absence.reason,
         client_rows=rows,
         ways_out=() if refusal is None else refusal.ways_out,
         access=() if plan is None else tuple(access_of(plan)),

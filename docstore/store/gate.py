@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from docstore.core.abort_rule import counts_as_error
+from docstore.core.absence import Absence
 from docstore.core.kind import Kind
 from docstore.core.write_version import ControlState
 from docstore.errors import DocumentError, StoreClosedError
@@ -127,6 +128,12 @@ class WriteGate:
             else:
                 with self._counted(control) as observed:
                     yield observed
+
+    def absence(self, kind: str) -> Absence:
+        """
+        Return at which versions no row of a kind can stand, as far as that is known without a look. Makes no call.
+        """
+        return self._member.absence(kind)
 
     def failed_reads_of(self, kind: str) -> Callable[[DocumentError], None]:
         """

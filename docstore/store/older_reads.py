@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.mongo.driver import AnyDatabase
+from docstore.store.absent_versions import KnownAbsence, unwatched
 from docstore.store.client_versions import AskedVersions
 from docstore.store.observed_reading import older_reader
 from docstore.store.observer import Observer
@@ -26,8 +27,15 @@ class OlderReads(Generic[D]):
     Readers and queries that give the rows of one kind in older shapes, and count that they were asked for.
     """
 
-    def __init__(self, database: AnyDatabase, kind: Kind[D], observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        database: AnyDatabase,
+        kind: Kind[D],
+        observer: Observer | None = None,
+        absence: KnownAbsence = unwatched,
+    ) -> None:
         self._database = database
+        self._absence = absence
         self._observer = observer
         self._kind = kind
         self._asked: AskedVersions | None = None
@@ -61,7 +69,7 @@ class OlderReads(Generic[D]):
             if len(self._ready) >= _READY:
                 self._ready.clear()
             reader = older_reader(self._kind, version, model, self._observer)
-            self._ready[shape] = (reader, Queries(self._database, self._kind, reader))
+            self._ready[shape] = (reader, Queries(self._database, self._kind, reader, absence=self._absence))
         if self._asked is not None and version < self._kind.latest:
             self._asked.count(self._kind.name, version)
         return self._ready[shape]

@@ -13,6 +13,7 @@ from docstore.core.stale_branch import StoredVersion, Way
 from docstore.core.stale_query import old_versions
 from docstore.mongo.driver import AnyDatabase, AnySession, Driver
 from docstore.mongo.reading import Batches, RowSource, SortKeys
+from docstore.store.absent_versions import KnownAbsence, unwatched
 from docstore.store.asked import Course, Query, check_names
 from docstore.store.cursor import Cursor, OnError, ReadBatch, Report
 from docstore.store.explaining import Explanation, explain
@@ -51,7 +52,13 @@ class Queries(Generic[D]):
     """
 
     def __init__(
-        self, database: AnyDatabase, kind: Kind[D], reader: RowReader[D], observer: Observer | None = None
+        self,
+        database: AnyDatabase,
+        kind: Kind[D],
+        reader: RowReader[D],
+        observer: Observer | None = None,
+        *,
+        absence: KnownAbsence = unwatched,
     ) -> None:
         self._kind, self._reader, self._observer = kind, reader, observer
         self._misnomers = misnomers(kind.model)
@@ -59,7 +66,7 @@ class Queries(Generic[D]):
         self._stale = (
             StaleQueriesInMemory(self._source, kind)
             if self._source.driver is Driver.MOCK
-            else StaleQueries(self._source, kind)
+            else StaleQueries(self._source, kind, absence)
         )
 
     @overload

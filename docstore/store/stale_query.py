@@ -27,6 +27,7 @@ from docstore.core.translation import NEVER
 from docstore.mongo.driver import AnySession
 from docstore.mongo.moment import Moment, Reads
 from docstore.mongo.reading import Batches, RowSource, rows_of
+from docstore.store.absent_versions import KnownAbsence, unwatched
 from docstore.store.asked import Course, Query
 from docstore.store.client_filter import SENT_BYTES, ClientFilter, stored_rows, window, with_stored
 from docstore.store.cursor import Report
@@ -64,10 +65,10 @@ class StaleQueries:
     upgrade, where nobody can tell whether it matches.
     """
 
-    def __init__(self, source: RowSource, kind: Kind[Any]) -> None:
+    def __init__(self, source: RowSource, kind: Kind[Any], absence: KnownAbsence = unwatched) -> None:
         self._source = source
         self._kind = kind
-        self.decisions = Decisions(source, kind)
+        self.decisions = Decisions(source, kind, absence)
 
     async def rows(
         self,

@@ -47,7 +47,8 @@ def _of_node(node: NodeStatus) -> Iterator[FleetRow]:
 
 def _of_reader(reader: ReaderStatus) -> FleetRow:
     remark = f"declared by {reader.by}"
-    return FleetRow(reader.service, "", "declared", reader.kind, _range(reader.reads), "", "", remark)
+    writes = "" if reader.writes is None else str(reader.writes)
+    return FleetRow(reader.service, "", "declared", reader.kind, _range(reader.reads), writes, "", remark)
 
 
 def _remark(node: NodeStatus, kind: NodeKindStatus) -> str:

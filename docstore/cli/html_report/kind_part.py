@@ -19,6 +19,7 @@ from docstore.cli.run_table import run_facts
 from docstore.cli.run_words import aim
 from docstore.commands import KindReport
 from docstore.core.coverage import Coverage
+from docstore.core.fence_state import FenceState
 from docstore.core.run_state import OPEN
 
 
@@ -106,7 +107,7 @@ def kind_part(found: KindReport, *, id: str) -> KindPart:
         rollout=() if found.rollout is None else tuple(Fact(*each) for each in rollout_facts(found.rollout)),
         run=_run(found),
         quarantine=found.quarantine,
-        floor=tuple(floor_facts(found.floor)),
+        floor=tuple(floor_facts(found)),
         next=tuple(next_commands(found)),
         absent=_absent(found, history),
     )
@@ -131,7 +132,7 @@ def _absent(found: KindReport, history: History | None) -> str:
         "node that has worked with it": found.rollout is None,
         "run": found.run is None,
         "row in quarantine": not found.quarantine,
-        "recorded floor or fence": found.floor is None,
+        "recorded floor or fence": found.floor is None and found.fence is FenceState.NONE,
     }
     words = [f"no {what}" for what, is_so in absent.items() if is_so]
     return f"There is {', '.join(words)}." if words else ""

@@ -68,3 +68,18 @@ def test_what_cannot_be_written_is_told(command_line: Any, tmp_path: Path) -> No
     assert (nowhere.code, nowhere.output) == (1, "")
     assert "cannot be written: No such file or directory" in nowhere.errors
     assert (table.code, list(tmp_path.glob("report*"))) == (2, [])
+
+
+def test_the_page_tells_of_a_fence_and_when_somebody_took_it_away(command_line: Any) -> None:
+    command_line.database.places.insert_one({"_id": 1, "schema_version": 3, "name": "Oslo"})
+    applied = command_line.run("fence", "apply", "place")
+    standing = command_line.run("coverage", "--format", "html").output
+    command_line.database.command({"collMod": "places", "validator": {}})
+
+    gone = command_line.run("coverage", "--format", "html").output
+
+    assert applied.code == 0
+    assert "versions 1 to 3 (strict)" in standing
+    assert "docstore fence apply place" not in standing
+    assert "is gone: the server lets everything in" in gone
+    assert "docstore fence apply place" in gone

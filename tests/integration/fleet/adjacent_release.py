@@ -32,7 +32,7 @@ def become(name: str, written: int, read: frozenset[int]) -> None:
     Turn this process into that release.
     """
     formats = [each for each in vars(record_format).values() if isinstance(each, RecordFormat)]
-    assert len(formats) == 7
+    assert len(formats) == 8
     for each in formats:
         # In place: every module has its own name for it.
         object.__setattr__(each, "written", written)

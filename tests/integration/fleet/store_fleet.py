@@ -142,16 +142,20 @@ class StoreFleet:
     async def _write(self, process: Process, row: int, how: How) -> None:
         self.serial += 1
         change, known = Change(process.latest, self.serial), self.known[row]
+        node = process.node
+        sent, was_stale = node._sent, node.heartbeat_age >= node._life.fence_after
         # As nobody knows whether it was stored, where the answer is not there in time.
         known.doubtful += 1
         try:
             written = await self._written(process, row, how, change)
         except StoreUnavailableError:
+            assert not was_stale or node._sent != sent, ("P6: a stale node began to write", process)
             return
         except TOLD as error:
             self.done[f"told {type(error).__name__}"] += 1
             written = False
         known.doubtful -= 1
+        assert not (written and was_stale) or node._sent != sent, ("P6: a stale node wrote", process)
         if written:
             self.done["written"] += 1
             known.acknowledge(change)
@@ -233,6 +237,7 @@ class StoreFleet:
         kind = max(self.processes, key=lambda process: process.latest).kind
         with suppress(BackfillRefusedError, RolloutRefusedError, IllegalTransitionError, NodeRefusedError):
             await commands.backfill_start(self.database, kind, to=control.write_version, by="operator")
+        self.promises.worked()
         with suppress(NodeRefusedError, TimeoutError):
             async with asyncio.timeout(WORK):
                 await commands.work(self.database, [kind], drain=True, throttled=False)

@@ -3,14 +3,12 @@ Every command that the documentation shows can be typed.
 """
 
 import re
-import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 
-from docstore.cli.app import app
+from tests.typed_commands import parse
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,22 +21,6 @@ def commands(page: Path) -> list[str]:
     Return the commands that a page shows at a prompt.
     """
     return [line.strip() for line in SHOWN.findall(page.read_text(encoding="utf-8"))]
-
-
-def parse(line: str) -> None:
-    """
-    Parse a command as the command line does, and run nothing.
-
-    Raises:
-        typer.TyperException: It cannot be typed.
-    """
-    command: Any = typer.main.get_command(app)
-    context = command.make_context("docstore", shlex.split(line)[1:])
-    while hasattr(command, "resolve_command"):
-        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        if command is None:
-            return
-        context = command.make_context(name, rest, parent=context)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -8,14 +8,18 @@ import pytest
 
 from docstore.cli.next_commands import NextCommand, Urgency, next_commands
 from docstore.commands import IndexState
-from docstore.core.floor_state import FloorState, Retiring
+from docstore.core.fence import split
+from docstore.core.floor_state import FenceRecord, FloorState, Retiring, Validation
 from docstore.core.rollout_state import RolloutState
 from docstore.core.run_state import RunState
 from docstore.core.way_back import WayBack
 from docstore.fleet.rollout_status import CanaryStatus
-from tests.html_reports import AT, coverage, kind_report, rollout, run
+from docstore.mongo.fence import CollectionFence
+from tests.html_reports import AT, coverage, fenced, kind_report, rollout, run
+from tests.typed_commands import parse
 
 _R = RolloutState
+FENCED = FloorState("city", 1, fence=FenceRecord(1, 6, "strict"))
 
 
 def asked(**facts: Any) -> list[NextCommand]:
@@ -42,6 +46,14 @@ def canary(failures: int) -> CanaryStatus:
         (
             {"report": coverage(versions={6: 1}, retirable_below=6)},
             ["docstore retire city --below 6 --dry-run"],
+        ),
+        (
+            {"report": coverage(versions={6: 1}, retirable_below=6), "floor": FloorState("city", 1, floor=6)},
+            ["docstore retire city --below 6"],
+        ),
+        (
+            {"report": coverage(versions={6: 1}, floor=6), "floor": FloorState("city", 1, floor=6)},
+            [],
         ),
         (
             {"report": coverage(versions={5: 1}, retirable_below=5), "rollout": rollout(write_version=5)},
@@ -88,6 +100,18 @@ def canary(failures: int) -> CanaryStatus:
             ["docstore retire city --resume"],
         ),
         (
+            {"report": coverage(versions={6: 1}, bypassed=["the collection of city is gone"])},
+            ["docstore check --database"],
+        ),
+        ({"validated": fenced("city", 1, 6)}, ["docstore fence apply city"]),
+        ({"validated": fenced("city", 1, 6), "floor": FENCED}, []),
+        ({"validated": fenced("city", 1, 7), "floor": FENCED}, ["docstore fence apply city"]),
+        ({"validated": fenced("city", 1, 6, altered=True), "floor": FENCED}, ["docstore fence apply city"]),
+        (
+            {"validated": CollectionFence(None, Validation(), split(None)), "floor": FENCED},
+            ["docstore fence apply city"],
+        ),
+        (
             {"report": coverage("o'brien <x>", {5: 1, 6: 1})},
             ["docstore backfill start 'o'\"'\"'brien <x>' --wait"],
         ),
@@ -95,6 +119,9 @@ def canary(failures: int) -> CanaryStatus:
 )
 def test_what_to_do_next(facts: dict[str, Any], commands: list[str | None]) -> None:
     assert typed(**facts) == commands
+    for command in commands:
+        if command is not None:
+            parse(command)
 
 
 def test_faults_come_before_what_goes_on_by_itself() -> None:

@@ -134,7 +134,7 @@ def test_a_kind_is_told_whole(tree: ET.Element) -> None:
         "rows stood at version 6 on 2026-01-13 09:26 UTC",
         "640,000 of 1,000,000 (64.0 %)",
         "1,200 UpgradeError at location.lat in step 5; version 4 to 6",
-        "recorded floor version 4: no row stands below it",
+        "recorded floor version 4 proved by",
         "1,000,000 rows counted, none below since 2026-03-14 09:26 UTC; soak time 2 d",
         "lets in versions 4 to 7 (moderate)",
         "1,204 rows in quarantine",
@@ -143,13 +143,21 @@ def test_a_kind_is_told_whole(tree: ET.Element) -> None:
         assert words in city
 
 
+def test_a_fence_that_is_gone_is_told_with_what_it_was_to_let_in(tree: ET.Element) -> None:
+    huge = section(tree, "kind-4")
+
+    assert "unproved the server did not refuse rows below it when it was recorded" in huge
+    assert "northern_hemisphere is gone: the server does not refuse rows below version 1." in huge
+    assert "fence is gone: the server lets everything in was to let in versions 1 to 60 (strict)" in huge
+
+
 def test_the_fleet_is_told_the_dead_first(tree: ET.Element) -> None:
     fleet = section(tree, "fleet")
 
     assert fleet.index("reports cron-2 (4711) dead") < fleet.index("waits: it reads city up to version 5")
     assert fleet.index("waits: it reads city") < fleet.index("geo-api pod-1 (4711) alive city 4 to 6 6 1 s ago")
     assert "geo-api pod-3 (4711) alive city 4 to 6 5 1 s ago has not acknowledged the last change" in fleet
-    assert "nightly-export declared city 3 to 6 declared by ada@ops" in fleet
+    assert "nightly-export declared city 3 to 6 5 declared by ada@ops" in fleet
 
 
 def test_what_to_do_comes_with_its_command_the_worst_first(tree: ET.Element) -> None:
