@@ -21,7 +21,8 @@ from docstore.store.pauses import TRIES, Pause
 from docstore.store.stored_form import StoredForm
 from docstore.store.straight_updates import Statement, SteppedOn, StraightUpdate, is_read_only
 from docstore.store.update_request import UpdateRequest
-from docstore.store.updating_in_transaction import UpdatedRow, UpdatesInTransaction
+from docstore.store.updated_row import UpdatedRow
+from docstore.store.updating_in_transaction import UpdatesInTransaction
 
 D = TypeVar("D", bound=Document)
 
