@@ -9,6 +9,7 @@ from docstore.backfill.context import RunContext
 from docstore.backfill.looking import count_aside, counted, put_unreadable_aside
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Phase
+from docstore.backfill.recording import record_left, time_before
 from docstore.backfill.untagged import untagged_elsewhere
 from docstore.core.batch_record import RunTotals
 from docstore.core.coverage import Coverage
@@ -147,10 +148,13 @@ class Conclusion:
         selection = context.selection
         # What has been done is not looked at again, so that a count costs as much as there is left.
         only = None if run.odd_tags else short_of(context.scope.direction, context.scope.target)
+        before = await time_before(database)
         coverage = await counted(database, kind, context.now, selection=selection, only=only)
         if context.scope.unreadable(coverage):
             await put_unreadable_aside(database, kind, context.aside, selection=selection)
             coverage = await counted(database, kind, context.now, selection=selection, only=only)
+        if selection is None:
+            await record_left(database, context.scope, coverage, before=before)
         elsewhere = await untagged_elsewhere(context, coverage)
         rows = max(context.scope.rows(coverage) - elsewhere.rows, 0)
         # The first is of the same moment as the count, the second leaves out what failed on another way.

@@ -13,6 +13,7 @@ from docstore.backfill.context import RunContext
 from docstore.backfill.looking import counted
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Phase
+from docstore.backfill.recording import record_left, time_before
 from docstore.backfill.validation import SAMPLE, Validate, Validation
 from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
@@ -62,9 +63,13 @@ async def begin(
     if run.sources is not None:
         moved = await runs.move(run.id, RunState.ENQUEUED, RunState.RUNNING, by=by)
         return moved or await runs.get(run.id)
+    before = None
     if coverage is None or run.selection is not None:
+        before = await time_before(database)
         coverage = await counted(database, kind, now, selection=selection_of(database, run))
     scope = RunScope(kind, run.target, run.direction)
+    if run.selection is None:
+        await record_left(database, scope, coverage, before=before)
     try:
         scope.refuse_one_way(coverage)
     except BackfillRefusedError as error:

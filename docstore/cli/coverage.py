@@ -139,7 +139,7 @@ async def _coverage(
         if advice is not None:
             note(advice)
         if wish.record and not result.recorded:
-            note(f"the counts of {result.report.kind} could not be kept: this user may not write docstore_coverage")
+            note(f"the counts of {result.report.kind} could not be kept in docstore_coverage")
     return _verdict(results, wish)
 
 

@@ -148,12 +148,13 @@ def _verdict(report: Coverage) -> str:
     if report.quarantined:
         lines.append(f"quarantined: {report.quarantined:,}")
     if report.retirable_below is not None:
-        lines.append(f"nothing stands below version {report.retirable_below}")
-    if report.blockers:
-        lines.append("in the way of retiring older versions:")
-        lines += [f"  - {blocker}" for blocker in report.blockers]
+        ask = f"docstore retire {report.kind} --below {report.retirable_below}"
+        lines.append(f"no row, node or quarantine entry is in the way of `{ask}`")
     if report.doubles:
         lines.append(f"tagged with a double: {report.doubles:,}, which a fence would keep out")
     lines += _oldest(report.oldest_below, report.counted_at)
+    if report.blockers:
+        lines.append("in the way of retiring older versions:")
+        lines += [f"  - {blocker}" for blocker in report.blockers]
     lines += _doubt(exact=report.exact)
     return "\n".join(lines)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from bson.timestamp import Timestamp
+
 from docstore.backfill.ceiling import ceiling_of
 from docstore.commands.asked_versions import asked_versions
 from docstore.commands.coverage_gates import with_gates, writers
@@ -82,7 +84,7 @@ class Counting:
             await wait_for_majority(database, kind.collection)
         # Somebody who stores rows while they are counted is seen, or what he stored is counted.
         known = None if is_mock or below is not None else await writers(database)
-        before = await committed_time(database) if self.record else None
+        before = await self._time()
         counted_at = self.now()
         counts = await count_rows(
             database, kind=kind.name, collection=kind.collection, field=kind.version_field, below=below
@@ -93,7 +95,7 @@ class Counting:
             quarantined=counts.quarantined,
             counted_at=counted_at,
             exact=counts.one_moment,
-            write_version=await ceiling_of(database, kind.name),
+            write_version=await ceiling_of(database, kind.name) if known is None else known.write_version(kind.name),
             client_versions=await asked_versions(database, kind, counted_at),
         )
         coverage = coverage.model_copy(update={"oldest_below": await self._oldest(kind, coverage)})
@@ -112,6 +114,12 @@ class Counting:
             with suppress(StoreRejectedError):
                 cost = await missing_index_cost(database, kind.collection)
         return Counted(coverage, counts.tags, index, counts.way, cost, recorded)
+
+    async def _time(self) -> Timestamp | None:
+        # Without it no time begins; that is no reason to tell nothing.
+        with suppress(StoreRejectedError):
+            return await committed_time(self.database) if self.record else None
+        return None
 
     async def _with_floor(self, kind: Kind[Any], coverage: Coverage) -> Coverage:
         if self.record:

@@ -34,6 +34,13 @@ class Writers:
     view: ControlView
     fleet: Fleet
 
+    def write_version(self, kind: str) -> int | None:
+        """
+        Return what nodes store; None where none has worked with the kind yet.
+        """
+        control = self.view.controls.get(kind)
+        return None if control is None else control.write_version
+
 
 async def writers(database: AnyDatabase) -> Writers:
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 from docstore.commands.fence_report import FenceLimits, FenceReport, TagsOutside
 from docstore.core.coverage import TagCount
-from docstore.core.fence import TYPES, FenceBounds
+from docstore.core.fence import FenceBounds
 from docstore.core.fence_level import FenceLevel
 from docstore.core.fence_state import FenceState, fence_state
 from docstore.core.floor_state import FloorState
@@ -106,8 +106,9 @@ async def fence_remove(
 
 
 def _outside(tags: Sequence[TagCount], bounds: FenceBounds) -> tuple[TagsOutside, ...]:
-    found = [each for each in tags if not (each.type in TYPES and bounds.low <= each.value <= bounds.high)]
-    return tuple(TagsOutside(type=each.type, value=_number(each.value), rows=each.rows) for each in found)
+    return tuple(
+        TagsOutside(type=each.type, value=_number(each.value), rows=each.rows) for each in bounds.outside(tags)
+    )
 
 
 def _number(value: float | None) -> float | None:

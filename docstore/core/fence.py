@@ -9,11 +9,12 @@ details of error 121.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from docstore.core.bson_values import RawDocument, type_name
+from docstore.core.coverage import TagCount
 from docstore.core.version import tag_version
 
 #: By which a clause of a validator is known as the fence.
@@ -52,11 +53,11 @@ class FenceBounds:
             }
         }
 
-    def holds(self, version: int) -> bool:
+    def outside(self, tags: Iterable[TagCount]) -> list[TagCount]:
         """
-        Tell whether rows of a version are let in.
+        Return those of the counted tags that are not let in.
         """
-        return self.low <= version <= self.high
+        return [each for each in tags if not (each.type in TYPES and self.low <= each.value <= self.high)]
 
     @classmethod
     def of_description(cls, description: object) -> "FenceBounds | None":

@@ -241,7 +241,10 @@ class Joining:
                 continue
             rows = await stored_rows(self._database, kind)
             readers = [each for each in view.readers if each.kind == kind.name]
-            highest = min((each.reads.high for each in readers), default=None)
+            # What a fence does not let in, nobody could store: a rollout raises it.
+            fence = view.floor_of(kind.name).fence
+            highs = [each.reads.high for each in readers] + ([] if fence is None else [fence.high])
+            highest = min(highs, default=None)
             ordered = [
                 run.target for run in await Runs(self._database).open(kind.name) if run.direction is Direction.UP
             ]

@@ -2,7 +2,11 @@
 Counting rows by tag without looking at each key: which values there are, and how often each.
 """
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from bson.decimal128 import Decimal128
@@ -10,8 +14,9 @@ from bson.int64 import Int64
 
 from docstore.core.bson_values import RawDocument
 from docstore.core.coverage import TagCount
+from docstore.core.id_cuts import id_cuts
 from docstore.core.version import TAG_TYPES, tag_version
-from docstore.mongo.driver import AnyCollection, AnySession, settled
+from docstore.mongo.driver import AnyCollection, AnySession, Driver, driver_of, settled
 from docstore.mongo.guard import SIMPLE_COLLATION
 from docstore.mongo.odd_tags import odd_tags
 from docstore.mongo.tag_index import TagIndexes
@@ -19,6 +24,12 @@ from docstore.mongo.tag_index import TagIndexes
 #: With more values than this, or more rows whose tag is no integer, one pass over all keys is quicker.
 MANY_VALUES: Final = 100
 MANY_ODD: Final = 5000
+
+#: From so many rows on, the rows of a value are counted in parts, two at a time: a server has more than one processor,
+#: and others need it too.
+LARGE: Final = 100_000
+_PARTS: Final = 8
+_AT_ONCE: Final = 2
 
 #: Those that an index does not keep apart from others.
 _BLURRED: Final = frozenset({"array", "undefined"})
@@ -54,14 +65,24 @@ async def count_by_value(
     values = await _values(rows, field, indexes, session, below)
     if len(values) > MANY_VALUES:
         return None
-    untagged = await _number(rows, {field: None}, indexes, session)
+    in_threads = driver_of(rows.database) is Driver.MOTOR
+    if below is None and not in_threads:
+        values = await _with_ends(rows, field, indexes, session, values)
+    integers = {integer: value for value in values if (integer := _integer(value.tag)) is not None}
+    wanted = [_Wanted(field, None)]
+    for integer, value in integers.items():
+        if integer in _INT64:
+            wanted.append(_Wanted(field, Int64(integer), id_cuts(value.first, value.last, _PARTS)))
+    # What runs in threads must not share a session at the same time.
+    numbers = await _numbers(rows, wanted, indexes, session, at_once=1 if in_threads else _AT_ONCE)
     found = [count for count in odd if not _is_version_from(count, below)]
-    found.append(TagCount("missing", None, untagged))
-    for value in _integers(values):
-        number = await _number(rows, {field: Int64(value)}, indexes, session)
-        # Numbers of other types that equal it have the same key.
-        number -= sum(count.rows for count in odd if _integer(count.value) == value)
-        found.append(TagCount("int", value, number))
+    for each, number in zip(wanted, numbers, strict=True):
+        if each.tag is None:
+            found.append(TagCount("missing", None, number))
+        else:
+            # Numbers of other types that equal it have the same key.
+            equal = sum(count.rows for count in odd if _integer(count.value) == each.tag)
+            found.append(TagCount("int", int(each.tag), number - equal))
     return tuple(count for count in found if count.rows)
 
 
@@ -87,34 +108,95 @@ async def _odd(rows: AnyCollection, field: str, indexes: TagIndexes, session: An
     return [TagCount(each["_id"]["type"], each["_id"]["value"], each["rows"]) async for each in found]
 
 
-async def _values(
-    rows: AnyCollection, field: str, indexes: TagIndexes, session: AnySession | None, below: int | None
-) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class _Value:
     """
-    Return the numbers among the tags, one of those that are equal: a jump from key to key.
+    A number among the tags, one of those that are equal, with the first and the last id of its rows.
+    """
+
+    tag: Any
+    first: Any = None
+    last: Any = None
+
+
+async def _values(
+    rows: AnyCollection,
+    field: str,
+    indexes: TagIndexes,
+    session: AnySession | None,
+    below: int | None,
+    *,
+    backward: bool = False,
+) -> list[_Value]:
+    """
+    Return the numbers among the tags with one id each, the first or *backward* the last: a jump from key to key.
     """
     end = {"$lte": float("inf")} if below is None else {"$lt": below}
+    way = -1 if backward else 1
     pipeline: list[RawDocument] = [
         {"$match": {field: {"$gte": float("-inf"), **end}}},
-        {"$sort": {field: 1, "_id": 1}},
-        {"$group": {"_id": f"${field}", "any": {"$first": "$_id"}}},
+        {"$sort": {field: way, "_id": way}},
+        {"$group": {"_id": f"${field}", "id": {"$first": "$_id"}}},
         {"$limit": MANY_VALUES + 1},
     ]
     found = await settled(rows.aggregate(pipeline, session=session, hint=indexes.tag, collation=SIMPLE_COLLATION))
-    return [each["_id"] async for each in found]
+    return [_Value(each["_id"], each["id"]) async for each in found]
 
 
-async def _number(rows: AnyCollection, filter: RawDocument, indexes: TagIndexes, session: AnySession | None) -> int:
-    pipeline: list[RawDocument] = [{"$match": filter}, {"$count": "rows"}]
-    found = await settled(rows.aggregate(pipeline, session=session, hint=indexes.tag, collation=SIMPLE_COLLATION))
-    return sum([int(each["rows"]) async for each in found])
+async def _with_ends(
+    rows: AnyCollection, field: str, indexes: TagIndexes, session: AnySession | None, values: list[_Value]
+) -> list[_Value]:
+    # What the server keeps in its head: not exact, and this decides nothing but the way.
+    if await rows.estimated_document_count() < LARGE:
+        return values
+    last = await _values(rows, field, indexes, session, None, backward=True)
+    ends = {_integer(value.tag): value.first for value in last}
+    return [_Value(value.tag, value.first, ends.get(_integer(value.tag))) for value in values]
 
 
-def _integers(values: Sequence[Any]) -> Iterator[int]:
-    for value in values:
-        integer = _integer(value)
-        if integer is not None and integer in _INT64:
-            yield integer
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """
+    A tag whose rows are to be counted, in several parts where its ids are cut.
+    """
+
+    field: str
+    tag: Any
+    cuts: Sequence[Any] = ()
+
+    def filters(self) -> list[RawDocument]:
+        cuts = self.cuts
+        if not cuts:
+            return [{self.field: self.tag}]
+        ranges = [{"$lt": cuts[0]}, *({"$gte": low, "$lt": high} for low, high in pairwise(cuts)), {"$gte": cuts[-1]}]
+        return [{self.field: self.tag, "_id": each} for each in ranges]
+
+
+async def _numbers(
+    rows: AnyCollection,
+    wanted: Sequence[_Wanted],
+    indexes: TagIndexes,
+    session: AnySession | None,
+    *,
+    at_once: int,
+) -> list[int]:
+    free = asyncio.Semaphore(at_once)
+    options: dict[str, Any] = {"hint": indexes.tag, "collation": SIMPLE_COLLATION, "session": session}
+
+    async def number(matching: RawDocument) -> int:
+        async with free:
+            found = await settled(rows.aggregate([{"$match": matching}, {"$count": "rows"}], **options))
+            return sum([int(each["rows"]) async for each in found])
+
+    parts = [(each.tag, part) for each in wanted for part in each.filters()]
+    # All of them to the end: none may use the session after whoever opened it has gone.
+    counted = await asyncio.gather(*(number(part) for _, part in parts), return_exceptions=True)
+    sums: Counter[Any] = Counter()
+    for (tag, _), result in zip(parts, counted, strict=True):
+        if isinstance(result, BaseException):
+            raise result
+        sums[tag] += result
+    return [sums[each.tag] for each in wanted]
 
 
 def _integer(value: Any) -> int | None:

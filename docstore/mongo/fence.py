@@ -15,6 +15,7 @@ from docstore.core.fence import FenceBounds, ValidatorParts, merge, split
 from docstore.core.fence_level import FenceLevel, Obstacle, RowsAgainst, fence_level
 from docstore.core.floor_state import Validation
 from docstore.errors import FenceRefusedError, StoreRejectedError, StoreTimeoutError
+from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of, newest, open_collection
 from docstore.mongo.failures import translated
 from docstore.mongo.fence_command import options_of, shell_command
@@ -202,13 +203,17 @@ async def level_beside(
     """
     Return the level at which a fence does no harm to the users' own rules; counts rows where that depends on them.
 
+    Rows outside the fence are counted by the (tag, `_id`) index where it exists; those that the users' own rules do not
+    let in by reading every row, and only where these are moderate.
+
     Raises:
         FenceRefusedError: There is none; carries the way out.
         StoreUnavailableError, StoreRejectedError: The database.
     """
     rows = RowsAgainst(0)
     if asked is None or (asked is FenceLevel.STRICT and own.validator):
-        outside = await rows_against(database, collection, bounds.clause)
+        counts = await count_rows(database, kind=bounds.kind, collection=collection, field=bounds.field)
+        outside = sum(tags.rows for tags in bounds.outside(counts.tags))
         rules = own.validator if own.level == FenceLevel.MODERATE and not outside else None
         rows = RowsAgainst(outside, await rows_against(database, collection, rules) if rules else 0)
     chosen = fence_level(own, rows, asked=asked, name=collection)

@@ -17,6 +17,7 @@ SELECTIONS: Final = "docstore_selections"
 CONTROL: Final = "docstore_control"
 NODES: Final = "docstore_nodes"
 STEPS: Final = "docstore_steps"
+SCRATCH: Final = "docstore_scratch"
 COVERAGE: Final = "docstore_coverage"
 
 #: How long a record waits for a majority of the members, in milliseconds.

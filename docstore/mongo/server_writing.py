@@ -45,7 +45,7 @@ class ServerRowWriter:
     """Writes rows of one collection of a real server; see `RowWriter`."""
 
     def __init__(self, database: AnyDatabase, collection: str) -> None:
-        self._database = database
+        self.database = database
         self._name = collection
         rows = open_collection(database, collection).with_options(codec_options=_RAW)
         # Without an acknowledgement nobody can tell whether the guard held.
@@ -121,7 +121,7 @@ class ServerRowWriter:
                 statements.append(statement)
         if statements:
             with translated():
-                answer = await self._database.command(
+                answer = await self.database.command(
                     {"update": self._name, "updates": statements, "ordered": False}, codec_options=CODEC
                 )
             rewritten += answer["n"]
@@ -206,7 +206,7 @@ class ServerRowWriter:
     ) -> T:
         """Run *work* at one moment, all of it or nothing; it may run more than once."""
         with translated():
-            return await in_transaction(self._database, session, work)
+            return await in_transaction(self.database, session, work)
 
     async def outside(
         self,
@@ -273,7 +273,7 @@ class ServerRowWriter:
 
         with translated():
             try:
-                return await in_transaction(self._database, session, compare_and_write)
+                return await in_transaction(self.database, session, compare_and_write)
             except DuplicateKeyError as error:
                 raise DuplicateRowError(unique_index(error.details)) from None
 

@@ -14,10 +14,12 @@ from docstore.core.coverage import ClientVersion, Coverage, coverage_of
 from docstore.core.fleet_facts import Fleet
 from docstore.core.kind import Kind
 from docstore.core.retirement_gates import RetirementFacts
+from docstore.errors import StoreRejectedError
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.counting import count_rows
 from docstore.mongo.coverage_history import clear_since, committed_time, record_counts
-from docstore.mongo.driver import AnyDatabase
+from docstore.mongo.driver import AnyDatabase, newest
+from docstore.mongo.moment import wait_for_majority
 from docstore.mongo.node_records import NodeRecords
 from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.runs import Runs
@@ -49,7 +51,8 @@ class Looking:
     """
 
     def __init__(self, database: AnyDatabase, kind: Kind[Any], *, asked: Asked) -> None:
-        self._database = database
+        # A secondary may lag behind the fence.
+        self._database = newest(database)
         self._kind = kind
         self._asked = asked
 
@@ -59,7 +62,8 @@ class Looking:
 
         In an order in which nothing slips through: the control records first, because a change that rests on them is
         void if a node joined or an operator was quicker since; the rows last, because what a node stored that is gone
-        by then is counted.
+        by then is counted. Rows that were stored before are counted, also those that only one member has yet: a fence
+        that stands keeps those away that come after it, and not those that came before.
 
         Raises:
             RecordFormatError: A record is that of another release of docstore.
@@ -70,6 +74,7 @@ class Looking:
         fleet = Fleet(await NodeRecords(database).all(), view.readers)
         runs = await Runs(database).open(kind.name)
         aside = await self._aside()
+        waited = await self._wait_for_majority()
         before = await committed_time(database)
         counts = await count_rows(database, kind=kind.name, collection=kind.collection, field=kind.version_field)
         now = await server_time(database)
@@ -79,7 +84,7 @@ class Looking:
             counts.tags,
             quarantined=counts.quarantined,
             counted_at=now,
-            exact=counts.one_moment,
+            exact=counts.one_moment and waited,
             client_versions=asked,
         )
         await record_counts(database, kind, coverage, before=before)
@@ -89,7 +94,7 @@ class Looking:
             fleet=fleet,
             floor=view.floor_of(kind.name),
             tags=counts.tags,
-            exact=counts.one_moment,
+            exact=coverage.exact,
             quarantined=aside,
             run=runs[0].id if runs else None,
             asked=asked,
@@ -98,6 +103,17 @@ class Looking:
             now=now,
         )
         return Look(view, facts, coverage)
+
+    async def _wait_for_majority(self) -> bool:
+        """
+        Return once counts show what any member has; tell whether that can be said of this server.
+        """
+        try:
+            await wait_for_majority(self._database, self._kind.collection)
+        except StoreRejectedError:
+            # A standalone server has no majority; what was counted there is not exact in any case.
+            return False
+        return True
 
     async def _aside(self) -> Counter[int | None]:
         aside: Counter[int | None] = Counter()

@@ -5,9 +5,11 @@ Update operators while rows are stored below latest: they say what they say of t
 from dataclasses import replace
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
+from docstore.core.canonical_id import bucket
 from docstore.core.document import Document
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded
+from docstore.core.write_version import ControlState
 from docstore.errors import ConflictError, DocumentExistsError
 from docstore.mongo.driver import AnySession
 from docstore.mongo.reading import SortKeys
@@ -19,7 +21,8 @@ from docstore.store.pauses import TRIES, Pause
 from docstore.store.stored_form import StoredForm
 from docstore.store.straight_updates import Statement, SteppedOn, StraightUpdate, is_read_only
 from docstore.store.update_request import UpdateRequest
-from docstore.store.updating_in_transaction import UpdatedRow, UpdatesInTransaction
+from docstore.store.updated_row import UpdatedRow
+from docstore.store.updating_in_transaction import UpdatesInTransaction
 
 D = TypeVar("D", bound=Document)
 
@@ -88,6 +91,7 @@ class UpdatesBelowLatest(Generic[D]):
             elif not sort:
                 tried = straight.at(control.write_version)
             if tried is not None:
+                await self._look_for_canary(request, control, session)
                 found = await self._found(tried, request, sort=sort, after=after, session=session)
                 if found is not None:
                     return found
@@ -112,6 +116,7 @@ class UpdatesBelowLatest(Generic[D]):
             statement = None if is_read_only(self._kind, control) else straight.at(control.write_version)
             if statement is None:
                 return _NOTHING, None
+            await self._look_for_canary(request, control, session)
             return await self._sent(statement, request, many=False, session=session), statement
 
     async def _all(self, request: UpdateRequest, straight: StraightUpdate, session: AnySession | None) -> UpdateResult:
@@ -190,10 +195,24 @@ class UpdatesBelowLatest(Generic[D]):
         if statement is not None and statement is not tried:
             async with self._writing(session) as control:
                 if not is_read_only(self._kind, control):
+                    _count(control, row_id, version)
                     done = await self._sent_to(row_id, statement, request, returns=returns, session=session)
                     if done is not None:
                         return done
         return await self._at_latest.change(request, row_id, session)
+
+    async def _look_for_canary(self, request: UpdateRequest, control: ControlState, session: AnySession | None) -> None:
+        """
+        Have an update counted for a canary if the one row that it names stands at the canary's version.
+
+        The answer to an update that goes straight does not tell where the row stood, and a refusal neither.
+        """
+        canary, row_id = control.canary, request.fixed_id
+        if canary is None or row_id is None or bucket(row_id) >= canary.percent:
+            return
+        raw = await self._writer.current(row_id, session=session)
+        if raw is not None:
+            _count(control, *self._rows.stands(raw))
 
     async def _sent_to(
         self,
@@ -261,3 +280,9 @@ class UpdatesBelowLatest(Generic[D]):
                 array_filters=request.array_filters,
                 session=session,
             )
+
+
+def _count(control: ControlState, row_id: Any, version: int | None) -> None:
+    """Have a write counted that leaves its row where it stands: what was decided of a row is what is counted."""
+    if control.canary is not None and version == control.canary.version:
+        control.version_for(row_id, standing=version)

@@ -38,7 +38,7 @@ def floor_facts(found: KindReport) -> Iterator[Fact]:
     """
     floor = found.floor
     if floor is not None and floor.floor is not None:
-        yield Fact("recorded floor", f"version {floor.floor}: no row stands below it")
+        yield Fact("recorded floor", f"version {floor.floor}")
         yield from _proof(floor.proof)
         if floor.proof is not None and not floor.proved:
             yield Fact("unproved", "the server did not refuse rows below it when it was recorded", "yellow")

@@ -12,7 +12,10 @@ from bson.objectid import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.write_concern import WriteConcern
 
-from docstore.commands import coverage, remaining
+from docstore import Store
+from docstore.commands import coverage, coverage_counting, remaining
+from docstore.errors import StoreRejectedError
+from docstore.mongo import counting_by_value
 from docstore.mongo.counting import Way
 from docstore.mongo.tag_index import build_tag_index
 from tests.kinds import place_kind
@@ -58,6 +61,17 @@ async def test_a_report_examines_keys_only(many: Database) -> None:
     # One for each row, and a few to find where each value ends.
     assert ROWS <= keys < ROWS + 50
     # The first row without a tag, whose key does not say whether it is one.
+    assert documents <= 1
+
+
+async def test_a_report_that_is_counted_in_parts_examines_no_more(
+    many: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting_by_value, "LARGE", 1)
+
+    keys, documents = await examined(many, lambda: coverage(many, [place_kind()]))
+
+    assert ROWS <= keys < ROWS + 70
     assert documents <= 1
 
 
@@ -117,7 +131,37 @@ async def test_a_missing_index_is_told_with_what_it_costs(database: Database) ->
 
 async def test_a_count_with_majority_waits_for_what_was_written_with_less(database: Database) -> None:
     hasty = database["places"].with_options(write_concern=WriteConcern(1))
-    for number in range(20):
+    for number in range(5):
         await hasty.insert_one({"_id": number, TAG: 1})
         (result,) = await remaining(database, [place_kind()], majority=True)
         assert result.report.remaining == number + 1
+
+
+async def test_who_may_not_write_has_a_report_all_the_same(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: Any, **__: Any) -> None:
+        raise StoreRejectedError(reason="Unauthorized", code=13)
+
+    monkeypatch.setattr(coverage_counting, "committed_time", refused)
+    monkeypatch.setattr(coverage_counting, "record_counts", refused)
+    await database["places"].insert_one({TAG: 3})
+
+    (result,) = await coverage(database, [place_kind()])
+
+    assert (result.report.total, result.recorded) == (1, False)
+
+
+async def test_whoever_works_with_the_rows_is_in_the_way_of_a_retirement(database: Database) -> None:
+    await database["places"].insert_one({TAG: 3})
+    (nobody,) = await coverage(database, [place_kind()])
+    async with Store(database, kinds=[place_kind()], service="geo"):
+        (first,) = await coverage(database, [place_kind()])
+    async with Store(database, kinds=[place_kind(latest=2)], service="old", policy="warn"):
+        (blind,) = await coverage(database, [place_kind()])
+
+    assert nobody.report.retirable_below is None
+    assert "no node has ever worked with place, so nobody knows what is stored" in nobody.report.blockers
+    # The soak passes by itself.
+    assert first.report.retirable_below == 3
+    assert all("48 h" in blocker for blocker in first.report.blockers)
+    assert any(blocker.startswith("old/") for blocker in blind.report.blockers)
+    assert blind.report.retirable_below == 2

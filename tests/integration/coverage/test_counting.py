@@ -5,6 +5,7 @@ Counting tags on a real server gives what counting them in Python gives, whateve
 import asyncio
 import datetime
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
+from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,6 +28,7 @@ from docstore.core.coverage import Coverage, coverage_of
 from docstore.core.direction import Direction
 from docstore.core.run_scope import RunScope
 from docstore.core.version import tag_version
+from docstore.mongo import counting_by_value
 from docstore.mongo.counting import Way, count_rows
 from docstore.mongo.counting_by_value import MANY_ODD, MANY_VALUES
 from docstore.mongo.tag_filters import short_of
@@ -108,6 +111,36 @@ async def test_counts_by_value_are_those_of_a_pass_over_all_keys(
     assert by_value.untagged == reference.untagged
     assert by_value.unreadable == reference.unreadable
     assert by_value.versions == tuple(count for count in reference.versions if below is None or count.version < below)
+
+
+IDS: list[Callable[[int], Any]] = [
+    lambda number: number,
+    lambda number: ObjectId(f"{number * 1000:024x}"),
+    # Between two integers there may be other numbers, and after them other types.
+    lambda number: number if number % 3 else number + 0.5,
+    lambda number: number if number % 4 else f"{number}",
+    lambda number: f"{number:05}",
+    lambda number: ObjectId(f"{number:024x}") if number % 2 else number,
+]
+
+
+@pytest.mark.parametrize("made", IDS)
+async def test_rows_that_are_counted_in_parts_are_counted_once(
+    database: AsyncDatabase[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, made: Callable[[int], Any]
+) -> None:
+    monkeypatch.setattr(counting_by_value, "LARGE", 1)
+    await build_tag_index(database, "places", TAG)
+    rows = [{"_id": made(number), TAG: (1, 3.0, 3, 3, 3)[number % 5]} for number in range(1, 400)]
+    await database["places"].insert_many(rows)
+
+    counts = await count_rows(database, kind="place", collection="places", field=TAG)
+
+    assert counts.way is Way.VALUES
+    assert sorted((count.type, count.value, count.rows) for count in counts.tags) == [
+        ("double", 3.0, 80),
+        ("int", 1, 79),
+        ("int", 3, 240),
+    ]
 
 
 @pytest.mark.parametrize("tags", [range(MANY_VALUES + 1), [1.0] * (MANY_ODD + 1), [[3]], [[]]])

@@ -11,7 +11,7 @@ import pytest
 from bson.timestamp import Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
 
-from docstore.commands import utc_now
+from docstore.commands import backfill, utc_now
 from docstore.core.coverage import Coverage, TagCount, coverage_of
 from docstore.core.soak import lowest_standing
 from docstore.errors import RecordFormatError
@@ -178,6 +178,25 @@ async def test_a_record_of_a_later_format_is_left_as_it_is(database: Database) -
         await record_counts(database, KIND, found(1), before=None)
     with pytest.raises(RecordFormatError):
         await clear_since(database, "place", 2)
+
+
+async def test_a_run_keeps_what_it_has_counted(database: Database) -> None:
+    await database["places"].insert_many([stored(1, 1), stored(3, 2)])
+
+    await backfill(database, KIND)
+    first = await clear_since(database, "place", 3)
+    await backfill(database, KIND)
+    again = await clear_since(database, "place", 3)
+    await database["places"].insert_one(stored(1, 3))
+    await backfill(database, KIND)
+    later = await clear_since(database, "place", 3)
+
+    assert first is not None
+    assert later is not None
+    # The row was seen when the last run began, whatever became of it.
+    assert first == again
+    assert first < later
+    assert await clear_since(database, "place", 2) == later
 
 
 async def test_one_sample_of_a_minute_is_kept_and_old_ones_are_forgotten(database: Database) -> None:

@@ -142,16 +142,20 @@ class StoreFleet:
     async def _write(self, process: Process, row: int, how: How) -> None:
         self.serial += 1
         change, known = Change(process.latest, self.serial), self.known[row]
+        node = process.node
+        sent, was_stale = node._sent, node.heartbeat_age >= node._life.fence_after
         # As nobody knows whether it was stored, where the answer is not there in time.
         known.doubtful += 1
         try:
             written = await self._written(process, row, how, change)
         except StoreUnavailableError:
+            assert not was_stale or node._sent != sent, ("P6: a stale node began to write", process)
             return
         except TOLD as error:
             self.done[f"told {type(error).__name__}"] += 1
             written = False
         known.doubtful -= 1
+        assert not (written and was_stale) or node._sent != sent, ("P6: a stale node wrote", process)
         if written:
             self.done["written"] += 1
             known.acknowledge(change)
@@ -233,6 +237,7 @@ class StoreFleet:
         kind = max(self.processes, key=lambda process: process.latest).kind
         with suppress(BackfillRefusedError, RolloutRefusedError, IllegalTransitionError, NodeRefusedError):
             await commands.backfill_start(self.database, kind, to=control.write_version, by="operator")
+        self.promises.worked()
         with suppress(NodeRefusedError, TimeoutError):
             async with asyncio.timeout(WORK):
                 await commands.work(self.database, [kind], drain=True, throttled=False)
@@ -261,6 +266,13 @@ class StoreFleet:
 
     async def check(self) -> None:
         await self.promises.check(self.processes)
+
+    async def stands(self, row: int) -> int:
+        """
+        Return the version at which a row stands; 0 where it is not there.
+        """
+        found = await self.database.items.find_one({"_id": row})
+        return 0 if found is None else int(found["schema_version"])
 
     async def control(self) -> ControlState:
         return (await self._view()).controls["item"]

@@ -33,6 +33,15 @@ class Promises:
         #: The newest control state by then, and those of rollbacks by which somebody could still store.
         self._newest = -1
         self._going_back: set[int] = set()
+        #: At how many looks from now on rows may stand lower because a worker has worked: one that was broken off may
+        #: have sent a batch that arrives later.
+        self._worked = 0
+
+    def worked(self) -> None:
+        """
+        Take note that a worker has worked.
+        """
+        self._worked = 2
 
     async def check(self, processes: Sequence[Process]) -> None:
         """
@@ -60,12 +69,13 @@ class Promises:
 
     async def _check_versions(self, processes: Sequence[Process], rows: list[dict[str, Any]]) -> None:
         """
-        Only a rollback lowers a row's version (P4): one that is on, or that somebody has not heard the end of.
+        Only the run of a rollback lowers a row's version (P4): of one that is on, or whose end somebody has not heard.
         """
         entries = await ControlRecords(self._database).history(kind="item", limit=ENTRIES)
         states = {entry["_id"]["number"]: entry["after"] for entry in entries if entry["after"] is not None}
         rollbacks = {epoch for epoch, state in states.items() if state == RolloutState.ROLLING_BACK}
-        may_lower = self._going_back or any(epoch > self._newest for epoch in rollbacks)
+        back = self._going_back or any(epoch > self._newest for epoch in rollbacks)
+        may_lower, self._worked = back and self._worked, max(0, self._worked - 1)
         for row in rows:
             assert may_lower or row["schema_version"] >= self.stood.get(row["_id"], 0), ("P4", row, self.stood)
         self.stood = {row["_id"]: row["schema_version"] for row in rows}

@@ -10,7 +10,7 @@ import pytest
 from docstore import Kind, Store, commands
 from docstore.core.fence_state import FenceState
 from docstore.core.rollout_state import RolloutState
-from docstore.errors import FenceRefusedError, RolloutRefusedError
+from docstore.errors import DocumentExistsError, FencedError, FenceRefusedError, RolloutRefusedError
 from docstore.fleet.fencing import Fencing
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.fence import read_fence
@@ -57,7 +57,30 @@ async def test_rows_below_latest_are_updated_behind_a_fence_that_does_not_let_la
         await places.update({"_id": 1}, {"$set": {"slug": "x", "name": "Bergen"}})
         await places.update({"name": "Rome"}, {"$set": {"slug": "rome"}}, upsert=True)
         assert (await places.update({}, {"$inc": {"visits": 1}, "$set": {"slug": "y"}}, many=True)).matched == 5
-        assert {row["schema_version"] async for row in database["places"].find()} == {2}
+        with pytest.raises(DocumentExistsError):
+            await places.update({"_id": 1, "name": "Cairo"}, {"$set": {"slug": "cairo"}}, upsert=True)
+        stored_now = await database["places"].find().to_list()
+        assert {row["schema_version"] for row in stored_now} == {2}
+        assert {row["visits"] for row in stored_now} == {1}
+        assert {place.slug for place in await places.find().to_list()} == {"y"}
+        assert await database["docstore_scratch"].count_documents({}) == 0
+    finally:
+        await store.close()
+
+
+async def test_in_a_transaction_of_the_users_own_a_fence_is_met_once(database: Any) -> None:
+    store, places = await begun(database)
+    change = {"$set": {"slug": "x"}, "$inc": {"visits": 1}}
+    try:
+        # No transaction can build the index that the first row with a residue needs.
+        await places.insert(Place(id=50, name="Rome", slug="kept"))
+        async with database.client.start_session() as session:
+            with pytest.raises(FencedError):
+                async with await session.start_transaction():
+                    await places.update({"_id": 1}, change, session=session)
+            async with await session.start_transaction():
+                assert (await places.update({"_id": 1}, change, session=session)).modified == 1
+        assert (await places.get(1)).visits == 1
     finally:
         await store.close()
 
@@ -201,3 +224,12 @@ async def test_a_fence_before_any_node_lets_latest_in(database: Any) -> None:
         await store.collection(kind).insert(Place(id=1, name="Oslo"))
     with pytest.raises(Exception, match="Document failed validation"):
         await database["places"].insert_one({"_id": 2, "schema_version": 4})
+
+
+async def test_a_release_that_comes_first_to_an_empty_collection_stores_what_the_fence_lets_in(database: Any) -> None:
+    await commands.fence_apply(database, place_kind(latest=2), by=BY)
+    async with Store(database, kinds=[KIND], service="api") as store:
+        await store.collection(KIND).insert(Place(id=1, name="Oslo"))
+        await commands.rollout_advance(database, KIND, by=BY)
+    assert (await database["places"].find_one())["schema_version"] == 2
+    assert await highest(database) == 3

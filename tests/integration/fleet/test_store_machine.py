@@ -32,6 +32,8 @@ HOW: st.SearchStrategy[How] = st.sampled_from(["modify", "replace", "update"])
 WRITES = st.lists(st.tuples(WHICH, st.integers(0, 9), HOW, st.sampled_from([False, False, True])), max_size=4)
 #: A node that was silent for so long writes, or does not write any more, or was taken for dead.
 SECONDS = st.sampled_from([0.0, 0.7 * DEAD_AFTER, 1.1 * DEAD_AFTER, 1.1 * DEAD_AFTER])
+#: From here on rows are those that are written first when a rollback is over.
+NEW_ROWS = 10
 PLACES = st.sampled_from(["0", "1", "2", "3", "4", "5"])
 SERVICES = st.sampled_from(["api", "jobs"])
 
@@ -171,7 +173,28 @@ class StoreMachine(RuleBasedStateMachine):
         await self.fleet.heard()
         await self.fleet.backfill()
         await self.fleet.start((await self.fleet.control()).write_version, instance="released", borrows=False)
+        # A row that is new stands where this process takes rows to be stored by now.
+        for process in self._one(which):
+            await self.fleet.write(process, NEW_ROWS + row, "modify")
         await asyncio.gather(*(process.let_go() for process in self.fleet.processes))
+
+    @action(which=WHICH, row=st.integers(0, 9), how=HOW)
+    def change_a_row_again_after_a_rollback(self, *, which: int, row: int, how: How) -> Acts:
+        return [self._changed_again(which, row, how)]
+
+    async def _changed_again(self, which: int, row: int, how: How) -> None:
+        """
+        A node that has not heard looks for the row where it stood: only the run of the rollback lowers it (P4).
+        """
+        await self._deployed(canaried=False, heard=True)
+        for process in self._one(which):
+            await self.fleet.write(process, row, how)
+        stood = await self.fleet.stands(row)
+        await self.fleet.roll_back(ignoring=True)
+        await self.fleet.heard()
+        for process in self._one(which):
+            await self.fleet.write(process, row, how)
+        assert await self.fleet.stands(row) >= stood, ("P4", row)
 
     @action()
     def backfill(self) -> Acts:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from bson.int64 import Int64
-from pymongo.errors import WriteError
+from pymongo.errors import BulkWriteError, WriteError
 
 from docstore import commands
 from docstore.commands import RetirementState
@@ -22,6 +22,7 @@ from docstore.errors import (
     FenceRefusedError,
     RetirementRefusedError,
     RolloutRefusedError,
+    StoreRejectedError,
     VersionRangeError,
 )
 from docstore.fleet.controls import FleetControls
@@ -379,6 +380,48 @@ async def test_a_writer_of_old_rows_is_refused_or_has_the_retirement_refused(pla
     assert set(refusals) <= {121}
     assert reasons <= {Cause.ROWS_BELOW}
     assert not (await places.floor()).proved or not await rows.count_documents({"schema_version": {"$lt": 2}})
+
+
+async def test_motor_does_the_same(motor_database: Any, places: Places) -> None:
+    await places.add(1)
+    with pytest.raises(RetirementRefusedError) as refused:
+        await commands.retire(motor_database, KIND, 2, by="ann", soak=0.0)
+    assert causes(refused) == [Cause.ROWS_BELOW]
+    await places.database["places"].delete_many({"schema_version": 1})
+
+    result = await commands.retire(motor_database, KIND, 2, by="ann", soak=0.0)
+
+    assert (result.state, (await places.floor()).proved) == (RetirementState.RETIRED, True)
+
+
+async def test_mongomock_retires_nothing(mock_database: Any) -> None:
+    with pytest.raises(StoreRejectedError, match="mongomock"):
+        await commands.retire(mock_database, KIND, 2, by="ann", soak=0.0)
+
+
+async def test_a_collection_that_is_not_there_yet_begins_with_its_fence(places: Places) -> None:
+    await places.database.drop_collection("places")
+
+    assert (await places.retire()).state is RetirementState.RETIRED
+
+    with pytest.raises(BulkWriteError):
+        await places.add(1)
+    await places.add(2)
+
+
+async def test_a_floor_of_another_collection_is_not_taken_for_proved(places: Places) -> None:
+    await places.retire()
+    await places.database.drop_collection("places")
+    await places.add(1)
+
+    with pytest.raises(RetirementRefusedError) as refused:
+        await places.retire()
+
+    assert causes(refused) == [Cause.ROWS_BELOW]
+    await places.database["places"].delete_many({})
+    assert (await places.retire()).state is RetirementState.RETIRED
+    with pytest.raises(BulkWriteError):
+        await places.add(1)
 
 
 async def test_who_froze_everything_holds_back_retirements_too(places: Places) -> None:

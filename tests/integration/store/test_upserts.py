@@ -29,7 +29,7 @@ class Moving(ServerRowWriter):
             return await super().update(*arguments, **options)
         self.moves -= 1
         kind = place_kind()
-        rows = self._database["places"]
+        rows = self.database["places"]
         await rows.replace_one({"_id": 1}, stored(1))
         result = await super().update(*arguments, **options)
         await rows.replace_one({"_id": 1}, kind.upgrade(stored(1)))

@@ -143,6 +143,8 @@ def test_the_json_has_exactly_the_fields_that_programs_rely_on() -> None:
         "retirable_below",
         "blockers",
         "client_versions",
+        "recorded_floor",
+        "bypassed",
         "remaining",
         "doubles",
         "oldest_below",
