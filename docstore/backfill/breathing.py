@@ -19,14 +19,22 @@ class Breathing:
     Args:
         throttling: Says how long.
         is_over: Says that there is nothing to wait for any more.
+        courtesy: The pause that is enough for others who are just there, as a share of the work; None stands for what
+            the throttling says.
         clock: Seconds that never go back.
     """
 
     def __init__(
-        self, throttling: Throttling, is_over: Callable[[], bool], *, clock: Callable[[], float] = time.monotonic
+        self,
+        throttling: Throttling,
+        is_over: Callable[[], bool],
+        courtesy: float | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._throttling = throttling
         self._is_over = is_over
+        self._courtesy = courtesy
         self._clock = clock
         self._begun = self._breathed = clock()
         #: Seconds that were no work.
@@ -55,7 +63,7 @@ class Breathing:
             reads: How many reads that work needed.
         """
         now = self._clock()
-        self._throttling.worked(seconds=now - self._breathed - self._computed, operations=reads)
+        self._tell(now, operations=reads)
         self._computed = 0.0
         await self._throttling.before_batch(self._is_over)
         self._breathed = self._clock()
@@ -65,5 +73,9 @@ class Breathing:
         """
         Say that the batch has ended, so that the next one begins when it should.
         """
-        self._throttling.worked(seconds=self._clock() - self._breathed - self._computed, operations=OF_A_BATCH)
+        self._tell(self._clock(), operations=OF_A_BATCH)
         self._throttling.after_batch(seconds=self.worked)
+
+    def _tell(self, now: float, *, operations: int) -> None:
+        seconds = now - self._breathed - self._computed
+        self._throttling.worked(seconds=seconds, operations=operations, courtesy=self._courtesy)

@@ -21,6 +21,8 @@ from docstore.mongo.old_rows import OldRows, Page
 
 #: Rows read, upgraded and written together. More make a command slower to answer and a conflict likelier.
 PAGE_SIZE: Final = 250
+#: Bursts for which rows are read together while the backfill holds back; a read of its own for each would cost more.
+BURSTS_AT_ONCE: Final = 5
 #: Batches on their way to the server while the next one is upgraded.
 IN_FLIGHT: Final = 3
 #: How long rows are upgraded before the event loop gets its turn, in seconds: leases are renewed beside slow steps too.
@@ -59,31 +61,39 @@ class ClientPath:
         reading = self._read_ahead(after, upto)
         try:
             while (page := await reading).rows and not self._context.stop.is_set():
-                in_bursts = self._burst() is not None
-                if in_bursts:
+                if self._burst() is not None:
                     # One thing at a time is asked of a server that is to have pauses.
                     await _ended(in_flight)
+                    await self._rewrite_in_bursts(page.rows)
+                    reading = self._read_ahead(page.last, upto)
+                    continue
                 reading = self._read_ahead(page.last, upto)
-                if in_bursts:
-                    await asyncio.wait({reading})
-                    upgraded = await self._upgrade_in_pause(page.rows)
-                else:
-                    upgraded = await self._upgrade(page.rows)
-                    await _ended(in_flight, but=IN_FLIGHT - 1)
+                upgraded = await self._upgrade(page.rows)
+                await _ended(in_flight, but=IN_FLIGHT - 1)
                 self.untouched += upgraded.untouched
                 in_flight.append(asyncio.create_task(self._write(upgraded)))
-                if not in_bursts:
-                    await self._context.breathe(1)
+                await self._context.breathe(1)
             await _ended(in_flight)
         finally:
             # After a fault or a cancellation only; whatever the server still does, it does under the guard.
             await ended([reading, *in_flight])
 
-    async def _upgrade_in_pause(self, rows: Sequence[bytes]) -> Upgraded:
+    async def _rewrite_in_bursts(self, rows: Sequence[bytes]) -> None:
+        """Rewrite a page a few rows at a time, with a pause before each part."""
+        reads, done = 1, 0
+        while done < len(rows) and not self._context.stop.is_set():
+            part = rows[done : done + (self._burst() or len(rows))]
+            upgraded = await self._upgrade_in_pause(part, reads)
+            self.untouched += upgraded.untouched
+            await self._write(upgraded)
+            reads, done = 0, done + len(part)
+        await self._context.breathe(reads)
+
+    async def _upgrade_in_pause(self, rows: Sequence[bytes], reads: int) -> Upgraded:
         """Upgrade rows while the server has its pause, and let it have the whole of it."""
         upgrading = asyncio.create_task(self._upgrade(rows))
         try:
-            await self._context.breathe(1)
+            await self._context.breathe(reads)
             return await upgrading
         finally:
             await ended([upgrading])
@@ -104,7 +114,7 @@ class ClientPath:
         return upgraded
 
     def _read_ahead(self, after: Any, upto: Any) -> asyncio.Task[Page]:
-        size = min(PAGE_SIZE, self._burst() or PAGE_SIZE)
+        size = min(PAGE_SIZE, (self._burst() or PAGE_SIZE) * BURSTS_AT_ONCE)
         return asyncio.create_task(patiently(lambda: self._rows.read(after, upto, size=size)))
 
     def _burst(self) -> int | None:

@@ -17,7 +17,7 @@ from docstore.backfill.context import RunContext
 from docstore.backfill.failing import Failing
 from docstore.backfill.leasing import Held, LeaseLostError
 from docstore.backfill.metrics import WorkerMetrics
-from docstore.backfill.pacing import Pacing
+from docstore.backfill.pacing import COURTESY, Pacing
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.range_work import RangeWork, compiled
@@ -224,7 +224,7 @@ class Lane:
 
     async def _rewrite(self, held: Held) -> None:
         batch = held.batch
-        breathing = Breathing(self._throttling, lambda: self._is_over)
+        breathing = Breathing(self._throttling, lambda: self._is_over, COURTESY[self._path(batch.version)])
         context = replace(
             self._context,
             meter=Meter(whole=self._context.meter),

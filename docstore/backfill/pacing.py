@@ -17,11 +17,13 @@ FIRST_ON_SERVER: Final = 5 * FIRST
 #: Rows in a range that is compared as a whole before the server rewrites it; Python needs a while for each of them.
 TRIAL: Final = FIRST // 2
 #: How long rows are rewritten at a time while the backfill holds back, in seconds; then there is a pause. A long burst
-#: keeps an update of somebody else waiting for longer; short ones cost the server more for the same rows, and more of
-#: the others meet one. In Python a burst costs more besides its rows.
-BURST: Final = {Path.SERVER: 0.006, Path.CLIENT: 0.020}
+#: keeps somebody else waiting for longer; short ones cost more for the same rows, and more of the others meet one.
+BURST: Final = {Path.SERVER: 0.006, Path.CLIENT: 0.0035}
 #: Fewer rows at a time cost more for the call than for the rows.
-LEAST_AT_ONCE: Final = 20
+LEAST_AT_ONCE: Final = {Path.SERVER: 20, Path.CLIENT: 12}
+#: The pause after a burst, as a share of its time, where others are there and nothing is slow. In Python a burst holds
+#: a pause of its own, while it is encoded and waits for the log; what others wait for then is how long it takes.
+COURTESY: Final = {Path.SERVER: 4.0, Path.CLIENT: 0.35}
 
 
 class Pacing:
@@ -87,7 +89,7 @@ class Pacing:
         Return how many rows of a batch are rewritten between two pauses, while the backfill holds back.
         """
         rate = self._paces[path].rate
-        return LEAST_AT_ONCE if rate is None else max(LEAST_AT_ONCE, int(rate * BURST[path]))
+        return LEAST_AT_ONCE[path] if rate is None else max(LEAST_AT_ONCE[path], int(rate * BURST[path]))
 
     def halve(self, path: Path) -> None:
         """

@@ -133,15 +133,17 @@ class Throttling:
             await self._wait(self._interval, is_over, self._throttle.signal)
             await self.look()
 
-    def worked(self, *, seconds: float, operations: int = 0) -> None:
+    def worked(self, *, seconds: float, operations: int = 0, courtesy: float | None = None) -> None:
         """
         Say what some work took, so that what follows it waits as long as it should.
 
         Args:
             seconds: How long it took.
             operations: How many reads and inserts it needed, about.
+            courtesy: The pause that is enough after this work for others who are just there, as a share of its time.
         """
-        self._nice_until = max(self._nice_until, self._clock()) + self._throttle.pause_after(seconds)
+        pause = self._throttle.pause_after(seconds, courtesy=courtesy)
+        self._nice_until = max(self._nice_until, self._clock()) + pause
         for signal in self._signals:
             if isinstance(signal, Others):
                 signal.did(operations)

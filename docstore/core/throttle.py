@@ -93,6 +93,7 @@ class Throttle:
 
     Args:
         nice: The pause after work as a share of the time that it took; 0 is full speed.
+        asked: Whether that is just the pause that a signal asks or asked for, and nothing was found slow meanwhile.
         signal: The signal that makes it hold back, or "" at full speed.
         reason: Why, or "".
         since: Since when it has held back without a break, or None.
@@ -101,6 +102,7 @@ class Throttle:
     """
 
     nice: float = 0.0
+    asked: bool = False
     signal: str = ""
     reason: str = ""
     since: float | None = None
@@ -124,7 +126,7 @@ class Throttle:
         }
         worst = max(answers, key=lambda answer: answer.verdict, default=Answer("", Verdict.NORMAL, ""))
         lasting = next((each for each in answers if now - unknown.get(each.signal, now) >= UNKNOWN_FOR), None)
-        nice, signal, reason = self.nice, self.signal, self.reason
+        nice, signal, reason, least = self.nice, self.signal, self.reason, 0.0
         slow = [each for each in answers if each.verdict >= Verdict.SLOW_DOWN]
         if slow:
             growing = [each for each in slow if each.pause is None]
@@ -146,6 +148,7 @@ class Throttle:
         return replace(
             self,
             nice=nice,
+            asked=nice > 0 and (nice == least or (self.asked and nice <= self.nice)),
             signal=signal if holds else "",
             reason=reason if holds else "",
             since=(now if self.since is None else self.since) if holds else None,
@@ -153,11 +156,15 @@ class Throttle:
             unknown_since=tuple(sorted(unknown.items())),
         )
 
-    def pause_after(self, seconds: float) -> float:
+    def pause_after(self, seconds: float, *, courtesy: float | None = None) -> float:
         """
         Return how many seconds to wait after work that took *seconds*.
+
+        Args:
+            seconds: How long it took.
+            courtesy: The share that is enough after this work where the pause is just one that a signal asks for.
         """
-        return seconds * self.nice
+        return seconds * (self.nice if courtesy is None or not self.asked else min(courtesy, self.nice))
 
 
 def _recovered(nice: float) -> float:

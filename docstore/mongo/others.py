@@ -4,7 +4,7 @@ Whether anybody else works on the server: what it counts, without what docstore'
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,16 +49,23 @@ class Others:
         database: Where the rows are.
         of_a_round: Reads of the other signals that are asked together with this one.
         clock: Seconds that never go back.
+        sleep: Waits for so many seconds.
     """
 
     name: Final = "others"
 
     def __init__(
-        self, database: AnyDatabase, *, of_a_round: int = 0, clock: Callable[[], float] = time.monotonic
+        self,
+        database: AnyDatabase,
+        *,
+        of_a_round: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._own = open_collection(database, PROBE, primary=True)
         self._clock = clock
+        self._sleep = sleep
         self._of_a_round = of_a_round
         self._did = 0
         self._last: _Counted | None = None
@@ -74,15 +81,25 @@ class Others:
         See `Signal`.
         """
         with translated():
-            if self._last is None:
-                self._last = await self._count()
-                await asyncio.sleep(FIRST_LOOK)
-            last, self._last = self._last, await self._count()
-        seconds, own = self._last.at - last.at, self._last.own - last.own
-        if self._last.all < last.all or own < 0 or seconds <= 0:
+            if self._last is not None:
+                return await self._since(self._last)
+            answers = await self._after_a_moment(await self._count())
+            if all(answer.verdict is Verdict.NORMAL for answer in answers) or self._last is None:
+                return answers
+            # A run that begins reads some things of its own, and would have pauses for many seconds for it.
+            return await self._after_a_moment(self._last)
+
+    async def _after_a_moment(self, last: _Counted) -> Sequence[Answer]:
+        await self._sleep(FIRST_LOOK)
+        return await self._since(last)
+
+    async def _since(self, last: _Counted) -> Sequence[Answer]:
+        now = self._last = await self._count()
+        seconds, own = now.at - last.at, now.own - last.own
+        if now.all < last.all or own < 0 or seconds <= 0:
             # Another primary counts from its own start; the document was removed by a process that ended.
             return []
-        number = max(0, self._last.all - last.all - own)
+        number = max(0, now.all - last.all - own)
         others = number / seconds
         if number < LEAST or others < FEW + FEW_OF_OWN * own / seconds:
             return [Answer(self.name, Verdict.NORMAL, f"others do {others:.0f} operations/s", others)]

@@ -14,7 +14,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from docstore import commands
 from docstore.backfill import server_path
-from docstore.backfill.client_path import ClientPath
+from docstore.backfill.client_path import BURSTS_AT_ONCE, ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.range_work import compiled
@@ -185,7 +185,26 @@ async def test_in_python_nothing_is_asked_of_the_server_during_a_pause(
     await ClientPath(begun, begun.old_rows(1)).rewrite()
 
     assert await begun.database["counters"].count_documents({"schema_version": 3, "steps": 2}) == ROWS
-    # One write and one read, then the pause; the first pause comes after the first two reads.
-    bursts = ROWS // 2 + 1
-    assert sent.names[: 2 * bursts + 1] == ["find", *["find", "update"] * bursts]
-    assert [number for number, _ in pauses.after] == list(range(2, 2 + 2 * bursts, 2))
+    # One read for some bursts; the next comes after all of them, and the last finds nothing more.
+    pages, rest = divmod(ROWS, 2 * BURSTS_AT_ONCE)
+    of_a_page = ["find", *["update"] * BURSTS_AT_ONCE]
+    assert sent.names == [*of_a_page * pages, "find", *["update"] * ((rest + 1) // 2), "find"]
+    # A pause after each but the last, and the reads are told as docstore's own.
+    assert [number for number, _ in pauses.after] == list(range(1, len(sent.sent)))
+    assert [reads for _, reads in pauses.after] == [int(name == "find") for name in sent.names[:-1]]
+
+
+@pytest.mark.parametrize("begun", [Path.CLIENT], indirect=True)
+async def test_in_python_no_further_burst_begins_when_the_worker_is_to_stop(
+    begun: RunContext, sent: Commands, pauses: Pauses
+) -> None:
+    async def breathe(reads: int) -> None:
+        await pauses.breathe(reads)
+        if sent.names.count("update") == 2:
+            begun.stop.set()
+
+    await ClientPath(replace(begun, breathe=breathe), begun.old_rows(1)).rewrite()
+
+    # The burst that was upgraded in the pause is written.
+    assert sent.names.count("update") == 3
+    assert await begun.database["counters"].count_documents({"schema_version": 3, "steps": 2}) == 3 * 2

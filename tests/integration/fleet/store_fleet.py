@@ -267,6 +267,13 @@ class StoreFleet:
     async def check(self) -> None:
         await self.promises.check(self.processes)
 
+    async def stands(self, row: int) -> int:
+        """
+        Return the version at which a row stands; 0 where it is not there.
+        """
+        found = await self.database.items.find_one({"_id": row})
+        return 0 if found is None else int(found["schema_version"])
+
     async def control(self) -> ControlState:
         return (await self._view()).controls["item"]
 

@@ -178,6 +178,24 @@ class StoreMachine(RuleBasedStateMachine):
             await self.fleet.write(process, NEW_ROWS + row, "modify")
         await asyncio.gather(*(process.let_go() for process in self.fleet.processes))
 
+    @action(which=WHICH, row=st.integers(0, 9), how=HOW)
+    def change_a_row_again_after_a_rollback(self, *, which: int, row: int, how: How) -> Acts:
+        return [self._changed_again(which, row, how)]
+
+    async def _changed_again(self, which: int, row: int, how: How) -> None:
+        """
+        A node that has not heard looks for the row where it stood: only the run of the rollback lowers it (P4).
+        """
+        await self._deployed(canaried=False, heard=True)
+        for process in self._one(which):
+            await self.fleet.write(process, row, how)
+        stood = await self.fleet.stands(row)
+        await self.fleet.roll_back(ignoring=True)
+        await self.fleet.heard()
+        for process in self._one(which):
+            await self.fleet.write(process, row, how)
+        assert await self.fleet.stands(row) >= stood, ("P4", row)
+
     @action()
     def backfill(self) -> Acts:
         return [self.fleet.backfill()]

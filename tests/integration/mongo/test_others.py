@@ -120,3 +120,24 @@ async def test_it_works_on_motor_too(motor_database: Database) -> None:
     (answer,) = await others.ask()
 
     assert answer.signal == "others"
+
+
+@pytest.mark.parametrize(
+    ("reads", "expected"),
+    [
+        pytest.param([200, 0], Verdict.NORMAL, id="a-run-that-begins"),
+        pytest.param([200, 200], Verdict.SLOW_DOWN, id="others"),
+    ],
+)
+async def test_the_first_look_takes_for_company_only_what_is_still_there_a_moment_later(
+    database: Database, reads: list[int], expected: Verdict
+) -> None:
+    each = iter(reads)
+
+    async def meanwhile(_: float) -> None:
+        await read(database, next(each))
+
+    (answer,) = await Others(database, clock=Clock(), sleep=meanwhile).ask()
+
+    assert answer.verdict is expected
+    assert next(each, None) is None

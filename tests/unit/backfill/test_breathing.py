@@ -58,6 +58,19 @@ async def test_each_breath_lasts_as_long_as_the_work_before_it_asks_for() -> Non
     assert 1.0 <= breathing.worked < 1.5
 
 
+async def test_a_shorter_breath_is_enough_after_work_that_rests_itself_while_nothing_is_slow() -> None:
+    clock = Clock()
+    throttling = Throttling([Company()], clock=clock, interval=3600)
+    await throttling.look()
+    breathing = Breathing(throttling, never, 0.5, clock=clock)
+
+    clock.seconds += 4.0
+    clock.step = 0.0625
+    await breathing.breathe(1)
+
+    assert 2.0 <= breathing.paused < 3.0
+
+
 async def test_at_full_speed_a_breath_is_no_pause() -> None:
     clock = Clock()
     breathing = Breathing(Throttling(clock=clock), never, clock=clock)

@@ -15,7 +15,7 @@ from docstore.core.run_record import RunOptions, RunRecord
 @pytest.mark.parametrize("path", Path)
 def test_a_burst_lasts_as_long_as_somebody_who_meets_it_may_wait(path: Path) -> None:
     pacing = Pacing()
-    assert pacing.burst(path) == LEAST_AT_ONCE
+    assert pacing.burst(path) == LEAST_AT_ONCE[path]
 
     pacing.after(path, rows=50_000, seconds=2.5, now=0.0)
 
@@ -27,7 +27,7 @@ def test_a_server_that_is_slow_still_takes_some_rows_at_once() -> None:
 
     pacing.after(Path.SERVER, rows=500, seconds=5.0, now=0.0)
 
-    assert pacing.burst(Path.SERVER) == LEAST_AT_ONCE
+    assert pacing.burst(Path.SERVER) == LEAST_AT_ONCE[Path.SERVER]
 
 
 def with_rate(rate: float | None) -> RunRecord:

@@ -167,3 +167,21 @@ def test_throttle_names_the_stop_among_slow_answers() -> None:
 
     assert throttle.stopped
     assert throttle.reason == "far behind"
+
+
+def test_throttle_lets_work_do_with_a_shorter_pause_for_others_who_are_just_there() -> None:
+    throttle = after([COMPANY])
+
+    assert throttle.pause_after(2.0) == 2.0
+    assert throttle.pause_after(2.0, courtesy=0.25) == 0.5
+    assert throttle.pause_after(2.0, courtesy=3.0) == 2.0
+    # So too while they go.
+    assert after([COMPANY], [NORMAL]).pause_after(1.0, courtesy=0.25) == 0.25
+
+
+def test_throttle_takes_no_shorter_pause_while_it_backs_off_and_comes_back() -> None:
+    slow = [[COMPANY, SLOW], [COMPANY, SLOW]]
+
+    assert after(*slow).pause_after(1.0, courtesy=0.25) == 2.0
+    assert after(*slow, [COMPANY]).pause_after(1.0, courtesy=0.25) > 1.5
+    assert after(*slow, *[[COMPANY]] * 4).pause_after(1.0, courtesy=0.25) == 0.25
