@@ -55,6 +55,11 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
     Cause.NOT_RETIRING: "docstore rollout history {kind} says what became of it",
     Cause.SOAK: "wait; docstore coverage {kind} records that none came back; --soak says how long it has to be",
 }
+#: What proved a floor was counted in another collection.
+_PROVED_ELSEWHERE: Final = (
+    "docs/backups.md says what to look at; docstore retire {kind} --below {floor} proves and records the floor for the "
+    "collection that is there"
+)
 #: A rollout that was begun with no way back is not to be rolled back by any option.
 _FORWARD_ONLY: Final = "mend it in a release that reads what is stored: the way leads forward only"
 
@@ -76,4 +81,6 @@ def _way_out(blocker: Mapping[str, Any]) -> str | None:
     if cause is Cause.IRREVERSIBLE and "version" not in blocker["facts"]:
         return _FORWARD_ONLY
     way = _WAYS_OUT.get(cause)
+    if cause is Cause.OTHER_COLLECTION and blocker["facts"].get("floor") is not None:
+        way = _PROVED_ELSEWHERE
     return None if way is None else way.format_map({"kind": blocker["kind"], **blocker["facts"]})

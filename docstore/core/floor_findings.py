@@ -34,7 +34,7 @@ def floor_findings(record: FloorState, rows: StoredRows, fence: StandingFence | 
     | found | what it means |
     |---|---|
     | rows below the recorded floor | they were restored, or written with `bypassDocumentValidation` |
-    | another collection under the name | it was dropped, renamed over, or restored |
+    | another collection under the name | it was dropped, renamed over, replaced by `$out`, or restored |
     | no fence, where one was put up | `collMod` by somebody else, or the collection is a new one |
     | another fence | `collMod` by somebody else |
     """
@@ -47,17 +47,21 @@ def floor_findings(record: FloorState, rows: StoredRows, fence: StandingFence | 
     if fence.collection is None:
         if record.home is not None:
             words = f"the collection of {kind} is gone: it was dropped or renamed"
-            yield Blocker(Cause.OTHER_COLLECTION, kind, words, {"home": str(record.home), "now": None})
+            yield Blocker(Cause.OTHER_COLLECTION, kind, words, _homes(record, None))
         return
     if record.home is not None and fence.collection != record.home:
+        what = "fence" if record.floor is None else "floor"
         words = (
-            f"the collection of {kind} is another one than when its floor was recorded: it was dropped, renamed over, "
-            "or restored"
+            f"the collection of {kind} is another one than when its {what} was recorded: it was dropped, renamed over, "
+            "replaced by $out, or restored"
         )
-        facts = {"home": str(record.home), "now": str(fence.collection)}
-        yield Blocker(Cause.OTHER_COLLECTION, kind, words, facts)
+        yield Blocker(Cause.OTHER_COLLECTION, kind, words, _homes(record, fence.collection))
     if record.fence is not None:
         yield from _of_fence(kind, record.fence, fence)
+
+
+def _homes(record: FloorState, now: uuid.UUID | None) -> dict[str, str | int | None]:
+    return {"home": str(record.home), "now": None if now is None else str(now), "floor": record.floor}
 
 
 def _of_fence(kind: str, wanted: FenceRecord, fence: StandingFence) -> Iterator[Blocker]:

@@ -185,15 +185,16 @@ class Fencing:
 
     async def _at_home(self) -> FloorState:
         """
-        Record which collection has the fence, if nobody has; it may have been created with it.
+        Record which collection has the fence; it may have been created with it, or put in the place of another one.
         """
         while True:
             view = await self._control.settled_view()
             floor = view.floor_of(self._kind.name)
-            if floor.home is not None or floor.fence is None:
+            # What proved a floor was counted in the collection that was there: only a retirement counts again.
+            if floor.fence is None or (floor.home is not None and floor.proof is not None):
                 return floor
             found = await read_fence(self._database, self._kind.collection)
-            if found.uuid is None or await self._record(view, floor, "the fence stands", home=found.uuid):
+            if found.uuid in {None, floor.home} or await self._record(view, floor, "the fence stands", home=found.uuid):
                 return floor.after(view.epoch + 1, home=found.uuid)
 
     async def _unrecord(self, fence: FenceRecord, before: FenceRecord | None) -> None:

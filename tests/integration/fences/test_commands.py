@@ -2,11 +2,14 @@
 The fence of a kind, put up, shown and taken away by the commands.
 """
 
+import datetime
 from typing import Any
 
 import pytest
 
 from docstore import commands
+from docstore.cli.ways_out import ways_out
+from docstore.core.blocker import Cause
 from docstore.core.fence import FenceBounds
 from docstore.core.fence_level import FenceLevel
 from docstore.core.fence_state import FenceState
@@ -19,6 +22,7 @@ from tests.kinds import place_kind, stored
 
 KIND = place_kind()
 BY = "operator"
+NOW = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
 
 
 async def floor_of(database: Any) -> FloorState:
@@ -156,3 +160,29 @@ async def test_a_fence_that_nobody_recorded_is_told(database: Any) -> None:
 async def test_the_mock_has_no_fence_to_show(mock_database: Any) -> None:
     with pytest.raises(FenceRefusedError, match="mongomock validates nothing"):
         await commands.fence_show(mock_database, KIND)
+
+
+async def test_a_fence_settles_on_the_collection_that_was_put_in_the_place_of_its_own(database: Any) -> None:
+    await database["places"].insert_one(stored(3, 1))
+    await commands.fence_apply(database, KIND, by=BY)
+    await (await database["places"].aggregate([{"$out": "places"}])).to_list()
+    (found,) = (await commands.check([KIND], database)).kinds[0].bypassed
+    assert (found.cause, found.facts["floor"]) == (Cause.OTHER_COLLECTION, None)
+
+    report = await commands.fence_apply(database, KIND, by=BY)
+
+    assert report.state is FenceState.STANDS
+    assert (await commands.check([KIND], database)).sound
+
+
+async def test_a_fence_does_not_settle_a_floor_that_was_proved_in_another_collection(database: Any) -> None:
+    await database["places"].insert_one(stored(3, 1))
+    await commands.fence_apply(database, KIND, by=BY)
+    await recorded(database, floor=2, proof=Proof(BY, NOW, rows=1))
+    await (await database["places"].aggregate([{"$out": "places"}])).to_list()
+
+    await commands.fence_apply(database, KIND, by=BY)
+
+    (found,) = (await commands.check([KIND], database)).kinds[0].bypassed
+    assert found.cause is Cause.OTHER_COLLECTION
+    assert "docstore retire place --below 2 " in (ways_out([found.model_dump()]) or "")
