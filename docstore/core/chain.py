@@ -55,6 +55,8 @@ class Chain:
         self.steps = tuple(steps)
         self.latest = floor + len(self.steps)
         self._compiled: dict[tuple[int | None, int, int], CompiledChain] = {}
+        # Asked of every query.
+        self._writes: dict[tuple[int, int], frozenset[FieldPath] | None] = {}
 
     def between(self, low: int, high: int) -> tuple[Step, ...]:
         """Return the steps that lead from *low* up to *high*."""
@@ -191,6 +193,11 @@ class Chain:
 
     def writes(self, low: int, high: int) -> frozenset[FieldPath] | None:
         """Return every path that the steps between two versions may change; None stands for any path."""
+        if (low, high) not in self._writes:
+            self._writes[low, high] = self._paths_written(low, high)
+        return self._writes[low, high]
+
+    def _paths_written(self, low: int, high: int) -> frozenset[FieldPath] | None:
         paths: set[FieldPath] = set()
         for step in self.between(low, high):
             if step.writes is None:

@@ -11,39 +11,24 @@ Whoever finds a retirement that was begun finishes it from the fence on, or puts
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from docstore.core.blocker import Blocker, Cause, facts_of
-from docstore.core.bson_values import identical
 from docstore.core.control_view import ControlView
-from docstore.core.fence import FenceBounds, merge, split
-from docstore.core.fence_level import FenceLevel, Obstacle, RowsAgainst, fence_level
-from docstore.core.fence_state import highest_let_in
-from docstore.core.floor_state import FLOOR_PREFIX, FenceRecord, FloorState, Proof, Retiring, Validation
+from docstore.core.floor_state import FLOOR_PREFIX, FloorState, Proof, Retiring
 from docstore.core.kind import Kind
 from docstore.core.retirement_gates import Retirement, retirement_blockers
-from docstore.core.write_version import ControlState, StoredRows
 from docstore.errors import FenceRefusedError, RetirementRefusedError, StoreRejectedError
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.driver import AnyDatabase
-from docstore.mongo.fence import MAX_TIME_MS, own_rules, put_back, raise_fence, read_fence, rows_against
-from docstore.mongo.row_ends import row_ends
+from docstore.mongo.fence import MAX_TIME_MS
 from docstore.retirement import events
+from docstore.retirement.fence import Raised, RetirementFence
 from docstore.retirement.looking import Look, Looking
 
 #: How often the fence is raised again where somebody else changes the collection's rules at the same time.
 _TRIES: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    """
-    The fence that stands, and how the users' own rules were validated without it.
-    """
-
-    bounds: FenceBounds
-    own: Validation
 
 
 class Retirements:
@@ -69,11 +54,10 @@ class Retirements:
         by: str,
         max_time_ms: int = MAX_TIME_MS,
     ) -> None:
-        self._database = database
         self._kind = kind
         self._looking = looking
         self._by = by
-        self._max_time_ms = max_time_ms
+        self._fence = RetirementFence(database, kind, max_time_ms=max_time_ms)
         self._control = ControlRecords(database)
 
     async def look(self, wish: Retirement) -> tuple[Look, list[Blocker]]:
@@ -86,7 +70,7 @@ class Retirements:
         seen = await self._looking.look(wish.below)
         blockers = retirement_blockers(wish, seen.facts)
         if wish.fenced:
-            blockers += await self._obstacles(seen.facts.floor)
+            blockers += await self._fence.obstacles(seen.facts.floor)
         return seen, blockers
 
     async def retire(self, wish: Retirement, *, why: str = "") -> FloorState:
@@ -102,7 +86,7 @@ class Retirements:
         while True:
             seen, blockers = await self.look(wish)
             self._refuse(wish.below, blockers)
-            before = (await read_fence(self._database, self._kind.collection)).validation if wish.fenced else None
+            before = await self._fence.validation() if wish.fenced else None
             retiring = Retiring(wish.below, seen.facts.now, self._by, why, wish.soak, wish.fenced, before)
             reason = f"a retirement below version {wish.below} was begun"
             if await self._change(seen.view, reason, why, retiring=retiring):
@@ -148,7 +132,7 @@ class Retirements:
             raise
 
     async def _under_the_fence(self, retiring: Retiring, wish: Retirement) -> FloorState:
-        raised: _Raised | None = None
+        raised: Raised | None = None
         tries = 0
         while tries < _TRIES:
             if retiring.fenced:
@@ -156,19 +140,18 @@ class Retirements:
             seen = await self._looking.look(wish.below)
             await self._require(retiring, seen.view.floor_of(self._kind.name))
             self._refuse(wish.below, retirement_blockers(wish, seen.facts, begun=True))
-            found = await read_fence(self._database, self._kind.collection)
-            if raised is not None and not (found.holds and found.bounds == raised.bounds):
+            home = await self._fence.home(raised)
+            if raised is not None and home is None:
                 # Somebody changed the collection's rules meanwhile, or a change that was under way came late.
                 tries += 1
                 continue
             changes: dict[str, Any] = {"floor": wish.below, "proof": self._proof(retiring, seen), "retiring": None}
             if raised is not None:
-                fence = FenceRecord(raised.bounds.low, raised.bounds.high, FenceLevel.STRICT.value, raised.own)
-                changes |= {"fence": fence}
+                changes |= {"fence": raised.record}
             reason = f"the floor was recorded: no row stands below version {wish.below}"
             if not retiring.fenced:
                 reason += ", as far as was counted without a fence"
-            if await self._change(seen.view, reason, retiring.why, home=found.uuid, **changes):
+            if await self._change(seen.view, reason, retiring.why, home=home, **changes):
                 events.recorded(
                     kind=self._kind.name, below=wish.below, rows=seen.coverage.total, fenced=retiring.fenced
                 )
@@ -179,45 +162,18 @@ class Retirements:
             advice="the same command again",
         )
 
-    async def _raise(self, retiring: Retiring, wish: Retirement) -> _Raised:
+    async def _raise(self, retiring: Retiring, wish: Retirement) -> Raised:
         """
         Raise the fence, if the retirement is still on. Where rows are in its way, they are what is told.
         """
         view = await self._control.settled_view()
-        floor = view.floor_of(self._kind.name)
-        await self._require(retiring, floor)
-        # Where the fence was raised by a process that died, the collection does not tell any more what was before.
-        was = floor.fence.own if floor.fence is not None else retiring.before
-        bounds = self._bounds(retiring.below, view.controls.get(self._kind.name), await self._row_ends())
+        await self._require(retiring, view.floor_of(self._kind.name))
         try:
-            raised = await raise_fence(
-                self._database,
-                self._kind.collection,
-                bounds,
-                level=FenceLevel.STRICT,
-                was=was,
-                max_time_ms=self._max_time_ms,
-            )
+            return await self._fence.put_up(view, retiring)
         except FenceRefusedError:
             seen = await self._looking.look(wish.below)
             self._refuse(wish.below, retirement_blockers(wish, seen.facts, begun=True))
             raise
-        return _Raised(bounds, raised.own)
-
-    async def _obstacles(self, floor: FloorState) -> list[Blocker]:
-        """
-        Return what of the users' own rules a strict fence would break; rows outside the fence are told of elsewhere.
-        """
-        collection = self._kind.collection
-        found = await read_fence(self._database, collection)
-        own = own_rules(found, None if floor.fence is None else floor.fence.own)
-        against = 0
-        if own.validator and own.level == FenceLevel.MODERATE:
-            against = await rows_against(self._database, collection, own.validator)
-        level = fence_level(own, RowsAgainst(0, against), asked=FenceLevel.STRICT, name=collection)
-        if not isinstance(level, Obstacle):
-            return []
-        return [Blocker(Cause.FENCE, self._kind.name, level.reason, {"advice": level.advice})]
 
     async def _undo(self, retiring: Retiring, why: str) -> FloorState:
         while True:
@@ -231,25 +187,10 @@ class Retirements:
                 reason = f"the retirement below version {now.below} is put back"
                 await self._change(view, reason, why, retiring=replace(now, undoing=True))
                 continue
-            await self._put_back(now)
+            await self._fence.put_back(now)
             reason = f"the retirement below version {now.below} was put back"
             if await self._change(view, reason, why, retiring=None):
                 events.undone(kind=self._kind.name, below=now.below)
-
-    async def _put_back(self, retiring: Retiring) -> None:
-        """
-        Have the collection validated as before, with the users' own rules as they are now.
-        """
-        if retiring.before is None:
-            return
-        found = await read_fence(self._database, self._kind.collection)
-        before, parts = retiring.before, split(retiring.before.validator)
-        if not identical(found.parts.own or {}, parts.own or {}):
-            own = found.parts.own
-            before = replace(before, validator=own if parts.bounds is None else merge(own, parts.bounds))
-        await put_back(
-            self._database, self._kind.collection, before, kind=self._kind.name, max_time_ms=self._max_time_ms
-        )
 
     async def _require(self, retiring: Retiring, floor: FloorState) -> None:
         """
@@ -259,19 +200,9 @@ class Retirements:
         if now is not None and now.since == retiring.since and not now.undoing:
             return
         if now is None and (floor.floor or 0) < retiring.below:
-            await self._put_back(retiring)
+            await self._fence.put_back(retiring)
         words = f"another operator was quicker: this retirement of {self._kind.name} was finished or undone"
         self._refuse(retiring.below, [Blocker(Cause.OTHER_OPERATOR, self._kind.name, words)])
-
-    async def _row_ends(self) -> StoredRows:
-        kind = self._kind
-        return await row_ends(
-            self._database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline
-        )
-
-    def _bounds(self, below: int, control: ControlState | None, rows: StoredRows) -> FenceBounds:
-        high = highest_let_in(control, rows, latest=self._kind.latest)
-        return FenceBounds(self._kind.name, self._kind.version_field, below, high)
 
     def _proof(self, retiring: Retiring, seen: Look) -> Proof:
         return Proof(

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from docstore.core.retired_steps import RETIRED
 from docstore.errors import StepFileError
 
-#: The name of the sub-package.
-RETIRED: Final = "retired"
 _WORDS: Final = (
     '"""\nSteps below the floor, for rows of a restored backup: `docstore backfill start KIND --with-retired`.\n"""\n'
 )

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from docstore.core.absence import UNWATCHED, Absence
 from docstore.core.kind import Kind
-from docstore.core.newer_steps import changing
 from docstore.core.query import shown
 from docstore.core.stale_branch import Branch, Compiled, StoredVersion, Way, compiled_branch, start
 from docstore.core.stale_pipelines import both_of, one_of
@@ -70,8 +69,7 @@ class Decisions:
         absence = absence_for(self._absence, self._source, session)
         among = absence.among(other_versions(self._kind))
         if not among:
-            touched = query.paths.touched(changing(self._kind))
-            return Decided(Moment(session, Reads.NOTHING), Decision(Way.AS_STORED, absence.reason, touched), absence)
+            return Decided(Moment(session, Reads.NOTHING), Decision(Way.AS_STORED, absence.reason), absence)
         # A narrower look is quicker where an id is given; elsewhere it would keep the index on the tag from answering.
         narrowed = query.untouched_part(self._kind)
         looked_among = narrowed if "_id" in narrowed else None
@@ -93,7 +91,7 @@ class Decisions:
         if decision.way in {Way.REFUSED, Way.IN_CLIENT}:
             rows = await self._source.count(self._held_up(decision, narrowed), session=moment.session)
             if rows:
-                return self._possible(Decided(moment, decision, absence, rows), query)
+                return self._possible(Decided(moment, decision, absence, rows))
             # No such row can match. It must not be matched as it is stored either, so its version keeps a branch.
             left = [
                 replace(branch, way=Way.TRANSLATED, narrowed=NEVER) if branch.way is Way.IN_CLIENT else branch
@@ -101,7 +99,7 @@ class Decisions:
             ]
             if left:
                 decision = decision_of(left, decision.touched, in_client=False)
-        return self._possible(Decided(moment, decision, absence), query)
+        return self._possible(Decided(moment, decision, absence))
 
     async def required(self, stack: AsyncExitStack, query: Query, session: AnySession | None) -> Decided:
         """
@@ -141,18 +139,12 @@ class Decisions:
         """Return the refusal of a query."""
         return stale(self._kind, decision, rows, reason, client_can=client_can)
 
-    def _possible(self, decided: Decided, query: Query) -> Decided:
+    def _possible(self, decided: Decided) -> Decided:
         """Turn into a refusal what cannot be done at this moment."""
         way, reads = decided.decision.way, decided.moment.reads
-        if way in {Way.AS_STORED, Way.REFUSED}:
+        if way in {Way.AS_STORED, Way.REFUSED} or reads is not Reads.NOTHING:
             return decided
-        reason = None
-        if reads is Reads.NOTHING:
-            reason = "a standalone server cannot read them all at one moment (a replica set can)"
-        elif reads is Reads.TRANSACTION and query.sort and way is not Way.TRANSLATED:
-            reason = "a transaction cannot sort rows of several shapes (outside of it, such a query can)"
-        if reason is None:
-            return decided
+        reason = "a standalone server cannot read them all at one moment (a replica set can)"
         refusal = replace(decided.decision, way=Way.REFUSED, reason=reason)
         return replace(decided, decision=refusal, client_rows=0)
 

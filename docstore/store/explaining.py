@@ -1,11 +1,12 @@
 """Telling which way a query takes, and why, without running it."""
 
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from docstore.core.kind import Kind
+from docstore.core.newer_steps import changing
 from docstore.core.query import shown
 from docstore.core.stale_branch import Way, start
 from docstore.core.stale_pipelines import order_and_limits, union_of
@@ -16,8 +17,10 @@ from docstore.mongo.reading import RowSource
 from docstore.mongo.stored_versions import stored_versions
 from docstore.store.asked import Query
 from docstore.store.deciding import Decided
-from docstore.store.stale_query import StaleQueries
 from docstore.store.stale_query_in_memory import StaleQueriesInMemory
+
+if TYPE_CHECKING:
+    from docstore.store.stale_query import StaleQueries
 
 
 class VersionExplained(BaseModel):
@@ -68,7 +71,7 @@ class Explanation(BaseModel):
 
 
 async def explain(
-    source: RowSource, kind: Kind[Any], stale: StaleQueries | StaleQueriesInMemory, query: Query
+    source: RowSource, kind: Kind[Any], stale: "StaleQueries | StaleQueriesInMemory", query: Query
 ) -> Explanation:
     """Tell how a query would be answered now; rows may be counted, and none is read."""
     if not query.is_touched(kind):
@@ -86,7 +89,7 @@ async def explain(
 async def _explained(
     source: RowSource,
     kind: Kind[Any],
-    stale: StaleQueries | None,
+    stale: "StaleQueries | None",
     decision: Decision,
     query: Query,
     *,
@@ -102,7 +105,7 @@ async def _explained(
         kind=kind.name,
         way=decision.way,
         reason=decision.reason,
-        paths=tuple(shown(decision.touched)),
+        paths=tuple(shown(decision.touched or query.paths.touched(changing(kind)))),
         versions=await _versions(source, kind, decision),
         absence=None if decided is None else decided.absence.reason,
         client_rows=rows,
@@ -124,7 +127,7 @@ async def _versions(source: RowSource, kind: Kind[Any], decision: Decision) -> t
     return tuple(found)
 
 
-async def _plan(source: RowSource, stale: StaleQueries | None, decision: Decision, query: Query) -> dict[str, Any]:
+async def _plan(source: RowSource, stale: "StaleQueries | None", decision: Decision, query: Query) -> dict[str, Any]:
     if stale is None or decision.way in {Way.AS_STORED, Way.TRANSLATED}:
         asked = query.filter if stale is None or not decision.branches else stale.translated(query, decision)
         return await plan_of_find(

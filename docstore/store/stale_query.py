@@ -32,6 +32,7 @@ from docstore.store.asked import Course, Query
 from docstore.store.client_filter import SENT_BYTES, ClientFilter, stored_rows, window, with_stored
 from docstore.store.cursor import Report
 from docstore.store.deciding import Decided, Decisions
+from docstore.store.sorted_in_transaction import SortedInTransaction
 
 #: How many rows of a query Python may upgrade and send along, and their size in bytes as they are stored. A command
 #: holds 16 MB, and every such row is in it twice.
@@ -68,6 +69,7 @@ class StaleQueries:
     def __init__(self, source: RowSource, kind: Kind[Any], absence: KnownAbsence = unwatched) -> None:
         self._source = source
         self._kind = kind
+        self._sorted_in_transaction = SortedInTransaction(source, kind)
         self.decisions = Decisions(source, kind, absence)
 
     async def rows(
@@ -159,6 +161,8 @@ class StaleQueries:
         elif decision.way is Way.TRANSLATED:
             in_every_shape = self.translated(query, decision, only=only)
             found = self._find(query, in_every_shape, moment.session, only_id=only is not None)
+        elif query.sort and only is None and moment.reads is Reads.TRANSACTION:
+            found = self._sorted_in_transaction.rows(query, moment.session, report, course)
         else:
             found = self._upgraded(query, decided, report, course, only=only)
         return await stack.enter_async_context(aclosing(found))

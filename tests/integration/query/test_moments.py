@@ -89,12 +89,13 @@ async def test_a_transaction_sees_its_own_writes_in_a_query_over_mixed_versions(
         seen["count"] = await queries.count(asked, session=session)
         seen["old"] = sorted([row_id async for row_id in queries.old_ids(asked, session=session)])
         seen["first"] = [row_id async for row_id in queries.old_ids(asked, limit=1, session=session)]
-        with pytest.raises(StaleQueryError, match="a transaction cannot sort"):
-            await _ids(queries, asked, sort=[("worth", 1)], session=session)
+        seen["sorted"] = await _ids(queries, asked, sort=[("worth", -1)], session=session)
+        seen["part"] = await _ids(queries, asked, sort=[("worth", 1)], skip=1, limit=2, session=session)
 
     async with await _session(server_database) as session:
         await session.with_transaction(work)
     assert seen["found"] == [2, 3, 4, 9]
+    assert (seen["sorted"], seen["part"]) == ([9, 4, 3, 2], [3, 4])
     assert len(seen["some"]) == 2
     assert set(seen["some"]) < {2, 3, 4, 9}
     assert seen["none left"] == []
@@ -254,3 +255,23 @@ async def test_declined_rows_that_python_refuses_too_are_raised(server_database:
         await _ids(queries, {"worth": 2})
     assert raised.value.id == 2
     assert "two" not in str(raised.value)
+
+
+async def test_a_sort_in_a_transaction_reads_whole_rows_in_the_order_of_the_rewritten_collection(
+    server_database: Any,
+) -> None:
+    rows = [_old(each, value=str(each * 37 % 101)) for each in range(150)]
+    rows += [_latest(1000 + each) for each in range(150)]
+    await server_database["coins"].insert_many(rows)
+    queries = _queries(server_database)
+    outside = [one.model_dump() for one in await queries.find({}, sort=[("worth", 1), ("_id", 1)]).to_list()]
+    within: list[Any] = []
+
+    async def work(session: Any) -> None:
+        found = await queries.find({}, sort=[("worth", 1), ("_id", 1)], session=session).to_list()
+        within[:] = [one.model_dump() for one in found]
+
+    async with await _session(server_database) as session:
+        await session.with_transaction(work)
+    assert within == outside
+    assert len(within) == 300
