@@ -223,7 +223,7 @@ class Lane:
             await self._finish(batch, Tally(), 0.0)
 
     async def _rewrite(self, held: Held) -> None:
-        batch = held.batch
+        batch, began = held.batch, time.monotonic()
         breathing = Breathing(self._throttling, lambda: self._is_over, COURTESY[self._path(batch.version)])
         context = replace(
             self._context,
@@ -254,7 +254,8 @@ class Lane:
         else:
             now, seconds = time.monotonic(), breathing.worked
             # Most of the comparing is done for the first range, so it says nothing of the next batch.
-            self._pacing.after(work.path, rows=work.tally.met, seconds=seconds - work.comparing, now=now)
+            took = seconds - work.comparing
+            self._pacing.after(work.path, rows=work.tally.met, seconds=took, now=now, began=began)
             if self._context.stop.is_set():
                 # Nobody knows whether the last page was reached.
                 await self._give_back(batch, work.tally, seconds)

@@ -74,15 +74,22 @@ class Pacing:
         share = self._share()
         return size if share is None else max(1, math.ceil(min(size, share * max(self._options.batch_seconds, 1.0))))
 
-    def after(self, path: Path, *, rows: int, seconds: float, now: float) -> None:
+    def after(self, path: Path, *, rows: int, seconds: float, now: float, began: float | None = None) -> None:
         """
         Learn from a batch that has just ended.
+
+        Args:
+            path: How its rows were rewritten.
+            rows: How many.
+            seconds: How long that took, pauses left out.
+            now: The time.
+            began: When it began, if it paused in between: pauses keep to a limit as well as waiting does.
         """
         self._last = path
         self._paces[path] = self._paces[path].after(rows=rows, seconds=seconds, target=self._options.batch_seconds)
         share = self._share()
         if share is not None:
-            self._rows = self._rows.after(rows, now=now, rate=share, since=now - seconds)
+            self._rows = self._rows.after(rows, now=now, rate=share, since=now - seconds if began is None else began)
 
     def burst(self, path: Path) -> int:
         """

@@ -134,7 +134,9 @@ async def raise_fence(
         if found.type not in {None, "collection"}:
             raise FenceRefusedError(kind=bounds.kind, reason=f"{collection} is a {found.type}, which has no validator")
         own = own_rules(found, was)
-        chosen = await level_beside(database, collection, bounds, own, level)
+        # A fence that stands at this level already does to the users' own rules what it did.
+        stands = level is not None and found.holds and found.validation.level == level
+        chosen = level if stands and level else await level_beside(database, collection, bounds, own, level)
         wanted = Validation(merge(own.validator, bounds), chosen.value)
         raised = RaisedFence(chosen, own, None if found.type is None else found.validation)
         if found.type is not None:

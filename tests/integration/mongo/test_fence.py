@@ -102,6 +102,17 @@ async def test_a_fence_that_stands_is_not_put_up_again(database: AsyncDatabase[d
         await session.abort_transaction()
 
 
+async def test_a_row_that_came_past_the_fence_does_not_keep_it_from_being_raised(
+    database: AsyncDatabase[dict[str, Any]],
+) -> None:
+    await database.create_collection("cities", validator=OWN)
+    await raise_fence(database, "cities", BOUNDS)
+    await database["cities"].insert_one({"v": "2", "name": "Rome"}, bypass_document_validation=True)
+    higher = FenceBounds("city", "v", 2, 4)
+    assert (await raise_fence(database, "cities", higher, level=FenceLevel.STRICT)).own == Validation(OWN)
+    assert (await read_fence(database, "cities")).bounds == higher
+
+
 async def test_everything_is_put_back_as_it_was(database: AsyncDatabase[dict[str, Any]]) -> None:
     await database.create_collection("cities", validator=OWN, validationLevel="moderate")
     before = (await raise_fence(database, "cities", BOUNDS)).before

@@ -23,8 +23,9 @@ from docstore import commands
 from docstore.core.direction import Direction
 from docstore.core.fleet_facts import Policy
 from docstore.core.floor_state import FloorState
-from docstore.core.rollout_state import RolloutState
-from docstore.core.run_state import RunState
+from docstore.core.rollout_gates import Overrides
+from docstore.core.rollout_state import OPEN as OPEN_ROLLOUTS
+from docstore.core.run_state import OPEN as OPEN_RUNS
 from docstore.core.version import tag_version
 from docstore.core.write_version import StoredRows
 from docstore.errors import BackfillRefusedError, DocstoreError, RetirementRefusedError, RolloutRefusedError
@@ -234,13 +235,15 @@ class RetirementMachine(RuleBasedStateMachine):
             await self.nodes.pop().close()
         for records in ("docstore_nodes", "docstore_quarantine"):
             await self.database[records].delete_many({})
-        await self._come(3)
-        await self._told(Rollouts(self.database, by="ann").advance(KIND))
+        # While nobody is there, nobody has to hear of it first.
+        alone = Overrides(no_fleet=True)
+        await self._told(Rollouts(self.database, by="ann").advance(KIND, overrides=alone))
         await self._told(self._complete())
+        await self._come(3)
 
     async def _complete(self) -> None:
         control = (await ControlRecords(self.database).settled_view()).controls["place"]
-        if control.state is RolloutState.OPEN:
+        if control.state in OPEN_ROLLOUTS:
             await self.rows.update_many({}, {"$set": {"schema_version": control.write_version}})
             ends = StoredRows(control.write_version, control.write_version)
             await Rollouts(self.database, by="ann").complete("place", ends)
@@ -328,7 +331,7 @@ class RetirementMachine(RuleBasedStateMachine):
         if (await self._floor()).retiring is not None:
             await commands.retire_undo(self.database, KIND, by="cleo")
         for run in await commands.backfill_status(self.database, "place"):
-            if run.state in {RunState.ENQUEUED, RunState.RUNNING, RunState.PAUSED}:
+            if run.state in OPEN_RUNS:
                 await commands.backfill_cancel(self.database, "place", by="cleo")
         before = await self._floor()
         below = max(2, before.floor or 0)

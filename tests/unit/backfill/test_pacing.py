@@ -47,6 +47,15 @@ def test_a_limit_that_is_raised_forgets_what_was_owed_under_the_old_one() -> Non
     assert pacing.wait(1.0) == 0.0
 
 
+def test_pauses_within_a_batch_are_not_waited_for_again() -> None:
+    pacing = Pacing()
+    pacing.look(with_rate(100.0))
+
+    pacing.after(Path.SERVER, rows=100, seconds=0.25, now=11.0, began=10.25)
+
+    assert pacing.wait(11.0) == 0.25
+
+
 def test_a_limit_beyond_all_rows_limits_nothing() -> None:
     pacing = Pacing()
     before = pacing.size(Path.CLIENT)

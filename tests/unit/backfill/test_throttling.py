@@ -133,10 +133,11 @@ async def test_after_some_work_what_follows_waits_its_share() -> None:
     throttle, _ = throttling(Verdict.SLOW_DOWN)
     await throttle.before_batch(never)
 
-    throttle.worked(seconds=0.04)
+    throttle.worked(seconds=0.4)
     await throttle.before_batch(never)
 
-    assert throttle.waited["said"] >= 0.04 * FIRST_NICE * 0.9
+    # Between the two a busy machine may wait for something else.
+    assert throttle.waited["said"] >= 0.4 * FIRST_NICE * 0.5
 
 
 async def test_a_batch_that_took_long_holds_back_but_never_stops() -> None:
