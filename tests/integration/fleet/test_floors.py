@@ -13,6 +13,7 @@ from docstore import Store, commands
 from docstore.core.blocker import Cause
 from docstore.core.floor_state import FLOOR_PREFIX, FenceRecord, FloorState, Proof
 from docstore.core.write_version import ControlState
+from docstore.drill.stage import Stage
 from docstore.errors import FleetError, FloorMismatchError, NodeRefusedError, StaleNodeError
 from docstore.mongo.collection_identity import collection_uuid
 from docstore.mongo.control_records import ControlRecords
@@ -225,3 +226,10 @@ async def test_a_fence_put_up_again_settles_on_the_collection_that_is_there_and_
     assert (await commands.check([place_kind(floor=2)], database)).sound
     state = await recorded(database)
     assert (state.home, state.proved) == (await collection_uuid(database, "places"), False)
+
+
+async def test_a_drill_of_code_that_begins_above_the_baseline_opens(database: Any) -> None:
+    await database.places.insert_one(stored(2, 1))
+    await Stage("", database).record_floor(place_kind(floor=2))
+    async with store(database, 2):
+        pass
