@@ -57,8 +57,8 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
 }
 #: What proved a floor was counted in another collection.
 _PROVED_ELSEWHERE: Final = (
-    "docs/backups.md says what to look at; docstore retire {kind} --below {floor} proves and records the floor for the "
-    "collection that is there"
+    "docs/backups.md says what to look at; docstore retire {kind} --below {floor} proves the floor for the collection "
+    "that is there; docstore fence apply {kind} settles on it, with the floor unproved"
 )
 #: A rollout that was begun with no way back is not to be rolled back by any option.
 _FORWARD_ONLY: Final = "mend it in a release that reads what is stored: the way leads forward only"
