@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from docstore.commands.asked_versions import asked_versions
 from docstore.core.blocker import Blocker, facts_of
 from docstore.core.coverage import ClientVersion
+from docstore.core.fence_level import FenceLevel
 from docstore.core.floor_state import FloorState
 from docstore.core.kind import Kind
 from docstore.core.retirement_gates import SOAK, Retirement
@@ -234,7 +235,8 @@ async def _is_retired(database: AnyDatabase, kind: Kind[Any], floor: FloorState,
     found = await read_fence(database, kind.collection)
     if found.uuid != floor.home:
         return False
-    stands = floor.proved and found.holds and found.bounds is not None and found.bounds.low >= below
+    strict = found.holds and found.validation.level == FenceLevel.STRICT
+    stands = floor.proved and strict and found.bounds is not None and found.bounds.low >= below
     return stands or not (fenced or floor.proved)
 
 
@@ -255,22 +257,23 @@ def _result(
     shown = None
     if floor.proof is not None:
         shown = RetirementProof(**{name: getattr(floor.proof, name) for name in RetirementProof.model_fields})
-    told = tuple(
-        RetirementBlocker(cause=each["cause"], words=each["words"], facts=each["facts"])
-        for each in map(facts_of, blockers)
-    )
+    told = _told([facts_of(blocker) for blocker in blockers])
     return RetirementResult(
         kind=kind.name, below=below, state=state, floor=floor.floor, proof=shown, blockers=told, **rest
     )
 
 
-def refused(kind: str, error: RetirementRefusedError) -> RetirementResult:
+async def refused(database: AnyDatabase, kind: Kind[Any], error: RetirementRefusedError) -> RetirementResult:
     """
-    Return what an error tells, for whoever reads results.
+    Return what an error tells, and what is recorded, for whoever reads results.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database.
     """
-    told = tuple(
-        RetirementBlocker(cause=each["cause"], words=each["words"], facts=each["facts"]) for each in error.blockers
-    )
-    return RetirementResult(
-        kind=kind, below=error.below or 0, state=RetirementState.BLOCKED, floor=None, proof=None, blockers=told
-    )
+    floor = (await ControlRecords(database).settled_view()).floor_of(kind.name)
+    told = _result(kind, error.below or 0, RetirementState.BLOCKED, floor)
+    return told.model_copy(update={"blockers": _told(error.blockers)})
+
+
+def _told(blockers: Sequence[Mapping[str, Any]]) -> tuple[RetirementBlocker, ...]:
+    return tuple(RetirementBlocker(cause=each["cause"], words=each["words"], facts=each["facts"]) for each in blockers)
