@@ -13,12 +13,14 @@ from docstore.commands.asked_versions import asked_versions
 from docstore.core.blocker import Blocker, facts_of
 from docstore.core.coverage import ClientVersion
 from docstore.core.fence_level import FenceLevel
+from docstore.core.fleet_facts import Fleet
 from docstore.core.floor_state import FloorState
 from docstore.core.kind import Kind
-from docstore.core.retirement_gates import SOAK, Retirement
+from docstore.core.retirement_gates import SOAK, Retirement, RetirementFacts, rows_below
 from docstore.core.view_pipeline import view_name
 from docstore.errors import RetirementRefusedError, VersionRangeError
 from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.fence import MAX_TIME_MS, read_fence
 from docstore.mongo.views import Views
@@ -237,7 +239,14 @@ async def _is_retired(database: AnyDatabase, kind: Kind[Any], floor: FloorState,
         return False
     strict = found.holds and found.validation.level == FenceLevel.STRICT
     stands = floor.proved and strict and found.bounds is not None and found.bounds.low >= below
-    return stands or not (fenced or floor.proved)
+    if not stands:
+        return not (fenced or floor.proved)
+    # What came past the fence is told, and not that no row stands below.
+    counts = await count_rows(
+        database, kind=kind.name, collection=kind.collection, field=kind.version_field, below=below
+    )
+    facts = RetirementFacts(kind.name, None, Fleet(), floor, tags=counts.tags)
+    return not any(rows_below(below, facts))
 
 
 def _require_version(kind: Kind[Any], below: int) -> None:

@@ -470,6 +470,21 @@ async def test_a_fence_that_is_moderate_by_now_is_made_strict_where_it_is_asked_
     assert (await places.validation()).level == FenceLevel.STRICT
 
 
+async def test_a_row_that_came_past_the_fence_is_told_where_it_is_asked_for_again(places: Places) -> None:
+    await places.retire()
+    rows = places.database["places"]
+    past = {"insert": "places", "documents": [stored(1, "x")], "bypassDocumentValidation": True}
+    await places.database.command(past)
+
+    with pytest.raises(RetirementRefusedError) as refused:
+        await places.retire()
+
+    assert causes(refused) == [Cause.ROWS_BELOW]
+    assert (await places.floor()).proved
+    await rows.delete_one({"_id": "x"})
+    assert (await places.retire()).state is RetirementState.RETIRED
+
+
 async def test_who_froze_everything_holds_back_retirements_too(places: Places) -> None:
     await FleetControls(places.database, by="ben").freeze("incident")
 
