@@ -203,16 +203,23 @@ class Fencing:
 
     async def _at_home(self) -> FloorState:
         """
-        Record which collection has the fence, if nobody has; it may have been created with it.
+        Record which collection has the fence; it may have been created with it.
+
+        Where it is another one than before, nobody has proved the floor for its rows: it counts as unproved then.
         """
         while True:
             view = await self._control.settled_view()
             floor = view.floor_of(self._kind.name)
-            if floor.home is not None or floor.fence is None:
+            if floor.fence is None:
                 return floor
             found = await read_fence(self._database, self._kind.collection)
-            if found.uuid is None or await self._record(view, floor, "the fence stands", home=found.uuid):
-                return floor.after(view.epoch + 1, home=found.uuid)
+            if found.uuid in {None, floor.home}:
+                return floor
+            proof = floor.proof
+            if proof is not None and floor.home is not None:
+                proof = replace(proof, fenced=False)
+            if await self._record(view, floor, "the fence stands", home=found.uuid, proof=proof):
+                return floor.after(view.epoch + 1, home=found.uuid, proof=proof)
 
     async def _unrecord(self, fence: FenceRecord, before: FenceRecord | None) -> None:
         while True:
