@@ -61,7 +61,8 @@ async def refuse_retired(database: AnyDatabase, kind: str, target: int) -> None:
         raise BackfillRefusedError(
             kind=kind,
             reason="; ".join(blocker.words for blocker in blockers),
-            advice=f"docstore rollout history {kind} says who has retired what",
+            advice=f"docstore rollout history {kind} says who has retired what; docstore backfill start {kind} "
+            "--with-retired --wait lifts rows that are below in spite of it",
         )
 
 

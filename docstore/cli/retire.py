@@ -2,6 +2,7 @@
 `docstore retire`: parse, ask, render.
 """
 
+import asyncio
 from typing import Annotated, Any, Final
 
 import typer
@@ -151,9 +152,9 @@ async def _retire(context: typer.Context, where: Where, kind: str, format: Forma
         except RetirementRefusedError as error:
             _complain_about_all(error)
             if format is Format.JSON:
-                show_retirement(refused(kind, error), format)
+                show_retirement(await refused(place.database, place.kind(kind), error), format)
             return exit_code_of(error)
-        except StoreUnavailableError:
+        except (StoreUnavailableError, asyncio.CancelledError):
             note(_UNDER_WAY.format(kind))
             raise
     show_retirement(result, format)

@@ -44,7 +44,8 @@ _WAYS_OUT: Final[dict[Cause, str]] = {
     Cause.READER_WRITES_BELOW: "docstore fleet declare {service} {kind} --reads A..B --writes C, once it stores none; "
     "docstore fleet forget {service} {kind}, once it is gone",
     Cause.ROWS_BELOW: "docstore backfill start {kind} --wait brings them up",
-    Cause.ROWS_UNTAGGED: "docstore adopt {kind} tags them",
+    Cause.ROWS_UNTAGGED: "docstore adopt {kind} tags them; docstore backfill start {kind} --with-retired --wait does, "
+    "where the version that it would tag them with is retired",
     Cause.ROWS_UNREADABLE: "find them by the $type of the tag, and mend the tag by hand",
     Cause.ROWS_ODDLY_TAGGED: "find them by the $type of the tag, and give them the same number as an int",
     Cause.ROWS_QUARANTINED: "docstore quarantine list {kind} says why, docstore quarantine retry {kind} tries again",

@@ -12,12 +12,15 @@ from pydantic import BaseModel, ConfigDict
 from docstore.commands.asked_versions import asked_versions
 from docstore.core.blocker import Blocker, facts_of
 from docstore.core.coverage import ClientVersion
+from docstore.core.fence_level import FenceLevel
+from docstore.core.fleet_facts import Fleet
 from docstore.core.floor_state import FloorState
 from docstore.core.kind import Kind
-from docstore.core.retirement_gates import SOAK, Retirement
+from docstore.core.retirement_gates import SOAK, Retirement, RetirementFacts, rows_below
 from docstore.core.view_pipeline import view_name
 from docstore.errors import RetirementRefusedError, VersionRangeError
 from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.counting import count_rows
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.fence import MAX_TIME_MS, read_fence
 from docstore.mongo.views import Views
@@ -234,8 +237,16 @@ async def _is_retired(database: AnyDatabase, kind: Kind[Any], floor: FloorState,
     found = await read_fence(database, kind.collection)
     if found.uuid != floor.home:
         return False
-    stands = floor.proved and found.holds and found.bounds is not None and found.bounds.low >= below
-    return stands or not (fenced or floor.proved)
+    strict = found.holds and found.validation.level == FenceLevel.STRICT
+    stands = floor.proved and strict and found.bounds is not None and found.bounds.low >= below
+    if not stands:
+        return not (fenced or floor.proved)
+    # What came past the fence is told, and not that no row stands below.
+    counts = await count_rows(
+        database, kind=kind.name, collection=kind.collection, field=kind.version_field, below=below
+    )
+    facts = RetirementFacts(kind.name, None, Fleet(), floor, tags=counts.tags)
+    return not any(rows_below(below, facts))
 
 
 def _require_version(kind: Kind[Any], below: int) -> None:
@@ -255,22 +266,23 @@ def _result(
     shown = None
     if floor.proof is not None:
         shown = RetirementProof(**{name: getattr(floor.proof, name) for name in RetirementProof.model_fields})
-    told = tuple(
-        RetirementBlocker(cause=each["cause"], words=each["words"], facts=each["facts"])
-        for each in map(facts_of, blockers)
-    )
+    told = _told([facts_of(blocker) for blocker in blockers])
     return RetirementResult(
         kind=kind.name, below=below, state=state, floor=floor.floor, proof=shown, blockers=told, **rest
     )
 
 
-def refused(kind: str, error: RetirementRefusedError) -> RetirementResult:
+async def refused(database: AnyDatabase, kind: Kind[Any], error: RetirementRefusedError) -> RetirementResult:
     """
-    Return what an error tells, for whoever reads results.
+    Return what an error tells, and what is recorded, for whoever reads results.
+
+    Raises:
+        StoreUnavailableError, StoreRejectedError: The database.
     """
-    told = tuple(
-        RetirementBlocker(cause=each["cause"], words=each["words"], facts=each["facts"]) for each in error.blockers
-    )
-    return RetirementResult(
-        kind=kind, below=error.below or 0, state=RetirementState.BLOCKED, floor=None, proof=None, blockers=told
-    )
+    floor = (await ControlRecords(database).settled_view()).floor_of(kind.name)
+    told = _result(kind, error.below or 0, RetirementState.BLOCKED, floor)
+    return told.model_copy(update={"blockers": _told(error.blockers)})
+
+
+def _told(blockers: Sequence[Mapping[str, Any]]) -> tuple[RetirementBlocker, ...]:
+    return tuple(RetirementBlocker(cause=each["cause"], words=each["words"], facts=each["facts"]) for each in blockers)

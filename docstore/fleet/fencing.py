@@ -9,7 +9,7 @@ from docstore.core.control_view import ControlView
 from docstore.core.fence import FenceBounds
 from docstore.core.fence_level import FenceLevel
 from docstore.core.fence_state import FenceState, fence_state, highest_let_in, lowest_let_in
-from docstore.core.floor_state import FLOOR_PREFIX, FenceRecord, FloorState
+from docstore.core.floor_state import FLOOR_PREFIX, FenceRecord, FloorState, Validation
 from docstore.core.kind import Kind
 from docstore.core.rollout_state import OPEN
 from docstore.core.write_version import StoredRows
@@ -59,9 +59,14 @@ class Fencing:
             found = await read_fence(self._database, self._kind.collection)
             own = own_rules(found, None if before.fence is None else before.fence.own)
             bounds = self.wanted(view, await self.stored_rows())
-            chosen = await level_beside(self._database, self._kind.collection, bounds, own, level)
+            chosen = await self._level(bounds, own, level, proved=before.proved)
             fence = FenceRecord(bounds.low, bounds.high, chosen.value, own)
-            if before.fence == fence or await self._record(view, before, "the fence was put up", fence=fence):
+            proof = before.proof
+            if proof is not None and own.validator and chosen is FenceLevel.MODERATE:
+                # Rows that break the users' own rules may be taken below the floor.
+                proof = replace(proof, fenced=False)
+            same = (before.fence, before.proof) == (fence, proof)
+            if same or await self._record(view, before, "the fence was put up", fence=fence, proof=proof):
                 break
         try:
             await self.settle(max_time_ms=max_time_ms)
@@ -183,18 +188,38 @@ class Fencing:
         high = highest_let_in(view.controls.get(kind.name), rows, latest=kind.latest)
         return FenceBounds(kind.name, kind.version_field, low, high)
 
+    async def _level(
+        self, bounds: FenceBounds, own: Validation, asked: FenceLevel | None, *, proved: bool
+    ) -> FenceLevel:
+        """
+        Return the level at which the fence does no harm, neither to the users' own rules nor to a floor that is proved.
+        """
+        collection = self._kind.collection
+        chosen = await level_beside(self._database, collection, bounds, own, asked)
+        if proved and asked is None and own.validator and chosen is FenceLevel.MODERATE:
+            # Rows that break those rules could be taken below the floor: only for whoever says so.
+            return await level_beside(self._database, collection, bounds, own, FenceLevel.STRICT)
+        return chosen
+
     async def _at_home(self) -> FloorState:
         """
-        Record which collection has the fence, if nobody has; it may have been created with it.
+        Record which collection has the fence; it may have been created with it.
+
+        Where it is another one than before, nobody has proved the floor for its rows: it counts as unproved then.
         """
         while True:
             view = await self._control.settled_view()
             floor = view.floor_of(self._kind.name)
-            if floor.home is not None or floor.fence is None:
+            if floor.fence is None:
                 return floor
             found = await read_fence(self._database, self._kind.collection)
-            if found.uuid is None or await self._record(view, floor, "the fence stands", home=found.uuid):
-                return floor.after(view.epoch + 1, home=found.uuid)
+            if found.uuid in {None, floor.home}:
+                return floor
+            proof = floor.proof
+            if proof is not None and floor.home is not None:
+                proof = replace(proof, fenced=False)
+            if await self._record(view, floor, "the fence stands", home=found.uuid, proof=proof):
+                return floor.after(view.epoch + 1, home=found.uuid, proof=proof)
 
     async def _unrecord(self, fence: FenceRecord, before: FenceRecord | None) -> None:
         while True:

@@ -195,6 +195,7 @@ async def life(database: Any, mongod_uri: str, tmp_path: Path, monkeypatch: pyte
         service.communicate()
 
 
+@pytest.mark.timeout(480)
 async def test_a_version_is_adopted_left_behind_retired_and_comes_back_with_a_backup(life: Life) -> None:
     notes, fields = life.database.notes, "text: str\n    words: int = 0"
     await notes.insert_many([{"_id": row, "body": f"row {row}", "visits": 0} for row in range(ROWS)])

@@ -155,3 +155,22 @@ def test_an_unproved_floor_says_so(command_line: Any) -> None:
 
     assert (unproved.code, "unproved" in unproved.output) == (0, True)
     command_line.database.roads.insert_one({"schema_version": 1})
+
+    refused = command_line.run("retire", "road", "--below", "2", "--soak", "0", "--format", "json")
+
+    assert (refused.code, refused.json["state"], refused.json["floor"]) == (3, "blocked", 2)
+    assert refused.json["proof"]["fenced"] is False
+
+
+@pytest.mark.usefixtures("node")
+def test_an_archive_that_cannot_be_written_to_is_told_and_may_be_asked_for_again(
+    command_line: Any, roads: Path
+) -> None:
+    (roads / "retired").write_text("no folder")
+
+    failed = command_line.run("retire", "road", "--below", "2", "--soak", "0", "--archive")
+
+    assert (failed.code, "cannot be moved to retired/v0002_name.py" in failed.errors) == (4, True)
+    (roads / "retired").unlink()
+    assert command_line.run("retire", "road", "--below", "2", "--archive").code == 0
+    assert (roads / "retired" / "v0002_name.py").exists()

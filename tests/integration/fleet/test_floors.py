@@ -3,6 +3,7 @@ Which stores open on which floors, and what is recorded of them.
 """
 
 import asyncio
+import datetime
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from structlog.testing import capture_logs
 
 from docstore import Store, commands
 from docstore.core.blocker import Cause
-from docstore.core.floor_state import FLOOR_PREFIX, FenceRecord, FloorState
+from docstore.core.floor_state import FLOOR_PREFIX, FenceRecord, FloorState, Proof
 from docstore.core.write_version import ControlState
+from docstore.drill.stage import Stage
 from docstore.errors import FleetError, FloorMismatchError, NodeRefusedError, StaleNodeError
 from docstore.mongo.collection_identity import collection_uuid
 from docstore.mongo.control_records import ControlRecords
@@ -207,3 +209,27 @@ async def test_coverage_and_check_say_the_same_of_a_floor_that_was_bypassed(data
     assert counted.report.recorded_floor == 2
     assert counted.report.bypassed == tuple(finding.words for finding in report.bypassed)
     assert [finding.cause for finding in report.bypassed] == [Cause.ROWS_BELOW_FLOOR, Cause.OTHER_COLLECTION]
+
+
+async def test_a_fence_put_up_again_settles_on_the_collection_that_is_there_and_proves_nothing(database: Any) -> None:
+    await database.places.insert_one(stored(3, 1))
+    async with store(database, 1):
+        pass
+    proof = Proof("operator", datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
+    await record(database, 2, home=await collection_uuid(database, "places"), proof=proof)
+    await database.drop_collection("places")
+    await database.places.insert_one(stored(3, 1))
+    assert not (await commands.check([place_kind(floor=2)], database)).sound
+
+    await commands.fence_apply(database, place_kind(floor=2), by="operator")
+
+    assert (await commands.check([place_kind(floor=2)], database)).sound
+    state = await recorded(database)
+    assert (state.home, state.proved) == (await collection_uuid(database, "places"), False)
+
+
+async def test_a_drill_of_code_that_begins_above_the_baseline_opens(database: Any) -> None:
+    await database.places.insert_one(stored(2, 1))
+    await Stage("", database).record_floor(place_kind(floor=2))
+    async with store(database, 2):
+        pass

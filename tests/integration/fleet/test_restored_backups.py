@@ -86,6 +86,19 @@ async def test_an_operator_lets_a_paused_run_go_on_and_it_is_not_paused_again(da
     assert len(await history(database)) == 1
 
 
+async def test_coverage_pauses_the_runs_of_a_backup_and_a_check_only_looks(database: Any) -> None:
+    await begun(database)
+    await commands.backfill_start(database, place_kind(latest=2), by="operator")
+    await restore(database, await backup(database))
+
+    assert (await commands.check([place_kind(latest=2)], database)).restored
+    assert (await commands.backfill_status(database))[0].state is RunState.ENQUEUED
+    await commands.coverage(database, [place_kind(latest=2)])
+
+    assert (await commands.backfill_status(database))[0].state is RunState.PAUSED
+    assert not (await commands.check([place_kind(latest=2)], database)).restored
+
+
 async def test_many_processes_notice_at_once_and_it_is_written_down_once(database: Any) -> None:
     await begun(database)
     await commands.backfill_start(database, place_kind(latest=2), by="operator")

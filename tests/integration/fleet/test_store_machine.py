@@ -160,22 +160,25 @@ class StoreMachine(RuleBasedStateMachine):
     def roll_back(self, *, ignoring: bool) -> Acts:
         return [self.fleet.roll_back(ignoring=ignoring)]
 
-    @action(which=WHICH, row=st.integers(0, 9), advancing=st.booleans())
-    def release_the_old_binary_while_a_write_is_under_way(self, *, which: int, row: int, advancing: bool) -> Acts:
-        return [self._released(which, row, advancing=advancing)]
+    @action(which=WHICH, row=st.integers(0, 9), advancing=st.booleans(), held=st.booleans())
+    def release_the_old_binary_after_a_rollback(self, *, which: int, row: int, advancing: bool, held: bool) -> Acts:
+        return [self._released(which, row, advancing=advancing, held=held)]
 
-    async def _released(self, which: int, row: int, *, advancing: bool) -> None:
+    async def _released(self, which: int, row: int, *, advancing: bool, held: bool) -> None:
+        """
+        With *held*, a write is under way that was decided before the rollback, so that the old binary has to wait.
+        """
         if advancing:
             await self._deployed(canaried=False, heard=True)
-        for process in self._one(which):
+        for process in self._one(which) if held else []:
             await self.fleet.write(process, row, "modify", held=True)
         await self.fleet.roll_back(ignoring=True)
         await self.fleet.heard()
         await self.fleet.backfill()
         await self.fleet.start((await self.fleet.control()).write_version, instance="released", borrows=False)
-        # A row that is new stands where this process takes rows to be stored by now.
-        for process in self._one(which):
-            await self.fleet.write(process, NEW_ROWS + row, "modify")
+        # A row that is new stands where a process takes rows to be stored by now.
+        for number, process in enumerate(list(self.fleet.processes)):
+            await self.fleet.write(process, NEW_ROWS + row + number, "modify")
         await asyncio.gather(*(process.let_go() for process in self.fleet.processes))
 
     @action(which=WHICH, row=st.integers(0, 9), how=HOW)

@@ -14,6 +14,8 @@ from docstore import commands
 from docstore.commands import RetirementState
 from docstore.core.blocker import Cause
 from docstore.core.direction import Direction
+from docstore.core.fence import FenceBounds
+from docstore.core.fence_level import FenceLevel
 from docstore.core.fleet_facts import Policy
 from docstore.core.floor_state import Validation
 from docstore.core.retirement_gates import Retirement
@@ -342,15 +344,23 @@ async def test_a_writer_of_old_rows_is_refused_or_has_the_retirement_refused(pla
 
     async def write(each: int) -> None:
         number = 0
+        held: list[str] = []
         while not ended.is_set():
             number += 1
             try:
                 await rows.insert_one(stored(1, f"{each}-{number}"))
-                # Gone again, so that some counts find none.
-                await rows.delete_one({"_id": f"{each}-{number}"})
+                held.append(f"{each}-{number}")
+                # Gone again, so that some counts find none; at every other attempt only once it is over.
+                if len(outcomes) % 2 == 0 or not await under_way():
+                    await rows.delete_many({"_id": {"$in": held}})
+                    held.clear()
             except WriteError as error:
                 refusals.append(error.code or 0)
                 await asyncio.sleep(0)
+
+    async def under_way() -> bool:
+        record = await places.database["docstore_control"].find_one({"_id": "floor:place"})
+        return record is not None and (record["retiring"] is not None or record["floor"] is not None)
 
     outcomes: list[bool] = []
     reasons: set[str] = set()
@@ -371,9 +381,8 @@ async def test_a_writer_of_old_rows_is_refused_or_has_the_retirement_refused(pla
             recorded = (await places.floor()).floor is not None
             assert recorded is outcomes[-1]
             if recorded:
-                below = await rows.count_documents({"schema_version": {"$lt": 2}})
+                assert not await rows.count_documents({"schema_version": {"$lt": 2}})
                 await until(lambda: _any(refusals))
-                assert below == 0
         finally:
             ended.set()
 
@@ -422,6 +431,58 @@ async def test_a_floor_of_another_collection_is_not_taken_for_proved(places: Pla
     assert (await places.retire()).state is RetirementState.RETIRED
     with pytest.raises(BulkWriteError):
         await places.add(1)
+
+
+async def test_a_fence_beside_own_rules_stays_strict_before_a_floor_that_is_proved(places: Places) -> None:
+    rows = places.database["places"]
+    await places.database.command(
+        {"collMod": "places", "validator": {"name": {"$type": "string"}}, "validationLevel": "moderate"}
+    )
+    await places.retire()
+    floor = await places.floor()
+    assert floor.fence is not None
+    bounds = FenceBounds("place", "schema_version", floor.fence.low, floor.fence.high)
+    changed = {"collMod": "places", "validator": {"$and": [{"checked": True}, bounds.clause]}}
+    await places.database.command(changed)
+    old = {"$set": {"schema_version": 1}}
+
+    with pytest.raises(FenceRefusedError, match="own rules"):
+        await commands.fence_apply(places.database, KIND, by="ben")
+
+    with pytest.raises(WriteError):
+        await rows.update_one({}, old)
+    assert (await places.floor()).proved
+    # In so many words such rows are let out, and the floor is proved no more.
+    await commands.fence_apply(places.database, KIND, by="ben", level=FenceLevel.MODERATE)
+    await rows.update_one({}, old)
+    assert not (await places.floor()).proved
+    with pytest.raises(RetirementRefusedError) as refused:
+        await places.retire()
+    assert Cause.ROWS_BELOW in causes(refused)
+
+
+async def test_a_fence_that_is_moderate_by_now_is_made_strict_where_it_is_asked_for_again(places: Places) -> None:
+    await places.retire()
+    await commands.fence_apply(places.database, KIND, by="ben", level=FenceLevel.MODERATE)
+
+    assert (await places.retire()).state is RetirementState.RETIRED
+
+    assert (await places.validation()).level == FenceLevel.STRICT
+
+
+async def test_a_row_that_came_past_the_fence_is_told_where_it_is_asked_for_again(places: Places) -> None:
+    await places.retire()
+    rows = places.database["places"]
+    past = {"insert": "places", "documents": [stored(1, "x")], "bypassDocumentValidation": True}
+    await places.database.command(past)
+
+    with pytest.raises(RetirementRefusedError) as refused:
+        await places.retire()
+
+    assert causes(refused) == [Cause.ROWS_BELOW]
+    assert (await places.floor()).proved
+    await rows.delete_one({"_id": "x"})
+    assert (await places.retire()).state is RetirementState.RETIRED
 
 
 async def test_who_froze_everything_holds_back_retirements_too(places: Places) -> None:
