@@ -77,6 +77,7 @@ class DryRun:
         direction: From where.
         sample: How many random rows to look at besides.
         validates: Whether rows at latest have to fit the model.
+        every_row: Whether every row has to, so that none is left to the server. The two are compared all the same.
         ids: Look at the rows with these ids, and at no others.
     """
 
@@ -89,6 +90,7 @@ class DryRun:
         direction: Direction,
         sample: int = 0,
         validates: bool = True,
+        every_row: bool = False,
         ids: Sequence[Any] | None = None,
     ) -> None:
         self._database = database
@@ -97,6 +99,7 @@ class DryRun:
         self._direction = direction
         self._sample = sample
         self._validates = validates and target == kind.latest
+        self._in_python = every_row
         self._ids = None if ids is None else list({encode({"": each}): each for each in ids}.values())
         self._seen = _Seen()
 
@@ -239,8 +242,7 @@ class DryRun:
                     for stored, server in batch:
                         self._compare_pair(stored, server)
         except StoreRejectedError:
-            # The pipeline fails at a row: the rewrite would too, and Python would take the rows over.
-            return
+            return  # the pipeline fails at a row: the rewrite would too, and Python would take the rows over
 
     def _compare_pair(self, stored: RawDocument, server: RawDocument) -> None:
         key = encode({"": stored["_id"]})
@@ -261,7 +263,7 @@ class DryRun:
         self, counts: Sequence[VersionCount], untagged: int, selection: SelectionStatus | None = None
     ) -> DryRunResult:
         seen = self._seen
-        taken = len(seen.server & seen.rows)
+        taken = 0 if self._in_python else len(seen.server & seen.rows)
         changes = [Change(path=path, change=what, rows=rows) for (path, what), rows in sorted(seen.changes.items())]
         return DryRunResult(
             kind=self._kind.name,
@@ -294,7 +296,5 @@ def _changes(before: RawDocument, after: RawDocument) -> Iterable[tuple[str, _Wh
 
 
 def _mixed(groups: Sequence[Sequence[Example]]) -> list[Example]:
-    """
-    Return the examples so that every group has had its first before any has its second.
-    """
+    """Return the examples so that every group has had its first before any has its second."""
     return [group[place] for place in range(_EXAMPLES) for group in groups if place < len(group)]

@@ -48,7 +48,8 @@ def record_of(
         case RetiredVersionError():
             version, reason = error.found, f"below the floor {error.floor}"
         case UnknownVersionError():
-            version, path, reason = None, error.field, f"the tag is of type {error.found_type}"
+            version, path = None, error.field
+            reason = error.found_type if error.by_detect else f"the tag is of type {error.found_type}"
         case WorkerDiedError():
             reason = f"{error.deaths} workers died, or did not answer for a whole lease, while each worked on it alone"
         case _:

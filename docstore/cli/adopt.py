@@ -86,8 +86,21 @@ async def _adopt(context: typer.Context, where: Where, kind: str, *, format: For
             f"docstore backfill status {kind} says why; the same command goes on",
         )
     else:
-        complain(
-            f"{result.remaining:,} rows have no tag, {result.quarantined:,} of them in quarantine",
-            f"docstore quarantine list {kind} says why; the same command goes on",
-        )
+        complain(*left_without_tag(kind, result.remaining, result.quarantined))
     return ExitCode.FAILED
+
+
+def left_without_tag(kind: str, remaining: int, quarantined: int) -> tuple[str, str]:
+    """
+    Say which rows have no tag after a run that succeeded, and what to do about them.
+    """
+    others = max(0, remaining - quarantined)
+    parts = [f"{quarantined:,} in quarantine"] if quarantined else []
+    if others:
+        parts.append(f"{others:,} that came since, or that detect puts above what may be stored")
+    advice = (
+        f"docstore quarantine list {kind} says why; the same command goes on"
+        if quarantined
+        else "the same command tags those that came since; the others need code that knows their version"
+    )
+    return f"{remaining:,} rows have no tag: {', '.join(parts)}", advice

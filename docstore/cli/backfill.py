@@ -84,7 +84,7 @@ def start(
         int | None,
         typer.Option(
             metavar="VERSION",
-            help="The schema version to bring rows to; the latest by default.",
+            help="The schema version to bring rows to; by default the write version, or latest if there is none yet.",
             show_default=False,
         ),
     ] = None,
@@ -192,8 +192,7 @@ def start(
         )
     rows = Rows(ids=None if ids_from is None else read_ids(ids_from), sample=sample)
     if dry_run:
-        checks = validate is not Validate.NONE
-        run(tried(context, where, kind, to=to, direction=way, rows=rows, validate=checks, format=format))
+        run(tried(context, where, kind, to=to, direction=way, rows=rows, validate=validate, format=format))
     options = RunOptions(
         rate=rate,
         batch_seconds=TARGET_SECONDS if batch_seconds is None else batch_seconds,

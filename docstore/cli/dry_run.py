@@ -15,6 +15,7 @@ from rich.text import Text
 
 from docstore import commands
 from docstore.backfill.dry_run_result import DryRunResult, Example
+from docstore.backfill.validation import Validate
 from docstore.cli.complaints import complain
 from docstore.cli.exits import ExitCode
 from docstore.cli.id_file import Rows
@@ -35,7 +36,7 @@ async def dry_run(
     to: int | None,
     direction: Direction | None,
     rows: Rows,
-    validate: bool,
+    validate: Validate | None,
     format: Format,
 ) -> ExitCode:
     """
@@ -49,7 +50,8 @@ async def dry_run(
             direction=direction,
             ids=rows.ids,
             sample=rows.sample or 0,
-            validate=validate,
+            validate=validate is not Validate.NONE,
+            every_row=validate is Validate.ALL,
         )
     if format is Format.JSON:
         typer.echo(result.model_dump_json())

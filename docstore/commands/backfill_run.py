@@ -137,6 +137,7 @@ async def backfill_dry_run(
     ids: Sequence[Any] | None = None,
     sample: int = 0,
     validate: bool = True,
+    every_row: bool = False,
     now: Callable[[], datetime.datetime] = utc_now,
 ) -> DryRunResult:
     """
@@ -153,6 +154,7 @@ async def backfill_dry_run(
         ids: Look at the rows with these ids instead, all of them; not together with *sample*.
         sample: Look at so many random rows besides.
         validate: Hold rows that reach latest against the model.
+        every_row: Say what becomes of them where every row has to fit the model: Python upgrades all of them then.
         now: The clock.
 
     Raises:
@@ -165,5 +167,14 @@ async def backfill_dry_run(
     target = await target_of(database, kind, to)
     coverage = await counted(database, kind, now)
     way = direction_of(kind, coverage, target, direction)
-    trial = DryRun(database, kind, target=target, direction=way, sample=sample, validates=validate, ids=ids)
+    trial = DryRun(
+        database,
+        kind,
+        target=target,
+        direction=way,
+        sample=sample,
+        validates=validate,
+        every_row=every_row,
+        ids=ids,
+    )
     return await trial.run(coverage)

@@ -56,10 +56,15 @@ def read_version(document: Mapping[str, Any], *, kind: str, field: str, baseline
             id=document.get("_id"),
             found_type=f"detect() raised {type(error).__name__}",
             field=field,
+            by_detect=True,
         ) from error
     version = tag_version(detected)
     if version is None or isinstance(detected, float):
         raise UnknownVersionError(
-            kind=kind, id=document.get("_id"), found_type=f"detect() gave {type_name(detected)}", field=field
+            kind=kind,
+            id=document.get("_id"),
+            found_type=f"detect() gave {type_name(detected)}",
+            field=field,
+            by_detect=True,
         )
     return version

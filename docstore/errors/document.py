@@ -39,14 +39,24 @@ class RetiredVersionError(DocumentError):
 
 
 class UnknownVersionError(DocumentError):
-    """A row's tag is no positive integer, so nobody can know its shape."""
+    """
+    A row's tag is no positive integer, or it has none and `detect` cannot tell: nobody can know its shape.
 
-    def __init__(self, *, kind: str, id: Any, found_type: str, field: str) -> None:
+    `found_type` is the type of the tag, or what `detect` did; `by_detect` says which of them.
+    """
+
+    def __init__(self, *, kind: str, id: Any, found_type: str, field: str, by_detect: bool = False) -> None:
         self.kind = kind
         self.id = id
         self.found_type = found_type
         self.field = field
-        super().__init__(f"{kind} {id!r} has a {field!r} that is no positive integer (its type is {found_type})")
+        self.by_detect = by_detect
+        what = (
+            f"has no {field!r}, and {found_type}"
+            if by_detect
+            else f"has a {field!r} that is no positive integer (its type is {found_type})"
+        )
+        super().__init__(f"{kind} {id!r} {what}")
 
 
 class OperationRefusedError(DocumentError):

@@ -241,6 +241,13 @@ def _kept(record: RawDocument) -> KeptRecord:
     return KeptRecord(
         record=QuarantineRecord(**facts),
         tries=record["tries"],
-        first_seen=record["first_seen"],
-        last_seen=record["last_seen"],
+        first_seen=_in_utc(record["first_seen"]),
+        last_seen=_in_utc(record["last_seen"]),
     )
+
+
+def _in_utc(time: datetime.datetime) -> datetime.datetime:
+    """
+    Return a time as one that says its zone; ids beside it stay as the rows have them, so the codec cannot.
+    """
+    return time.replace(tzinfo=datetime.UTC) if time.tzinfo is None else time

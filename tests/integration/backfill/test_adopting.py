@@ -74,6 +74,7 @@ async def test_a_row_whose_version_cannot_be_told_goes_to_quarantine(database: D
     result = await commands.adopt(database, detecting())
 
     (aside,) = await commands.quarantine_list(database, detecting())
+    assert aside.reason.startswith("detect() ")
     assert (result.tagged, result.quarantined, result.remaining) == (1, 1, 1)
     assert (aside.id, aside.error) == (2, "UnknownVersionError")
 

@@ -89,6 +89,17 @@ async def test_it_counts_the_rows_that_the_server_would_take(database: Database)
     assert [failure.id for failure in result.failures] == [3]
 
 
+async def test_where_every_row_has_to_fit_the_model_the_server_takes_none_and_is_compared_all_the_same(
+    database: Database,
+) -> None:
+    await database.places.insert_many([stored(1, 1), stored(None, 2)])
+
+    result = await commands.backfill_dry_run(database, renamed(), every_row=True)
+
+    assert (result.would_change, result.by_server) == (2, 0)
+    assert result.clean
+
+
 async def test_it_names_rows_that_would_fail_and_none_of_their_values(database: Database) -> None:
     await database.places.insert_many([stored(2, 1, "odd"), stored(2, 2)])
 

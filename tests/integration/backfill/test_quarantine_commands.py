@@ -2,6 +2,7 @@
 Rows in quarantine: listed, shown and tried again, on a real server.
 """
 
+import datetime
 from typing import Any
 
 import pytest
@@ -48,6 +49,14 @@ async def test_list_names_step_and_error_of_a_row_and_none_of_its_values(databas
     assert row.error == "UpgradeFailedError"
     assert row.first_seen <= row.last_seen
     assert "odd" not in row.model_dump_json()
+
+
+async def test_times_of_a_row_in_quarantine_say_their_zone(database: Database) -> None:
+    await put_aside(database, stored(2, 7, "odd"))
+
+    (row,) = await commands.quarantine_list(database, broken_kind())
+
+    assert row.first_seen.utcoffset() == row.last_seen.utcoffset() == datetime.timedelta(0)
 
 
 async def test_show_gives_the_document_only_when_it_is_asked_for(database: Database) -> None:

@@ -148,6 +148,7 @@ def test_whatever_detect_raises_is_the_fault_of_its_row() -> None:
     (error,) = errors
     assert isinstance(error, UnknownVersionError)
     assert "KeyError" in error.found_type
+    assert str(error).endswith("has no 'schema_version', and detect() raised KeyError")
 
 
 def test_bytes_that_are_no_bson_fail_their_row_and_no_other() -> None:
