@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from docstore import Kind, Step, commands
+from docstore import Kind, Step, Store, commands
 from docstore.errors import NotQuarantinedError, VersionRangeError
 from tests.kinds import Place, add_slug, place_kind, stored
 
@@ -138,6 +138,9 @@ async def test_a_row_that_was_brought_up_by_hand_is_listed_and_counted_no_more(d
     await put_aside(database, stored(2, 7, "odd"), stored(2, 8, "odd"))
     await database.places.replace_one({"_id": 7}, stored(3, 7, "even"))
     await database.places.delete_one({"_id": 8})
+
+    async with Store(database, [broken_kind()], service="tests"):
+        pass
 
     listed = await commands.quarantine_list(database, broken_kind())
     (covered,) = await commands.coverage(database, [broken_kind()])

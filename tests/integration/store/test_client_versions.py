@@ -58,7 +58,7 @@ async def asks(database: Any, since: str = "2026-01-01") -> list[tuple[int, str,
 async def test_every_question_of_a_store_is_counted_and_shown_in_coverage(server_database: Any, rows: Any) -> None:
     await rows.insert_many([stored(3, number) for number in range(5)])
     kind = place_kind()
-    async with Store(server_database, kinds=[kind], service="tests", fleet=False) as store:
+    async with Store(server_database, kinds=[kind], service="tests") as store:
         places: Collection[Place] = store.collection(kind)
         older = await places.get(1, as_version=1)
         await places.find({"name": "Oslo"}, as_version=1).to_list()
@@ -73,7 +73,7 @@ async def test_every_question_of_a_store_is_counted_and_shown_in_coverage(server
     counted = {client.version: client.asks for client in result.report.client_versions}
     assert counted == {1: 4, 2: 1}
     assert result.report.retirable_below is None
-    assert any("clients asked for version 2" in blocker for blocker in result.report.blockers)
+    assert any("clients asked for version 2 of place" in blocker for blocker in result.report.blockers)
 
 
 async def test_many_questions_are_one_write_a_minute(server_database: Any) -> None:
@@ -182,6 +182,8 @@ async def test_a_version_that_nobody_asks_for_any_more_stands_in_nobodys_way(
     asked = AskedVersions(ClientVersions(server_database), now=clock)
     asked.count("place", 2)
     await asked.close(timeout=60)
+    async with Store(server_database, kinds=[place_kind()], service="tests"):
+        pass
     clock.forward(days=days)
     [result] = await coverage(server_database, [place_kind()], now=clock)
     assert bool(result.report.client_versions) is seen
