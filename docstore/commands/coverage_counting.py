@@ -129,7 +129,7 @@ class Counting:
             with suppress(StoreRejectedError):
                 await settle_home(self.database, by="docstore coverage")
         # Whoever may not write, or is not to, tells of it at least.
-        words = (_RESTORED,) if await is_restored(self.database) else ()
+        words: tuple[str, ...] = (_RESTORED,) if await is_restored(self.database) else ()
         view = await ControlRecords(self.database).view()
         if kind.name in view.floors:
             words += tuple(finding.words for finding in await floor_findings_of(self.database, kind, view))
