@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from pymongo import ReplaceOne
+
 from docstore.core.bson_values import CODEC
 
 Stored = dict[str, Any]
@@ -59,4 +61,6 @@ async def restore(database: Any, made: Backup, *, only: Collection[str] | None =
             await database.command({"createIndexes": name, "indexes": made.indexes[name]}, codec_options=CODEC)
         if documents:
             rows = database.get_collection(name, codec_options=CODEC)
-            await rows.insert_many(documents, bypass_document_validation=True)
+            # What somebody who was not stopped has stored in between gives way.
+            each = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
+            await rows.bulk_write(each, bypass_document_validation=True)

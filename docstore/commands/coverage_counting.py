@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from bson.timestamp import Timestamp
 
@@ -18,7 +18,7 @@ from docstore.core.coverage import Coverage, OldestRow, TagCount, coverage_of, u
 from docstore.core.kind import Kind
 from docstore.errors import RecordFormatError, StoreError, StoreRejectedError
 from docstore.fleet.floors import floor_findings_of
-from docstore.fleet.home import settle_home
+from docstore.fleet.home import is_restored, settle_home
 from docstore.mongo.control_records import ControlRecords
 from docstore.mongo.counting import Way, count_rows
 from docstore.mongo.coverage_history import committed_time, record_counts
@@ -27,6 +27,8 @@ from docstore.mongo.index_cost import MissingIndexCost, missing_index_cost
 from docstore.mongo.moment import wait_for_majority
 from docstore.mongo.oldest_rows import oldest_row
 from docstore.mongo.tag_index import TagIndexes, build_tag_index, find_tag_indexes
+
+_RESTORED: Final = "the database was restored from a backup, or copied, and nobody has worked with it since"
 
 
 class IndexState(StrEnum):
@@ -126,11 +128,11 @@ class Counting:
             # Whoever comes first to a restored backup sees to it that nobody goes on with the runs in it.
             with suppress(StoreRejectedError):
                 await settle_home(self.database, by="docstore coverage")
+        # Whoever may not write, or is not to, tells of it at least.
+        words: tuple[str, ...] = (_RESTORED,) if await is_restored(self.database) else ()
         view = await ControlRecords(self.database).view()
-        if kind.name not in view.floors:
-            return coverage
-        found = await floor_findings_of(self.database, kind, view)
-        words = tuple(finding.words for finding in found)
+        if kind.name in view.floors:
+            words += tuple(finding.words for finding in await floor_findings_of(self.database, kind, view))
         return coverage.model_copy(update={"recorded_floor": view.floor_of(kind.name).floor, "bypassed": words})
 
     async def _index(self, kind: Kind[Any]) -> IndexState:

@@ -99,6 +99,18 @@ async def test_coverage_pauses_the_runs_of_a_backup_and_a_check_only_looks(datab
     assert not (await commands.check([place_kind(latest=2)], database)).restored
 
 
+async def test_coverage_that_keeps_nothing_tells_of_a_backup_and_leaves_it_to_others(database: Any) -> None:
+    kind = place_kind(latest=2)
+    await begun(database)
+    await restore(database, await backup(database))
+
+    (told,) = await commands.coverage(database, [kind], record=False)
+    (settled,) = await commands.coverage(database, [kind])
+
+    assert "restored from a backup" in "".join(told.report.bypassed)
+    assert settled.report.bypassed == ()
+
+
 async def test_many_processes_notice_at_once_and_it_is_written_down_once(database: Any) -> None:
     await begun(database)
     await commands.backfill_start(database, place_kind(latest=2), by="operator")
