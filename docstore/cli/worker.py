@@ -22,7 +22,8 @@ HELP: Final = (
     "Work on backfill runs, until told to stop.\n\n"
     "Any number of workers may run, on any hosts: each takes its share of every open run of the kinds that it knows. "
     "One that is killed loses nothing; the others take over what it had.\n\n"
-    "SIGTERM or Ctrl-C: batches in flight are finished or given back, and the process ends with 0 within 5 seconds."
+    "SIGTERM or Ctrl-C: batches in flight are finished or given back, and the process ends with 0 within 5 seconds.\n\n"
+    "What goes wrong is logged, one line for each event; with docstore --verbose worker also what goes well."
 )
 EXAMPLE: Final = (
     "[bold]Examples[/]\n\n"

@@ -42,6 +42,9 @@ _FOR_GOOD: Final = frozenset({13, 18, 20, 59, 72, 73, 79, 100, 115, 166, 8000})
 #: Among them: no members could ever meet the write concern, or nobody knows it.
 _NEVER_MET: Final = frozenset({79, 100})
 
+#: What the server has no name for, or one that says little.
+_SAID: Final = dict.fromkeys((10334, 17419), "a row would be larger than the 16 MB that the server takes")
+
 _TRANSIENT: Final = "TransientTransactionError"
 #: DocumentValidationFailure, ConversionFailure, DuplicateKey: their texts or details hold values of the row at fault.
 _QUOTING_ROWS: Final = frozenset({121, 241, 11000})
@@ -104,7 +107,7 @@ def _translate_bulk(error: BulkWriteError) -> StoreError:
     unmet_codes = [fault.get("code") for fault in details.get("writeConcernErrors", ())]
     for fault in faults:
         if fault.get("code") not in LATER:
-            return rejected(fault, reason="a bulk write failed in part")
+            return rejected(fault, reason=_SAID.get(fault.get("code", 0), "a bulk write failed in part"))
     for code in unmet_codes:
         if code in _NEVER_MET:
             return StoreRejectedError(reason="no members can meet the write concern", code=code)
@@ -220,5 +223,5 @@ def _first_sentence(text: str) -> str:
 
 def _name(error: PyMongoError) -> str:
     details = error.details if isinstance(error, OperationFailure) else None
-    name = (details or {}).get("codeName")
+    name = _SAID.get((details or {}).get("code", 0)) or (details or {}).get("codeName")
     return str(name) if name else type(error).__name__

@@ -382,7 +382,6 @@ async def test_a_split_that_another_worker_completes_leaves_no_blank_error(datab
     assert await steps(database) == {(2, 1)}
 
 
-@pytest.mark.usefixtures("unhurried")
 async def test_a_process_that_is_told_to_stop_while_it_asks_for_a_run_says_so(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,3 +33,11 @@ def bulk(*faults: dict[str, Any], concern: dict[str, Any] | None = None) -> Bulk
 )
 def test_what_passes_by_itself_is_tried_again(error: Any, reaction: Reaction) -> None:
     assert reaction_to(translate(error)) is reaction
+
+
+def test_a_row_that_is_too_large_is_told_in_words() -> None:
+    answer = OperationFailure("quotes", 17419, {"code": 17419, "codeName": "Location17419"})
+    bulk = BulkWriteError({"writeErrors": [{"index": 0, "code": 10334, "errmsg": "quotes"}]})
+
+    for error in (answer, bulk):
+        assert "16 MB" in str(translate(error))
