@@ -4,13 +4,17 @@ Backups as mongodump and mongorestore make them: new collections of the same nam
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pymongo import ReplaceOne
+from pymongo.errors import OperationFailure
 
 from docstore.core.bson_values import CODEC
 
 Stored = dict[str, Any]
+
+#: NamespaceExists.
+_EXISTS: Final = 48
 
 
 @dataclass
@@ -55,8 +59,7 @@ async def restore(database: Any, made: Backup, *, only: Collection[str] | None =
     for name, documents in sorted(made.documents.items()):
         if only is not None and name not in only:
             continue
-        await database.drop_collection(name)
-        await database.command({"create": name, **made.options[name]}, codec_options=CODEC)
+        await _create_anew(database, name, made.options[name])
         if made.indexes[name]:
             await database.command({"createIndexes": name, "indexes": made.indexes[name]}, codec_options=CODEC)
         if documents:
@@ -64,3 +67,16 @@ async def restore(database: Any, made: Backup, *, only: Collection[str] | None =
             # What somebody who was not stopped has stored in between gives way.
             each = [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents]
             await rows.bulk_write(each, bypass_document_validation=True)
+
+
+async def _create_anew(database: Any, name: str, options: Stored) -> None:
+    while True:
+        await database.drop_collection(name)
+        try:
+            await database.command({"create": name, **options}, codec_options=CODEC)
+        except OperationFailure as error:
+            # Somebody who was not stopped has stored something in between.
+            if error.code != _EXISTS:
+                raise
+        else:
+            return

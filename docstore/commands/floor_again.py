@@ -10,6 +10,7 @@ from docstore.backfill.looking import counted
 from docstore.core.blocker import Blocker, Cause, facts_of
 from docstore.core.control_view import ControlView
 from docstore.core.coverage import Coverage, rows_below
+from docstore.core.fence_level import FenceLevel
 from docstore.core.fleet_facts import Fleet
 from docstore.core.floor_state import FLOOR_PREFIX, FloorState, Proof
 from docstore.core.kind import Kind
@@ -62,7 +63,8 @@ async def record_floor_again(
         if await _record(records, view, state, by=by, why=_WHY):
             break
     try:
-        await Fencing(database, kind, by=by).put_up()
+        # A moderate one lets rows that break rules of the users' own go below the floor: it proves nothing.
+        await Fencing(database, kind, by=by).put_up(level=FenceLevel.STRICT)
     except FenceRefusedError as error:
         return error
     while True:

@@ -220,6 +220,19 @@ async def test_without_the_right_to_change_the_rules_the_floor_is_recorded_unpro
     assert len(await store_opens(database, kind)) == 3
 
 
+async def test_beside_rules_that_rows_break_the_floor_is_recorded_unproved(database: Any, releases: Releases) -> None:
+    # Rows that break a moderate rule may be changed in any way, also to an older version.
+    await database.create_collection("notes", validator={"colour": {"$type": "string"}}, validationLevel="moderate")
+    await database.notes.insert_many(old_rows(), bypass_document_validation=True)
+    kind = releases.kind(2, floor=2, retired=(2,))
+
+    lifted = await commands.backfill_with_retired(database, kind, by="operator", throttled=False)
+
+    assert lifted.recorded
+    assert lifted.unfenced is not None
+    assert not (await ControlRecords(database).view()).floor_of("note").proved
+
+
 async def test_a_kind_without_retired_steps_is_told_so(database: Any) -> None:
     with pytest.raises(RetiredStepsMissingError):
         await commands.backfill_with_retired(database, place_kind(floor=2), by="operator")
