@@ -115,8 +115,14 @@ def retire(
     """
     if [below is not None, resume, undo].count(True) != 1:
         raise usage_fault("name one of --below VERSION, --resume and --undo", f"docstore retire {kind} --below VERSION")
-    if (resume or undo) and (dry_run or unfenced):
-        raise usage_fault("--resume and --undo go on as the retirement was begun", f"docstore retire {kind} --resume")
+    anew = dry_run or unfenced or _is_typed(context, "soak")
+    if (resume and (anew or why)) or (undo and (anew or archive or ignore_node)):
+        raise usage_fault(
+            "--resume and --undo go on as the retirement was begun",
+            f"docstore retire {kind} --resume [--archive] [--ignore-node NODE], or {kind} --undo [--why TEXT]",
+        )
+    if dry_run and archive:
+        raise usage_fault("--dry-run moves no file; it names them", f"docstore retire {kind} --below VERSION --archive")
     where = Where(uri=uri, database=database, upgraders=upgraders)
     seconds = _soak(soak)
     ignored = frozenset(ignore_node or ())
@@ -173,6 +179,11 @@ def _complain_about_all(error: RetirementRefusedError) -> None:
         complain(str(blocker["words"]), ways_out([blocker]))
     if not error.blockers:
         complain(str(error), hint_for(error))
+
+
+def _is_typed(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _soak(text: str) -> float:
