@@ -228,7 +228,9 @@ class RetirementMachine(RuleBasedStateMachine):
             self.run(self._told(self._move(then)))
 
     async def _prepare(self, below: int) -> None:
+        # A list is of the types of what is in it, for the server.
         await self.rows.delete_many({"schema_version": {"$not": {"$type": "int"}}})
+        await self.rows.delete_many({"schema_version": {"$type": "array"}})
         await self.rows.delete_many({"schema_version": {"$gt": 3}})
         await self.rows.update_many({"schema_version": {"$lt": below}}, {"$set": {"schema_version": below}})
         while self.nodes:
