@@ -2,7 +2,7 @@
 What counting rows by version costs, against `$group` on the same data.
 
 Real cities at latest on a private mongod, multiplied to a million rows, one in a hundred of them tagged with version 1.
-Alternating rounds, middle of the ratios, and what the server examined, as its profiler tells:
+Alternating rounds, middle of the ratios, and what the server examines for each call that is sent, as `explain` tells:
 
 - `docstore coverage`, everything that the command does, against `$group` by the tag, which reads every row: at least 3
   times as fast, without examining a row;
@@ -17,11 +17,12 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import structlog
 from pymongo import AsyncMongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from benchmarks.read import cities
 from benchmarks.rounds import Side, alternate, median_ratio, show
@@ -39,6 +40,11 @@ BOUND: Final = 3.0
 #: Keys that are looked at beside those that are counted: where values end, the oldest row of each version.
 BESIDE: Final = 60
 TAG: Final = city.version_field
+#: Calls that `explain` takes, and their fields that it does not.
+_EXPLAINED: Final = frozenset({"aggregate", "count", "distinct", "find"})
+_OF_SESSIONS: Final = frozenset(
+    {"lsid", "$db", "$clusterTime", "txnNumber", "startTransaction", "autocommit", "readConcern", "$readPreference"}
+)
 #: Real cities that are multiplied; further apart than any two of their ids.
 REAL, APART = 20_000, 100_000_000
 
@@ -89,16 +95,59 @@ def sides(database: Any) -> list[Side]:
     ]
 
 
-async def examined(database: Any, act: Callable[[], Awaitable[object]]) -> tuple[int, int]:
+class Heard(CommandListener):
     """
-    Return how many keys and documents the server examined meanwhile.
+    What is asked of the rows, as it is sent.
     """
-    await database.command({"profile": 2})
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[str, Row]] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """
+        Keep what can be explained, without what belongs to the session.
+        """
+        if event.command_name in _EXPLAINED and event.command[event.command_name] == city.collection:
+            command = {name: value for name, value in event.command.items() if name not in _OF_SESSIONS}
+            self.commands.append((event.database_name, command))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """
+        Nothing.
+        """
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """
+        Nothing.
+        """
+
+
+async def examined(
+    client: AsyncMongoClient[Row], heard: Heard, act: Callable[[], Awaitable[object]]
+) -> tuple[int, int]:
+    """
+    Return how many keys and documents the server examines for what is asked of the rows meanwhile, as `explain` tells.
+    """
+    heard.commands.clear()
     await act()
-    await database.command({"profile": 0})
-    told = [each async for each in database["system.profile"].find({"ns": f"{database.name}.{city.collection}"})]
-    await database.drop_collection("system.profile")
-    return sum(each.get("keysExamined", 0) for each in told), sum(each.get("docsExamined", 0) for each in told)
+    keys = documents = 0
+    for name, command in list(heard.commands):
+        told = await client[name].command({"explain": command, "verbosity": "executionStats"})
+        for stats in _executions(told):
+            keys, documents = keys + stats["totalKeysExamined"], documents + stats["totalDocsExamined"]
+    return keys, documents
+
+
+def _executions(told: Any) -> Iterator[Row]:
+    if isinstance(told, dict):
+        if "totalKeysExamined" in told:
+            yield told
+            return
+        for value in told.values():
+            yield from _executions(value)
+    elif isinstance(told, list):
+        for value in told:
+            yield from _executions(value)
 
 
 async def measure(number: int, rounds: int, cache_gb: float) -> list[str]:
@@ -106,7 +155,11 @@ async def measure(number: int, rounds: int, cache_gb: float) -> list[str]:
     Print the figures, and return those that miss their bounds.
     """
     missed = []
-    async with EmbeddedServer(cache_gb=cache_gb) as server, AsyncMongoClient[Row](server.uri) as client:
+    heard = Heard()
+    async with (
+        EmbeddedServer(cache_gb=cache_gb) as server,
+        AsyncMongoClient[Row](server.uri, event_listeners=[heard]) as client,
+    ):
         database = client["benchmark"]
         below = await fill(database, number)
         print(f"{number:,} rows, {below:,} of them below latest")
@@ -114,7 +167,7 @@ async def measure(number: int, rounds: int, cache_gb: float) -> list[str]:
         await alternate(every, rounds=rounds)
         show(every)
         for side in every:
-            keys, documents = await examined(database, side.run)
+            keys, documents = await examined(client, heard, side.run)
             print(f"    {side.name:<58} {keys:>11,} keys, {documents:>11,} documents examined")
             if side is every[0] and documents:
                 missed.append(f"coverage examined {documents} documents")
@@ -129,7 +182,7 @@ async def measure(number: int, rounds: int, cache_gb: float) -> list[str]:
 
         only = Side("docstore coverage --remaining", left)
         await alternate([only], rounds=rounds)
-        keys, documents = await examined(database, left)
+        keys, documents = await examined(client, heard, left)
         share = 100 * keys / number
         print(f"    {only.name:<58} {keys:>11,} keys, {documents:>11,} documents examined: {share:.2f} % of the rows")
         print(f"    {only.name:<58} {1000 * only.median:.1f} ms")
