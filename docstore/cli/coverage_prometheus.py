@@ -57,7 +57,7 @@ _FIGURES = {
     "floor_version": "The lowest version that the code reads.",
     "write_version": "The version that nodes store.",
     "retirable_below_version": "The version below which nothing is in the way of a retirement.",
-    "oldest_row_timestamp_seconds": "When the oldest row below latest was made, by its id.",
+    "oldest_row_timestamp_seconds": "When the oldest row below latest was made.",
     "counted_timestamp_seconds": "When the rows were counted.",
     "exact": "Whether all counts are of one moment.",
 }

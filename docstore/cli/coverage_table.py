@@ -4,11 +4,13 @@ import datetime
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.filesize import decimal
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from docstore.cli.durations import span
+from docstore.cli.row_words import some_rows
 from docstore.commands import CoverageResult, IndexState, RemainingResult
 from docstore.core.coverage import Coverage, OldestRow
 from docstore.core.remaining_rows import RemainingRows
@@ -44,7 +46,9 @@ def share(fraction: float) -> str:
 
 def remaining_table(report: RemainingRows) -> RenderableType:
     """Return what stands below latest, with a bar for every version."""
-    title = f"[bold]{report.kind}[/] in {report.collection}: {_rows(report.remaining)} below version {report.latest}"
+    title = (
+        f"[bold]{report.kind}[/] in {report.collection}: {some_rows(report.remaining)} below version {report.latest}"
+    )
     table = _bars(title)
     lines = [(str(count.version), count.rows, "yellow") for count in report.versions]
     lines += [("untagged", report.untagged, "yellow")] if report.untagged else []
@@ -63,8 +67,8 @@ def index_advice(result: CoverageResult | RemainingResult) -> str | None:
         cost = ""
         if result.cost is not None:
             cost = (
-                f" ({_rows(result.cost.rows)}, {_size(result.cost.bytes_read)}; "
-                f"the index would take about {_size(result.cost.index_bytes)})"
+                f" ({some_rows(result.cost.rows)}, {decimal(result.cost.bytes_read)}; "
+                f"the index would take about {decimal(result.cost.index_bytes)})"
             )
         return (
             f"{collection} has no index on (tag, _id), so every row was read to count them{cost}; "
@@ -107,19 +111,6 @@ def _doubt(*, exact: bool) -> list[str]:
     if exact:
         return []
     return ["not of one moment: the server is no replica set, so rows may have moved while they were counted"]
-
-
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
-
-
-def _size(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:  # noqa: PLR2004
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def _lines(report: Coverage) -> list[tuple[str, int, str]]:

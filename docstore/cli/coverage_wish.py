@@ -2,7 +2,7 @@
 What `docstore coverage` was asked to count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -42,20 +42,10 @@ class Wish:
         Raises:
             DocstoreError: As the commands raise it.
         """
-        kinds, database = self.kinds(place), place.database
-        if not self.remaining:
-            return await commands.coverage(
-                database,
-                kinds,
-                require=self.require,
-                create_index=self.create_index,
-                on_index_build=_say_building,
-                majority=self.majority,
-                record=self.record,
-            )
-        return await commands.remaining(
-            database,
-            kinds,
+        count: Callable[..., Awaitable[Results]] = commands.remaining if self.remaining else commands.coverage
+        return await count(
+            place.database,
+            self.kinds(place),
             require=self.require,
             create_index=self.create_index,
             on_index_build=_say_building,

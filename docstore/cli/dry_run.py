@@ -20,6 +20,7 @@ from docstore.cli.complaints import complain
 from docstore.cli.exits import ExitCode
 from docstore.cli.id_file import Rows
 from docstore.cli.options import Format, Where
+from docstore.cli.row_words import some_rows
 from docstore.cli.run_words import left
 from docstore.cli.running import workplace
 from docstore.core.direction import Direction
@@ -59,22 +60,23 @@ async def dry_run(
         Console(highlight=False).print(_report(result))
     if result.differing:
         complain(
-            f"the server and Python do not agree on {_rows(result.differing)}",
+            f"the server and Python do not agree on {some_rows(result.differing)}",
             "a run would stop there: write the step as functions, and report the operation",
         )
     if result.would_fail:
-        complain(f"{_rows(result.would_fail)} would go to quarantine", "mend the rows or the steps first")
+        complain(f"{some_rows(result.would_fail)} would go to quarantine", "mend the rows or the steps first")
     return ExitCode.DONE if result.clean else ExitCode.FAILED
 
 
 def _report(result: DryRunResult) -> RenderableType:
     old = sum(count.rows for count in result.versions) + result.untagged
     chosen = result.selection
+    of_them = "" if chosen is None else " of those chosen"
     missing = f" ({chosen.missing:,} of the ids name no row)" if chosen is not None and chosen.missing else ""
     parts: list[RenderableType] = [
         Text.assemble(
             (result.kind, "bold"),
-            f": {_rows(old)}{'' if chosen is None else ' of those chosen'} {left(result.direction, result.target)}; "
+            f": {some_rows(old)}{of_them} {left(result.direction, result.target)}; "
             f"{result.looked_at:,} looked at{missing}, nothing written",
         ),
         Padding(_numbers(result), (0, 0, 0, 2)),
@@ -135,7 +137,3 @@ def _diff(example: Example) -> Iterator[Text]:
 
 def _lines(row: dict[str, Any]) -> list[str]:
     return to_text(row, indent=2).splitlines()
-
-
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"

@@ -18,6 +18,7 @@ from docstore.backfill.retrying import RetryResult
 from docstore.cli.complaints import complain, note
 from docstore.cli.exits import ExitCode
 from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
+from docstore.cli.row_words import some_rows
 from docstore.cli.running import run, usage_fault, workplace
 from docstore.core.extended_json import id_from_text, to_text
 
@@ -184,19 +185,15 @@ async def _retry(
     else:
         Console(highlight=False).print(_summary(result))
     if result.failed:
-        complain(f"{_rows(result.failed)} failed again", f"docstore quarantine list {kind} says why")
+        complain(f"{some_rows(result.failed)} failed again", f"docstore quarantine list {kind} says why")
     if result.contested:
-        complain(f"{_rows(result.contested)} kept being changed by others", "the same command tries again")
+        complain(f"{some_rows(result.contested)} kept being changed by others", "the same command tries again")
     return ExitCode.FAILED if result.failed or result.contested else ExitCode.DONE
 
 
 def _summary(result: RetryResult) -> str:
-    settled = f", {_rows(result.settled)} needed nothing any more" if result.settled else ""
-    return f"{result.kind}: {result.succeeded:,} of {_rows(result.tried)} brought to their version{settled}"
-
-
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
+    settled = f", {some_rows(result.settled)} needed nothing any more" if result.settled else ""
+    return f"{result.kind}: {result.succeeded:,} of {some_rows(result.tried)} brought to their version{settled}"
 
 
 def _table(kind: str, rows: Sequence[QuarantinedRow]) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from docstore.commands.coverage_counting import Counting, IndexState
+from docstore.commands.coverage_counting import Counted, Counting, IndexState
 from docstore.commands.process import utc_now
 from docstore.core.coverage import Coverage, rows_below
 from docstore.core.kind import Kind
@@ -19,38 +19,32 @@ from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.index_cost import MissingIndexCost
 
 
-class CoverageResult(BaseModel):
+class CountResult(BaseModel):
+    """What goes with a report on the rows of one kind."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: IndexState
+    #: Rows below the version that was required; None if none was.
+    below_required: int | None = None
+    #: What was read to count.
+    way: Way = Way.ROWS
+    #: What the missing index costs; None where it is there, or nobody knows.
+    cost: MissingIndexCost | None = None
+    #: Whether it is kept: for the history, and for the time that no row has stood below a version.
+    recorded: bool = False
+
+
+class CoverageResult(CountResult):
     """The coverage of one kind, and what goes with it."""
 
-    model_config = ConfigDict(frozen=True)
-
     report: Coverage
-    index: IndexState
-    #: Rows below the version that was required; None if none was.
-    below_required: int | None = None
-    #: What was read to count.
-    way: Way = Way.ROWS
-    #: What the missing index costs; None where it is there, or nobody knows.
-    cost: MissingIndexCost | None = None
-    #: Whether the counts are kept: for the history, and for the time that no row has stood below a version.
-    recorded: bool = False
 
 
-class RemainingResult(BaseModel):
+class RemainingResult(CountResult):
     """What stands below latest of one kind, and what goes with it."""
 
-    model_config = ConfigDict(frozen=True)
-
     report: RemainingRows
-    index: IndexState
-    #: Rows below the version that was required; None if none was.
-    below_required: int | None = None
-    #: What was read to count.
-    way: Way = Way.ROWS
-    #: What the missing index costs; None where it is there, or nobody knows.
-    cost: MissingIndexCost | None = None
-    #: Whether it is kept below which versions no row stands.
-    recorded: bool = False
 
 
 async def coverage(
@@ -98,16 +92,7 @@ async def coverage(
     for kind in kinds:
         _refuse_version(kind, require)
         found = await counting.count(kind)
-        results.append(
-            CoverageResult(
-                report=found.coverage,
-                index=found.index,
-                below_required=None if require is None else rows_below(kind, found.coverage, require),
-                way=found.way,
-                cost=found.cost,
-                recorded=found.recorded,
-            )
-        )
+        results.append(CoverageResult(report=found.coverage, **_beside(kind, found, require)))
     return results
 
 
@@ -143,17 +128,19 @@ async def remaining(
     for kind in kinds:
         _refuse_version(kind, require)
         found = await counting.count(kind, below=kind.latest)
-        results.append(
-            RemainingResult(
-                report=remaining_rows(kind, found.coverage),
-                index=found.index,
-                below_required=None if require is None else rows_below(kind, found.coverage, require),
-                way=found.way,
-                cost=found.cost,
-                recorded=found.recorded,
-            )
-        )
+        report = remaining_rows(kind, found.coverage)
+        results.append(RemainingResult(report=report, **_beside(kind, found, require)))
     return results
+
+
+def _beside(kind: Kind[Any], found: Counted, require: int | None) -> dict[str, Any]:
+    return {
+        "index": found.index,
+        "below_required": None if require is None else rows_below(kind, found.coverage, require),
+        "way": found.way,
+        "cost": found.cost,
+        "recorded": found.recorded,
+    }
 
 
 def _refuse_version(kind: Kind[Any], require: int | None) -> None:
