@@ -15,6 +15,7 @@ from docstore.backfill.ceiling import ceiling_of
 from docstore.commands.asked_versions import asked_versions
 from docstore.commands.coverage_gates import with_gates, writers
 from docstore.core.coverage import Coverage, OldestRow, TagCount, coverage_of, untagged_version
+from docstore.core.creation_field import creation_field
 from docstore.core.kind import Kind
 from docstore.errors import RecordFormatError, StoreError, StoreRejectedError
 from docstore.fleet.floors import floor_findings_of
@@ -25,7 +26,7 @@ from docstore.mongo.coverage_history import committed_time, record_counts
 from docstore.mongo.driver import AnyDatabase, Driver, driver_of
 from docstore.mongo.index_cost import MissingIndexCost, missing_index_cost
 from docstore.mongo.moment import wait_for_majority
-from docstore.mongo.oldest_rows import oldest_row
+from docstore.mongo.oldest_rows import oldest_row, oldest_row_by
 from docstore.mongo.tag_index import TagIndexes, build_tag_index, find_tag_indexes
 
 _RESTORED: Final = "the database was restored from a backup, or copied, and nobody has worked with it since"
@@ -150,7 +151,11 @@ class Counting:
         untagged = untagged_version(kind) if coverage.untagged else None
         if untagged is not None and untagged >= kind.latest:
             untagged = None
-        return await oldest_row(self.database, kind.collection, kind.version_field, below, untagged=untagged)
+        where = (self.database, kind.collection, kind.version_field, below)
+        found, created = await oldest_row(*where, untagged=untagged), creation_field(kind)
+        if found is not None or created is None:
+            return found
+        return await oldest_row_by(*where, untagged=untagged, created=created)
 
 
 def _state(indexes: TagIndexes, *, mock: bool) -> IndexState:

@@ -45,15 +45,17 @@ class ClientVersion(BaseModel):
 
 class OldestRow(BaseModel):
     """
-    The oldest row below latest, by the time in its id.
+    The oldest row below latest, as far as its id or a field of it tells.
     """
 
     model_config = ConfigDict(frozen=True)
 
     #: The version at which it stands.
     version: int
-    #: When its id was made, by the clock of whoever made it.
+    #: When it was made, by the clock of whoever made it.
     created: datetime.datetime
+    #: The field that tells.
+    by: str = "_id"
 
 
 class Coverage(BaseModel):
@@ -107,7 +109,7 @@ class Coverage(BaseModel):
     remaining: int = 0
     #: Those of *versions* whose tag is a double: docstore reads them, and a fence keeps them out.
     doubles: int = 0
-    #: Null where no row below latest has an id that tells when it was made, or no index finds it.
+    #: Null where neither the id of a row below latest nor a field tells when it was made, or no index finds it.
     oldest_below: OldestRow | None = None
 
 

@@ -34,6 +34,7 @@ def floor_findings(record: FloorState, rows: StoredRows, fence: StandingFence | 
     | found | what it means |
     |---|---|
     | rows below the recorded floor | they were restored, or written with `bypassDocumentValidation` |
+    | rows whose tag is no version, where a fence was put up | the same |
     | another collection under the name | it was dropped, renamed over, replaced by `$out`, or restored |
     | no fence, where one was put up | `collMod` by somebody else, or the collection is a new one |
     | another fence | `collMod` by somebody else |
@@ -42,6 +43,9 @@ def floor_findings(record: FloorState, rows: StoredRows, fence: StandingFence | 
     if record.floor is not None and rows.lowest is not None and rows.lowest < record.floor:
         words = f"rows of {kind} stand at version {rows.lowest}, below the recorded floor {record.floor}"
         yield Blocker(Cause.ROWS_BELOW_FLOOR, kind, words, {"row": rows.lowest, "recorded": record.floor})
+    if record.fence is not None and rows.unreadable:
+        words = f"rows of {kind} have a tag that is no version, which the recorded fence refuses"
+        yield Blocker(Cause.ROWS_UNREADABLE, kind, words)
     if fence is None:
         return
     if fence.collection is None:

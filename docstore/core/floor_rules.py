@@ -34,6 +34,7 @@ class FloorFacts:
             and self.record.floor is None
             and self.record.retiring is None
             and self.rows.lowest is None
+            and not self.rows.unreadable
         )
 
 
@@ -48,7 +49,7 @@ def floor_mismatch(facts: FloorFacts) -> Iterator[Blocker]:
     | below that of the code | any, or none | refused: retirement was not carried out here |
     | none | none below, and the code reads the baseline | may be used |
     | none | none | may be used, and is recorded |
-    | none | some, none below | refused: nobody has proved that none can come |
+    | none | some, none below, or none that anybody can read | refused: nobody has proved that none can come |
     """
     kind, floor, recorded, lowest = facts.kind, facts.floor, facts.record.floor, facts.rows.lowest
     if lowest is not None and lowest < floor:
@@ -57,6 +58,6 @@ def floor_mismatch(facts: FloorFacts) -> Iterator[Blocker]:
     if recorded is not None and recorded < floor:
         words = f"the recorded floor of {kind} is {recorded}, and this code reads version {floor} and above only"
         yield Blocker(Cause.FLOOR_ABOVE_RECORD, kind, words, {"recorded": recorded, "floor": floor})
-    elif recorded is None and facts.baseline < floor <= (lowest or 0):
+    elif recorded is None and facts.baseline < floor and (floor <= (lowest or 0) or facts.rows.unreadable):
         words = f"no floor of {kind} is recorded, and this code reads version {floor} and above only"
         yield Blocker(Cause.FLOOR_ABOVE_RECORD, kind, words, {"recorded": None, "floor": floor})

@@ -186,6 +186,8 @@ class StoredRows:
     highest: int | None = None
     #: Whether there are rows without a tag.
     untagged: bool = False
+    #: Whether rows were found whose tag is no version; they stand nowhere. Only some look for them.
+    unreadable: bool = False
 
 
 def first_version(

@@ -3,6 +3,7 @@ The floors of a node's kinds: recorded where nothing is stored yet, and held aga
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -23,6 +24,7 @@ from docstore.mongo.fence import read_fence
 from docstore.mongo.node_records import NodeRecords
 from docstore.mongo.row_ends import row_ends
 from docstore.mongo.rows_below import rows_below
+from docstore.mongo.unreadable_tags import holds_nothing_else, holds_unreadable_tags
 
 _log: Final = structlog.get_logger("docstore.fleet")
 
@@ -184,9 +186,15 @@ async def _standing_fence(database: AnyDatabase, kind: Kind[Any]) -> StandingFen
 
 async def stored_rows(database: AnyDatabase, kind: Kind[Any]) -> StoredRows:
     """
-    Return where the rows of a kind stand, at its ends.
+    Return where the rows of a kind stand, at its ends, and whether there are any that stand nowhere.
 
     Raises:
         StoreUnavailableError, StoreRejectedError: The database.
     """
-    return await row_ends(database, collection=kind.collection, field=kind.version_field, baseline=kind.baseline)
+    where = {"collection": kind.collection, "field": kind.version_field}
+    ends = await row_ends(database, **where, baseline=kind.baseline)
+    unreadable = await holds_unreadable_tags(database, **where)
+    if ends.lowest is None and not unreadable:
+        # No index is needed: the first row that is there tells.
+        unreadable = await holds_nothing_else(database, **where)
+    return replace(ends, unreadable=unreadable)

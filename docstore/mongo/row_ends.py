@@ -25,11 +25,8 @@ async def row_ends(database: AnyDatabase, *, collection: str, field: str, baseli
         StoreUnavailableError, StoreRejectedError: The database.
     """
     rows = open_collection(database, collection, primary=True)
-    # In a query an array matches by its elements, and 4.5 is a multiple of 1.
     tag = f"${field}"
-    is_number = {"$in": [{"$type": tag}, list(TAG_TYPES)]}
-    is_version = {"$cond": [is_number, {"$eq": [{"$mod": [tag, 1]}, 0]}, False]}
-    versions: RawDocument = {field: {"$gte": 1}, "$expr": is_version}
+    versions: RawDocument = {field: {"$gte": 1}, "$expr": is_integer(field)}
     with translated():
         untagged = await rows.find_one({field: None}, {"_id": 1}) is not None
         if await find_tag_index(database, collection, field) is not None:
@@ -41,6 +38,16 @@ async def row_ends(database: AnyDatabase, *, collection: str, field: str, baseli
     found = [version for version in map(tag_version, ends) if version is not None]
     found += [baseline] if untagged else []
     return StoredRows(min(found, default=None), max(found, default=None), untagged=untagged)
+
+
+def is_integer(field: str) -> RawDocument:
+    """
+    Return the expression that tells whether a tag is an integer, whatever its type.
+    """
+    # In a query an array matches by its elements, and 4.5 is a multiple of 1.
+    tag = f"${field}"
+    is_number = {"$in": [{"$type": tag}, list(TAG_TYPES)]}
+    return {"$cond": [is_number, {"$eq": [{"$mod": [tag, 1]}, 0]}, False]}
 
 
 async def _end(rows: Any, versions: RawDocument, field: str, way: int) -> Any:

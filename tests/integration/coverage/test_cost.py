@@ -12,8 +12,10 @@ from bson.objectid import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.write_concern import WriteConcern
 
-from docstore import Store
+from docstore import Document, Kind, Step, Store
+from docstore import operations as ops
 from docstore.commands import coverage, coverage_counting, remaining
+from docstore.core.coverage import OldestRow
 from docstore.errors import StoreRejectedError
 from docstore.mongo import counting_by_value
 from docstore.mongo.counting import Way
@@ -111,6 +113,38 @@ async def test_the_age_of_the_oldest_row_below_latest_is_in_its_id(database: Dat
     assert untagged.report.oldest_below is not None
     assert untagged.report.oldest_below.created == ids[1].generation_time
     assert none.report.oldest_below is None
+
+
+class Letter(Document):
+    """
+    A row that says when it was made.
+    """
+
+    text: str = ""
+    created_at: datetime.datetime | None = None
+
+
+@pytest.mark.parametrize("way", [1, -1])
+async def test_the_age_of_the_oldest_row_below_latest_is_in_a_field_that_an_index_begins_with(
+    database: Database, way: int
+) -> None:
+    letter = Kind("letter", collection="letters", model=Letter, steps=[Step(ops.RenameField("body", "text"), to=2)])
+    first, second = (datetime.datetime(2026, 1, day, tzinfo=datetime.UTC) for day in (1, 2))
+    rows: list[dict[str, Any]] = [
+        {"_id": 1, "schema_version": 2, "created_at": first},
+        {"_id": 2, "schema_version": 1, "created_at": second + datetime.timedelta(days=1)},
+        {"_id": 3, "created_at": second},
+        {"_id": 4, "schema_version": 1, "created_at": "2025"},
+        {"_id": 5, "schema_version": 1},
+    ]
+    await database["letters"].insert_many(rows)
+    (unknown,) = await coverage(database, [letter], create_index=True)
+    await database["letters"].create_index([("created_at", way), ("text", 1)])
+
+    (known,) = await coverage(database, [letter])
+
+    assert unknown.report.oldest_below is None
+    assert known.report.oldest_below == OldestRow(version=1, created=second, by="created_at")
 
 
 async def test_a_missing_index_is_told_with_what_it_costs(database: Database) -> None:

@@ -17,6 +17,7 @@ from docstore.drill.stage import Stage
 from docstore.errors import FleetError, FloorMismatchError, NodeRefusedError, StaleNodeError
 from docstore.mongo.collection_identity import collection_uuid
 from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.tag_index import build_tag_index
 from tests.integration.fleet.conftest import Nodes, silent, until
 from tests.kinds import Place, place_kind, stored
 
@@ -175,6 +176,35 @@ async def test_what_was_done_behind_the_back_of_a_floor_is_told_at_open(database
 
     told = {log["cause"] for log in logs if log["event"] == "floor bypassed"}
     assert told == {Cause.OTHER_COLLECTION, Cause.FENCE_MISSING}
+
+
+@pytest.mark.parametrize("tag", ["2", [2], 2.5, 0])
+async def test_a_row_that_came_past_the_fence_with_a_tag_that_is_no_version_is_told_at_open(
+    database: Any, tag: Any
+) -> None:
+    await database.places.insert_one(stored(2, 1))
+    await build_tag_index(database, "places", "schema_version")
+    async with store(database, 1):
+        await commands.fence_apply(database, place_kind(), by="operator")
+    await database.places.insert_one(stored(2, 2) | {"schema_version": tag}, bypass_document_validation=True)
+
+    with capture_logs() as logs:
+        async with store(database, 1):
+            pass
+    (counted,) = await commands.coverage(database, [place_kind()])
+
+    told = {log["cause"] for log in logs if log["event"] == "floor bypassed"}
+    assert told == {Cause.ROWS_UNREADABLE}
+    assert (counted.report.unreadable, len(counted.report.bypassed)) == (1, 1)
+
+
+async def test_rows_that_nobody_can_read_are_no_empty_collection(database: Any) -> None:
+    await database.places.insert_one(stored(2, 2) | {"schema_version": "2"})
+
+    with pytest.raises(FloorMismatchError, match="no floor of place is recorded"):
+        await store(database, 2).open()
+
+    assert (await recorded(database)).floor is None
 
 
 async def test_a_floor_that_was_settled_meanwhile_counts(database: Any) -> None:

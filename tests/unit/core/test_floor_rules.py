@@ -33,6 +33,8 @@ def facts(floor: int, recorded: int | None, rows: StoredRows, *, retiring: Retir
         (2, 3, EMPTY, []),
         (2, None, EMPTY, []),
         (2, None, StoredRows(2, 3), [Cause.FLOOR_ABOVE_RECORD]),
+        (2, None, StoredRows(unreadable=True), [Cause.FLOOR_ABOVE_RECORD]),
+        (2, 2, StoredRows(unreadable=True), []),
         (2, None, StoredRows(1, 3), [Cause.FLOOR_ABOVE_ROWS]),
         (2, 2, StoredRows(1, 3), [Cause.FLOOR_ABOVE_ROWS]),
         (3, 2, StoredRows(3, 3), [Cause.FLOOR_ABOVE_RECORD]),
@@ -50,6 +52,7 @@ def test_only_a_raised_floor_on_an_empty_collection_without_a_record_is_recorded
     assert facts(2, None, EMPTY).to_be_initialised
     assert not facts(1, None, EMPTY).to_be_initialised
     assert not facts(2, None, StoredRows(2, 2)).to_be_initialised
+    assert not facts(2, None, StoredRows(unreadable=True)).to_be_initialised
     assert not facts(3, 2, EMPTY).to_be_initialised
     assert not facts(2, None, EMPTY, retiring=retiring).to_be_initialised
 
@@ -66,6 +69,7 @@ def fence(low: int | None = 2, high: int | None = 3, *, at: uuid.UUID | None = H
         (StoredRows(2, 3), None, []),
         (StoredRows(1, 3), None, [Cause.ROWS_BELOW_FLOOR]),
         (StoredRows(1, 3), fence(), [Cause.ROWS_BELOW_FLOOR]),
+        (StoredRows(2, 3, unreadable=True), fence(), [Cause.ROWS_UNREADABLE]),
         (StoredRows(2, 3), fence(at=OTHER), [Cause.OTHER_COLLECTION]),
         (StoredRows(1, 1), fence(None, None, at=OTHER), [
             Cause.ROWS_BELOW_FLOOR, Cause.OTHER_COLLECTION, Cause.FENCE_MISSING
