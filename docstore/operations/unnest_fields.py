@@ -99,6 +99,8 @@ class UnnestFields(FieldOperation):
         rest: Expression = Ref(source)
         for name, _ in self._targets:
             rest = {"$unsetField": {"field": Literal(name), "input": rest}}
+        # What was brought out would keep its place for a field of the same name; see `compaction`.
+        rest = {"$mergeObjects": [rest]}
         something = {"$or": [present(inner) for inner, _ in targets]}
         left = {"$cond": [{"$eq": ["$$dsRest", Literal({})]}, "$$REMOVE", "$$dsRest"]}
         kept = {"$let": {"vars": {"dsRest": rest}, "in": left}}

@@ -42,6 +42,16 @@ TRAPS: dict[str, tuple[list[Operation], RawDocument, RawDocument]] = {
         {"x": {"a": 0, "z": 0}},
         {"x": {"z": 0, "b": 1, "a": 2}},
     ),
+    "a document forgets the place of what was brought out of it": (
+        [ops.UnnestFields("x", {"a": "b"}), ops.AddField("x.a", 2)],
+        {"x": {"a": 0, "z": 0}},
+        {"x": {"z": 0, "a": 2}, "b": 0},
+    ),
+    "a document within another forgets the place of what was brought out of it": (
+        [ops.UnnestFields("x.y", {"a": "b"}), ops.AddField("x.y.a", 2)],
+        {"x": {"y": {"a": 0, "z": 0}}},
+        {"x": {"y": {"z": 0, "a": 2}}, "b": 0},
+    ),
     "a moved document forgets the place of what it lost": (
         [ops.RemoveField("x.a"), ops.RenameField("x", "y"), ops.AddField("y.b", 1), ops.AddField("y.a", 2)],
         {"x": {"a": 0, "z": 0}},

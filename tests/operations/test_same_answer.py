@@ -186,7 +186,7 @@ def random_steps(random: Random, rows: list[RawDocument], paths: list[str]) -> l
             operation, alive = random_operation(random, alive, paths + recent, enough)
             operations.append(operation)
             # What was just written is what later conditions must see as it will be by then.
-            recent = [dotted(path) for path in operation.writes if path != ("l",)] * 2 + recent[:2]
+            recent = [dotted(path) for path in sorted(operation.writes) if path != ("l",)] * 2 + recent[:2]
         steps.append(tuple(operations))
     return steps
 
