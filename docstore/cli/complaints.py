@@ -38,8 +38,11 @@ def complain_about(error: BaseException) -> ExitCode:
     if not isinstance(error, DocstoreError):
         complain(f"unexpected {type(error).__name__} {_where(error)}", f"{DEBUG}=1 shows where it comes from")
         return ExitCode.FAILED
-    for fault in _faults(error):
-        complain(str(fault), hint_for(fault) if isinstance(fault, DocstoreError) else None)
+    faults = list(_faults(error))
+    hints = [hint_for(fault) if isinstance(fault, DocstoreError) else None for fault in faults]
+    for fault, hint, following in zip(faults, hints, [*hints[1:], None], strict=True):
+        # What is to be done about several faults alike is said once, behind the last of them.
+        complain(str(fault), None if hint == following else hint)
         if isinstance(fault, FenceRefusedError) and fault.command is not None:
             # As it is to be typed: neither wrapped nor coloured.
             print(fault.command, file=sys.stderr)  # noqa: T201

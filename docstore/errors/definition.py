@@ -55,7 +55,9 @@ class StepFileError(DefinitionError):
 class StepContentError(DefinitionError):
     """A step, or what a kind says of itself, cannot work: it holds too little, too much, or what cannot be."""
 
-    def __init__(self, *, reason: str, kind: str | None = None, version: int | None = None) -> None:
+    def __init__(
+        self, *, reason: str, kind: str | None = None, version: int | None = None, advice: str | None = None
+    ) -> None:
         self.kind = kind
         self.version = version
         self.reason = reason
@@ -63,7 +65,7 @@ class StepContentError(DefinitionError):
         step = f"the step to version {version}{whose}"
         # Without a version it may be no step that is at fault, but what the kind says of itself.
         whole = "a step" if kind is None else f"kind {kind!r}"
-        super().__init__(f"{whole if version is None else step} {reason}")
+        super().__init__(f"{whole if version is None else step} {reason}", advice=advice)
 
 
 class InvalidFieldPathError(DefinitionError):

@@ -78,8 +78,11 @@ class TestDefinition:
         assert fault.missing == (3, 4)
 
     def test_a_step_at_or_below_the_floor_is_a_fault(self) -> None:
-        with pytest.raises(KindDefinitionError):
+        with pytest.raises(KindDefinitionError) as caught:
             note(RENAME, floor=2)
+        (fault,) = caught.value.exceptions
+        assert isinstance(fault, StepContentError)
+        assert "`docstore retire note --below 2 --archive`" in str(fault.advice)
 
     def test_a_floor_below_the_baseline_is_a_fault(self) -> None:
         with pytest.raises(KindDefinitionError):
