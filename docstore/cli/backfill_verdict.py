@@ -17,14 +17,17 @@ _ASKED: dict[RunState, str] = {
 }
 
 
-def verdict_on(result: BackfillResult) -> ExitCode:
+def verdict_on(result: BackfillResult, *, again: str | None = None) -> ExitCode:
     """
     Say why a backfill in this process did not reach its end, if it did not, and return the exit code for it.
+
+    *again* is the command that goes on with it, where that is another than for a plain backfill.
     """
     if result.complete:
         return ExitCode.DONE
-    again = "the same command"
-    if result.selection is None:
+    if again is None and result.selection is not None:
+        again = "the same command"
+    elif again is None:
         way = f" --direction {result.direction}" if result.direction is Direction.DOWN else ""
         again = f"docstore backfill start {result.kind} --to {result.target}{way} --wait"
     where = left(result.direction, result.target)

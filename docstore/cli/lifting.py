@@ -40,7 +40,7 @@ async def lifted(context: typer.Context, where: Where, kind: str, *, options: Ru
     else:
         for each in result.runs:
             Console(highlight=False).print(backfill_summary(each))
-    code = verdict_on(result.runs[-1])
+    code = verdict_on(result.runs[-1], again=f"docstore backfill start {kind} --with-retired --wait")
     if result.recorded:
         note(f"the floor {result.floor} of {kind} is recorded, and its services open again")
     if result.unfenced is not None:

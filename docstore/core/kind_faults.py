@@ -110,8 +110,8 @@ def ordered(
                     reason=f"produces nothing that is read: the floor is {floor} ({where})",
                     kind=kind,
                     version=step.to,
-                    advice=f"delete it, or move its file into retired/ beside it; before floor={floor} stands in the code, "
-                    f"`docstore retire {kind} --below {floor} --archive` does so",
+                    advice="delete it, or move its file into retired/ beside it; before "
+                    f"floor={floor} stands in the code, `docstore retire {kind} --below {floor} --archive` does so",
                 )
             )
         elif step.to in by_version:

@@ -53,3 +53,39 @@ def test_with_retired_goes_with_wait(command_line: Any) -> None:
         assert command_line.run("backfill", "start", "place", "--with-retired", *wrong).code == 2
     done = command_line.run("backfill", "start", "place", "--with-retired", "--wait")
     assert (done.code, "retired" in done.errors) == (4, True)
+
+
+RETIRING = (
+    "from docstore import Document, Kind\n\n"
+    "class Place(Document):\n    name: str\n    slug: str\n\n"
+    'place = Kind("place", collection="places", model=Place, floor=3, package=__name__)\n'
+)
+STEP = "from docstore import Step\nfrom docstore import operations as ops\n\nstep = Step(ops.RenameField({}, {}))\n"
+
+
+def test_steps_below_the_floor_are_told_with_what_to_do_said_once(command_line: Any, tmp_path: Path) -> None:
+    package = tmp_path / command_line.package
+    (package / "__init__.py").write_text(RETIRING)
+    (package / "v0002_title.py").write_text(STEP.format('"t"', '"title"'))
+    (package / "v0003_name.py").write_text(STEP.format('"title"', '"name"'))
+
+    done = command_line.run("check")
+
+    assert (done.code, done.errors.count("error:"), done.errors.count("hint:")) == (4, 2, 1)
+    assert "`docstore retire place --below 3 --archive`" in done.errors
+
+
+def test_what_could_not_be_lifted_is_told_with_the_command_that_lifts_it(command_line: Any, tmp_path: Path) -> None:
+    package = tmp_path / command_line.package
+    retired = package / "retired"
+    retired.mkdir()
+    (package / "__init__.py").write_text(RETIRING)
+    (retired / "__init__.py").touch()
+    (retired / "v0002_title.py").write_text(STEP.format('"t"', '"title"'))
+    (retired / "v0003_name.py").write_text(STEP.format('"title"', '"name"'))
+    command_line.database.places.insert_one({"_id": 1, "schema_version": 2, "title": 5})
+
+    done = command_line.run("backfill", "start", "place", "--with-retired", "--wait")
+
+    assert done.code == 1
+    assert "then: docstore backfill start place --with-retired --wait" in done.errors
