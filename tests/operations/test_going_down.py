@@ -78,7 +78,9 @@ def within(random: Random, value: Any) -> list[Any]:
     """
     if isinstance(value, dict) and value:
         name = random.choice(list(value))
-        return [{**value, name: random.choice(EDGES)}, {each: value[each] for each in reversed(value)}]
+        # A reference comes out of the driver with its own fields first, in whatever order they were stored.
+        turned = value if "$ref" in value else {each: value[each] for each in reversed(value)}
+        return [{**value, name: random.choice(EDGES)}, turned]
     if isinstance(value, list) and value:
         return [[*value, value[-1]], value[:-1], [random.choice(EDGES), *value[1:]]]
     return [-0.0, 0.0] if isinstance(value, int | float) else []
