@@ -24,6 +24,8 @@ FEW_OF_OWN: Final = 0.5
 LEAST: Final = 8
 #: How long the first look takes, in seconds.
 FIRST_LOOK: Final = 0.1
+#: A look longer ago than this says nothing of now: nobody asked, because there was no run. In seconds.
+AGES: Final = 10.0
 #: What others are known by. Updates are left out: those of a backfill in Python would hide anybody's.
 _COUNTED: Final = ("query", "insert", "delete")
 #: The one document in which all processes of docstore add up what they did.
@@ -81,20 +83,21 @@ class Others:
         See `Signal`.
         """
         with translated():
-            if self._last is not None:
-                return await self._since(self._last)
-            answers = await self._after_a_moment(await self._count())
-            if all(answer.verdict is Verdict.NORMAL for answer in answers) or self._last is None:
+            last, now = self._last, await self._count()
+            if last is not None and now.at - last.at < AGES:
+                return self._between(last, now)
+            answers = await self._after_a_moment(now)
+            if all(answer.verdict is Verdict.NORMAL for answer in answers):
                 return answers
             # A run that begins reads some things of its own, and would have pauses for many seconds for it.
-            return await self._after_a_moment(self._last)
+            return await self._after_a_moment(self._last or now)
 
     async def _after_a_moment(self, last: _Counted) -> Sequence[Answer]:
         await self._sleep(FIRST_LOOK)
-        return await self._since(last)
+        return self._between(last, await self._count())
 
-    async def _since(self, last: _Counted) -> Sequence[Answer]:
-        now = self._last = await self._count()
+    def _between(self, last: _Counted, now: _Counted) -> Sequence[Answer]:
+        self._last = now
         seconds, own = now.at - last.at, now.own - last.own
         if now.all < last.all or own < 0 or seconds <= 0:
             # Another primary counts from its own start; the document was removed by a process that ended.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from docstore.core.throttle import Verdict
-from docstore.mongo.others import COURTESY, LEAST, Others
+from docstore.mongo.others import AGES, COURTESY, LEAST, Others
 
 Database = Any
 
@@ -84,6 +84,18 @@ async def test_the_reads_of_the_other_signals_are_no_company(database: Database)
     await others.ask()
 
     await read(database, 60)
+    (answer,) = await others.ask()
+
+    assert answer.verdict is Verdict.NORMAL
+
+
+async def test_what_others_did_while_nobody_asked_is_no_company(database: Database) -> None:
+    clock = Clock()
+    others = Others(database, clock=clock)
+    await others.ask()
+
+    await read(database, 2000)
+    clock.seconds += AGES
     (answer,) = await others.ask()
 
     assert answer.verdict is Verdict.NORMAL
