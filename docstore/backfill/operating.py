@@ -5,6 +5,7 @@ What operators do to runs: ask for one, pause, resume, cancel, change an option.
 import datetime
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any, Final
 
@@ -277,8 +278,25 @@ def _refuse_beside(
     if run.state not in CLAIMABLE:
         goes_on = "wait for it" if run.state is RunState.CANCELLING else f"docstore backfill resume {run.kind}"
         raise refused(f"a run is open and {run.state}", f"{goes_on}, or {cancel}")
-    if options not in {RunOptions(), run.options}:
-        raise refused("a run with other options is open", f"docstore backfill set {run.kind} changes them, or {cancel}")
+    if options not in {RunOptions(), run.options, run.lasting}:
+        others = _differing(options, run.options)
+        words = ", ".join(
+            f"{name.replace('_', '-')} is {found}, not {asked}" for name, (found, asked) in others.items()
+        )
+        way = f"docstore backfill set {run.kind} changes that" if others.keys() <= set(LiveOption) else "wait for it"
+        raise refused(f"a run with other options is open: {words}", f"{way}, or {cancel}")
+
+
+def _differing(asked: RunOptions, of_run: RunOptions) -> dict[str, tuple[str, str]]:
+    """
+    Return the options that are not the same: what the run has, and what was asked for.
+    """
+    pairs = {field.name: (getattr(of_run, field.name), getattr(asked, field.name)) for field in fields(RunOptions)}
+    return {
+        name: ("none" if has is None else f"{has}", "none" if wanted is None else f"{wanted}")
+        for name, (has, wanted) in pairs.items()
+        if has != wanted
+    }
 
 
 def _meant_beside(

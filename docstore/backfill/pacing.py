@@ -37,13 +37,16 @@ class Pacing:
         self._rows = RowRate()
         self._options = RunOptions()
         self._workers = 1
+        #: The share of the time of batches that was no pause, the newest counting most; None before the first.
+        self._at_work: float | None = None
 
     @property
     def rate(self) -> float | None:
         """
-        Rows per second of the batches at hand, pauses left out.
+        Rows per second of the batches at hand, with the pauses that they hold.
         """
-        return self._paces[self._last].rate
+        rate = self._paces[self._last].rate
+        return rate if rate is None or self._at_work is None else rate * self._at_work
 
     @property
     def limited(self) -> bool:
@@ -86,6 +89,9 @@ class Pacing:
             began: When it began, if it paused in between: pauses keep to a limit as well as waiting does.
         """
         self._last = path
+        if began is not None and now > began:
+            at_work = min(1.0, seconds / (now - began))
+            self._at_work = at_work if self._at_work is None else (self._at_work + at_work) / 2
         self._paces[path] = self._paces[path].after(rows=rows, seconds=seconds, target=self._options.batch_seconds)
         share = self._share()
         if share is not None:

@@ -49,7 +49,7 @@ class WorkerStatus(BaseModel):
     seen: datetime.datetime
     #: Rows that it has rewritten.
     rows: int
-    #: Rows per second of its batches, pauses left out; null before its first batch.
+    #: Rows per second of its batches, the pauses that they hold included; null before its first batch.
     rate: float | None
     #: Why it does not work on the run; empty if it does.
     note: str

@@ -114,6 +114,8 @@ class RunRecord:
     state_reason: str
     #: As they are at the moment, changes for a while included.
     options: RunOptions
+    #: The same without these.
+    lasting: RunOptions
     #: The changes for a while that hold at the moment.
     changes: tuple[OptionChange, ...]
     fingerprints: Mapping[str, str]
@@ -202,6 +204,7 @@ class RunRecord:
             state=RunState(stored["state"]),
             state_reason=stored["state_reason"],
             options=RunOptions(**known_fields(RunOptions, {**stored["options"], **changed})),
+            lasting=RunOptions(**known_fields(RunOptions, stored["options"])),
             changes=changes,
             fingerprints=stored["fingerprints"],
             selection=SelectedRows.of(stored["selection"]),

@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from docstore.backfill.operating import LiveOption
 from docstore.backfill.progress import BackfillProgress
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
-from docstore.errors import StoreUnavailableError
+from docstore.errors import BackfillRefusedError, StoreUnavailableError
 from docstore.mongo.runs import Runs
 from tests.integration.runs.conftest import PATIENCE, Processes, old_rows, until
 
@@ -178,6 +178,24 @@ async def test_a_limit_for_a_while_ends_by_itself_and_the_history_says_who_set_i
     assert entry is not None
     assert (entry["before"], entry["after"], entry["why"]) == ("enqueued", "enqueued", "rate = 2 for 5 s")
     assert "@" in entry["by"]
+
+
+async def test_a_run_may_be_asked_for_again_while_a_limit_holds_for_a_while_and_other_options_are_named(
+    database: Database, counter: Kind[Any]
+) -> None:
+    asked = RunOptions(rate=7)
+    run = await commands.backfill_start(database, counter, options=asked, by="a test")
+    await commands.backfill_set(database, "counter", LiveOption.RATE, 2.0, seconds=600.0, by="a test")
+
+    again = await commands.backfill_start(database, counter, options=asked, by="a test")
+    with pytest.raises(BackfillRefusedError, match=r"rate is 2\.0, not 5") as rate:
+        await commands.backfill_start(database, counter, options=RunOptions(rate=5), by="a test")
+    with pytest.raises(BackfillRefusedError, match="workers-max is none, not 3") as workers:
+        await commands.backfill_start(database, counter, options=replace(asked, workers_max=3), by="a test")
+
+    assert again.run == run.run
+    assert str(rate.value.advice).startswith("docstore backfill set counter changes that")
+    assert str(workers.value.advice).startswith("wait for it, or docstore backfill cancel")
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e12])

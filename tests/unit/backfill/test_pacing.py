@@ -56,6 +56,18 @@ def test_pauses_within_a_batch_are_not_waited_for_again() -> None:
     assert pacing.wait(11.0) == 0.25
 
 
+def test_the_rate_that_is_told_counts_the_pauses_within_batches_and_the_size_does_not() -> None:
+    pacing, without = Pacing(), Pacing()
+
+    for number in range(8):
+        pacing.after(Path.SERVER, rows=1_000, seconds=0.5, now=number + 2.5, began=number)
+        without.after(Path.SERVER, rows=1_000, seconds=0.5, now=number + 2.5)
+
+    assert pacing.rate == pytest.approx(400)
+    assert without.rate == pytest.approx(2_000)
+    assert pacing.size(Path.SERVER) == without.size(Path.SERVER)
+
+
 def test_a_limit_beyond_all_rows_limits_nothing() -> None:
     pacing = Pacing()
     before = pacing.size(Path.CLIENT)
