@@ -31,6 +31,8 @@ from docstore.mongo.runs import Runs
 
 #: How long a batch is held, in seconds, unless its worker says otherwise.
 LEASE: Final = 30.0
+#: Why a worker does not begin with a way back.
+_LATE_NODE: Final = "waits for a node that may still store the version above: docstore rollout status names it"
 #: How often to look for open runs, in seconds.
 POLL: Final = 1.0
 #: How long a run is left alone after this worker could not go on with it, in seconds.
@@ -128,6 +130,7 @@ class Worker:
             elif note := self._obstacle(kind, run):
                 await self._work_on(kind).tell(run.id, note)
             elif await self._rollouts.holds_back(run):
+                await self._work_on(kind).tell(run.id, _LATE_NODE)
                 able += 1
             else:
                 able += 1

@@ -337,6 +337,9 @@ async def test_no_row_goes_down_while_a_node_may_still_store_the_version_above(
         working = asyncio.create_task(work(nodes))
         await until(lambda: enough(looks), seconds=60.0)
         assert await versions(nodes) == [2, 3]
+        (run,) = await commands.backfill_status(nodes.database, "place")
+        # Who works a run in its own process shows that by itself.
+        assert [worker.note.startswith("waits for a node") for worker in run.workers] == [True] * (work is worked)
     await working
 
     assert await versions(nodes) == [2, 2]
