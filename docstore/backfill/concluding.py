@@ -14,10 +14,14 @@ from docstore.backfill.untagged import untagged_elsewhere
 from docstore.core.batch_record import RunTotals
 from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
+from docstore.core.fleet_facts import Fleet
+from docstore.core.known_writers import known_writers
 from docstore.core.run_record import RunRecord, Stored
 from docstore.core.run_state import OPEN, RunState
-from docstore.errors import BackfillRefusedError
+from docstore.errors import BackfillRefusedError, RecordFormatError
 from docstore.mongo.batches import Batches
+from docstore.mongo.control_records import ControlRecords
+from docstore.mongo.node_records import NodeRecords
 from docstore.mongo.quarantine import Quarantine
 from docstore.mongo.runs import Runs
 from docstore.mongo.tag_filters import short_of
@@ -126,7 +130,9 @@ class Conclusion:
                 reason, cause = RESTLESS_ROWS, "others changed each of them at every try"
             else:
                 reason = _WRITERS[run.direction]
-                cause = f"a process that writes {_SUCH[run.direction]} rows is still running"
+                cause = (
+                    f"a process that writes {_SUCH[run.direction]} rows is still running; {await self._writers(run)}"
+                )
                 cause += f"; others changed {restless:,} of them at every try" if restless else ""
             if made.failed:
                 error = await self._batches.last_error(run.id)
@@ -139,6 +145,19 @@ class Conclusion:
             remaining=left.rows,
             unfinished=unfinished,
         )
+
+    async def _writers(self, run: RunRecord) -> str:
+        """
+        Say who of those that are known writes such rows.
+        """
+        database = self._context.database
+        try:
+            view = await patiently(ControlRecords(database).view)
+            fleet = Fleet(await patiently(NodeRecords(database).all), view.readers)
+        except RecordFormatError as error:
+            return f"who it is cannot be told: {error}"
+        known = known_writers(run.kind, fleet, target=run.target, direction=run.direction)
+        return ", ".join(known) or "no node and no declared reader that is known does, so it uses the driver by itself"
 
     async def _count(self, run: RunRecord) -> _Left:
         context = self._context

@@ -66,9 +66,12 @@ async def steps(database: Database) -> set[tuple[int, int]]:
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("declared", [False, True])
 async def test_rows_that_keep_coming_hold_the_run_and_are_named(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, *, declared: bool
 ) -> None:
+    if declared:
+        await commands.fleet_declare(database, "jobs", counter(), low=1, high=2, writes=1, by="ann")
     await database["counters"].insert_many(old_rows(30))
     conclude, late = concluding.Conclusion._count, iter(range(1000))
 
@@ -84,6 +87,10 @@ async def test_rows_that_keep_coming_hold_the_run_and_are_named(
     assert status.hold is not None
     assert status.hold.reason == "old_writers"
     assert "1 at version 1" in status.hold.detail
+    known = (
+        "jobs (declared by ann) stores version 1" if declared else "no node and no declared reader that is known does"
+    )
+    assert known in status.hold.detail
     # Whoever starts it again once the writers are gone need not wait for the hold to end.
     monkeypatch.undo()
     again = await commands.backfill(database, counter())
