@@ -45,6 +45,8 @@ WORST, LEAST = 2.0, 2_000
 #: What the server keeps in memory: everything; and for a moment before each round next to nothing.
 CACHE_GB, TINY_CACHE_MB = 4, 20
 HELD = "bytes currently in the cache"
+#: How often to look whether that is so, five times a second.
+LOOKS = 300
 #: How long an idle round takes, and how long the server is left alone before each round, in seconds.
 IDLE, SETTLE = 8.0, 2.0
 
@@ -89,13 +91,20 @@ async def worker(uri: str, options: Sequence[str]) -> AsyncIterator[None]:
 async def age(database: Any) -> None:
     """
     Have every page of the rows and their indexes written out, and read in again.
+
+    Raises:
+        TimeoutError: The server keeps them in memory.
     """
     admin = database.client.admin
     await admin.command("fsync")
     await cache(admin, f"{TINY_CACHE_MB}MB")
     # The server tells nobody when it has made room.
-    while (await admin.command("serverStatus"))["wiredTiger"]["cache"][HELD] > TINY_CACHE_MB * 1_000_000:  # noqa: ASYNC110
+    for _ in range(LOOKS):
+        if (await admin.command("serverStatus"))["wiredTiger"]["cache"][HELD] <= TINY_CACHE_MB * 1_000_000:
+            break
         await asyncio.sleep(0.2)
+    else:
+        raise TimeoutError("the server did not write its rows out")
     await cache(admin, f"{CACHE_GB}GB")
     for index in await database[city.collection].index_information():
         # With a field that no index has, so that the rows are read, too.

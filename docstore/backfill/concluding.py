@@ -157,7 +157,7 @@ class Conclusion:
         except RecordFormatError as error:
             return f"who it is cannot be told: {error}"
         known = known_writers(run.kind, fleet, target=run.target, direction=run.direction)
-        return ", ".join(known) or "no node and no declared reader that is known does, so it uses the driver by itself"
+        return ", ".join(known) or "no node and no declared reader is known to: look for what writes without them"
 
     async def _count(self, run: RunRecord) -> _Left:
         context = self._context

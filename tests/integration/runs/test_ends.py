@@ -87,9 +87,7 @@ async def test_rows_that_keep_coming_hold_the_run_and_are_named(
     assert status.hold is not None
     assert status.hold.reason == "old_writers"
     assert "1 at version 1" in status.hold.detail
-    known = (
-        "jobs (declared by ann) stores version 1" if declared else "no node and no declared reader that is known does"
-    )
+    known = "jobs (declared by ann) stores version 1" if declared else "no node and no declared reader is known to"
     assert known in status.hold.detail
     # Whoever starts it again once the writers are gone need not wait for the hold to end.
     monkeypatch.undo()
