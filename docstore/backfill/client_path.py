@@ -19,8 +19,6 @@ from docstore.mongo.batch_writing import Rewrite, Written, refused_rows
 from docstore.mongo.leaving import ended
 from docstore.mongo.old_rows import OldRows, Page
 
-#: Rows read, upgraded and written together. More make a command slower to answer and a conflict likelier.
-PAGE_SIZE: Final = 250
 #: Bursts for which rows are read together while the backfill holds back; a read of its own for each would cost more.
 BURSTS_AT_ONCE: Final = 5
 #: Batches on their way to the server while the next one is upgraded.
@@ -114,7 +112,8 @@ class ClientPath:
         return upgraded
 
     def _read_ahead(self, after: Any, upto: Any) -> asyncio.Task[Page]:
-        size = min(PAGE_SIZE, (self._burst() or PAGE_SIZE) * BURSTS_AT_ONCE)
+        page, burst = self._context.page(), self._burst()
+        size = page if burst is None else min(page, burst * BURSTS_AT_ONCE)
         return asyncio.create_task(patiently(lambda: self._rows.read(after, upto, size=size)))
 
     def _burst(self) -> int | None:

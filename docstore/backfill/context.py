@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from docstore.backfill import pacing
 from docstore.backfill.progress import Meter, Path
 from docstore.backfill.putting_aside import PuttingAside
 from docstore.backfill.validation import Validation
@@ -38,6 +39,13 @@ def _unbounded(_: Path) -> None:
     """
     Rewrite as many rows as there are.
     """
+
+
+def _first_page() -> int:
+    """
+    Read as many rows at a time as before anything is known of them.
+    """
+    return pacing.FIRST_PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ class RunContext:
     deadly: list[Any] = field(default_factory=list)
     #: Says how many rows are rewritten between two pauses on a path at the moment; None where nothing holds back.
     burst: Callable[[Path], int | None] = _unbounded
+    #: Says how many rows are read, upgraded and written together in Python at the moment.
+    page: Callable[[], int] = _first_page
     #: The ways to the target that were compiled already, by where they begin.
     ways: dict[int | None, CompiledChain | None] = field(default_factory=dict)
 

@@ -231,6 +231,7 @@ class Lane:
             breathe=breathing.breathe,
             computed=breathing.computed,
             burst=self._burst,
+            page=self._pacing.page,
         )
         work, bound = RangeWork(context, batch, self._verifier), WriteBound()
         try:

@@ -16,6 +16,14 @@ FIRST_IN_PYTHON: Final = FIRST
 FIRST_ON_SERVER: Final = 5 * FIRST
 #: Rows in a range that is compared as a whole before the server rewrites it; Python needs a while for each of them.
 TRIAL: Final = FIRST // 2
+#: How long the rows that Python reads, upgrades and writes together keep it busy, in seconds. More rows make fewer
+#: commands, which cost both sides a tenth of the work; fewer are written sooner after they were read, so that a
+#: conflict is unlikelier, and slow steps do not keep rows in memory.
+PAGE: Final = 0.04
+#: Rows that are read together as long as nobody knows how long they take.
+FIRST_PAGE: Final = 250
+LEAST_PAGE: Final = 10
+MOST_PAGE: Final = 1000
 #: How long rows are rewritten at a time while the backfill holds back, in seconds; then there is a pause. A long burst
 #: keeps somebody else waiting for longer; short ones cost more for the same rows, and more of the others meet one.
 BURST: Final = {Path.SERVER: 0.005, Path.CLIENT: 0.0035}
@@ -103,6 +111,13 @@ class Pacing:
         """
         rate = self._paces[path].rate
         return LEAST_AT_ONCE[path] if rate is None else max(LEAST_AT_ONCE[path], int(rate * BURST[path]))
+
+    def page(self) -> int:
+        """
+        Return how many rows of a batch Python reads, upgrades and writes together.
+        """
+        rate = self._paces[Path.CLIENT].rate
+        return FIRST_PAGE if rate is None else max(LEAST_PAGE, min(MOST_PAGE, int(rate * PAGE)))
 
     def halve(self, path: Path) -> None:
         """

@@ -5,7 +5,6 @@ Rows without a tag that need nothing: a count cannot tell where they stand, so e
 from dataclasses import dataclass
 from typing import Any
 
-from docstore.backfill.client_path import PAGE_SIZE
 from docstore.backfill.context import RunContext
 from docstore.backfill.patience import patiently
 from docstore.core.coverage import Coverage
@@ -36,7 +35,7 @@ async def untagged_elsewhere(context: RunContext, coverage: Coverage) -> Untagge
     source = context.old_rows(None)
     after: Any = BEGINNING
     here = elsewhere = newer = 0
-    while (page := await patiently(lambda: source.read(after, size=PAGE_SIZE))).rows:  # noqa: B023 - awaited here
+    while (page := await patiently(lambda: source.read(after, size=context.page()))).rows:  # noqa: B023 - awaited here
         for raw in page.rows:
             try:
                 version = context.kind.version(decoded(raw, context.kind))

@@ -8,7 +8,7 @@ import pytest
 
 from docstore import Document, Kind, Step
 from docstore import operations as ops
-from docstore.backfill import client_path, pacing
+from docstore.backfill import pacing
 from docstore.core import batch_size
 
 
@@ -79,4 +79,4 @@ def of_rows(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pacing, "FIRST_IN_PYTHON", number)
     monkeypatch.setattr(batch_size, "FLOOR", 1)
     monkeypatch.setattr(batch_size, "CEILING", number)
-    monkeypatch.setattr(client_path, "PAGE_SIZE", number)
+    monkeypatch.setattr(pacing, "FIRST_PAGE", number)

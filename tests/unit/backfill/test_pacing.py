@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from docstore.backfill.pacing import BURST, LEAST_AT_ONCE, Pacing
+from docstore.backfill.pacing import BURST, FIRST_PAGE, LEAST_AT_ONCE, LEAST_PAGE, MOST_PAGE, PAGE, Pacing
 from docstore.backfill.progress import Path
 from docstore.core.run_record import RunOptions, RunRecord
 
@@ -28,6 +28,24 @@ def test_a_server_that_is_slow_still_takes_some_rows_at_once() -> None:
     pacing.after(Path.SERVER, rows=500, seconds=5.0, now=0.0)
 
     assert pacing.burst(Path.SERVER) == LEAST_AT_ONCE[Path.SERVER]
+
+
+@pytest.mark.parametrize(("rate", "page"), [(50, LEAST_PAGE), (10_000, int(10_000 * PAGE)), (1_000_000, MOST_PAGE)])
+def test_a_page_keeps_python_busy_for_a_moment_and_no_longer(rate: int, page: int) -> None:
+    pacing = Pacing()
+    assert pacing.page() == FIRST_PAGE
+
+    pacing.after(Path.CLIENT, rows=rate, seconds=1.0, now=0.0)
+
+    assert pacing.page() == page
+
+
+def test_the_rate_of_the_server_says_nothing_of_pages() -> None:
+    pacing = Pacing()
+
+    pacing.after(Path.SERVER, rows=50_000, seconds=0.5, now=0.0)
+
+    assert pacing.page() == FIRST_PAGE
 
 
 def with_rate(rate: float | None) -> RunRecord:
