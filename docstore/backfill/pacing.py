@@ -16,10 +16,10 @@ FIRST_IN_PYTHON: Final = FIRST
 FIRST_ON_SERVER: Final = 5 * FIRST
 #: Rows in a range that is compared as a whole before the server rewrites it; Python needs a while for each of them.
 TRIAL: Final = FIRST // 2
-#: How long the rows that Python reads, upgrades and writes together keep it busy, in seconds. More rows make fewer
-#: commands, which cost both sides a tenth of the work; fewer are written sooner after they were read, so that a
-#: conflict is unlikelier, and slow steps do not keep rows in memory.
-PAGE: Final = 0.04
+#: How long the rows that Python reads, upgrades and writes together may keep it busy, in seconds. More rows make fewer
+#: commands, which spares both sides a tenth of the work; fewer are written sooner after they were read, so that a
+#: conflict is unlikelier and slow steps keep few rows waiting.
+PAGE: Final = 0.15
 #: Rows that are read together as long as nobody knows how long they take.
 FIRST_PAGE: Final = 250
 LEAST_PAGE: Final = 10
