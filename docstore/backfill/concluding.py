@@ -137,7 +137,7 @@ class Conclusion:
             if made.failed:
                 error = await self._batches.last_error(run.id)
                 cause += f"; {made.failed} of the batches of that pass failed, the last one with: {error}"
-            await self._runs.hold(run.id, reason, f"{rows}: {cause}", seconds=WRITERS_HOLD)
+            await self._runs.hold(run.id, reason, f"{rows}: {cause}", seconds=WRITERS_HOLD, by=self._by)
         await self._runs.begin_pass(
             run,
             run.number_of_pass + 1,

@@ -145,6 +145,13 @@ def run_not_joined(*, kind: str, run: str, reason: str) -> None:
     _log.warning("run_not_joined", kind=kind, run=run, reason=reason)
 
 
+def run_of_others(*, kind: str, run: str, reason: str) -> None:
+    """
+    A worker leaves a run alone, because it was not given the kind.
+    """
+    _log.info("run_of_others", kind=kind, run=run, reason=reason)
+
+
 def worker_waits(*, reason: str) -> None:
     """
     The database cannot be reached; the worker looks again a little later.

@@ -13,6 +13,7 @@ from docstore.backfill.ceiling import refuse_retired
 from docstore.backfill.choosing import ChosenIds, RandomRows, select
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
 from docstore.backfill.looking import counted
+from docstore.backfill.settling import settled
 from docstore.core.coverage import Coverage
 from docstore.core.direction import Direction
 from docstore.core.fingerprint import differences, fingerprints
@@ -22,7 +23,6 @@ from docstore.core.run_scope import RunScope, direction_of, refuse_version, side
 from docstore.core.run_state import (
     CLAIMABLE,
     ENDED,
-    SETTLED,
     RunState,
     cancelled_by_wish,
     paused_by_wish,
@@ -66,11 +66,13 @@ class Operating:
     Args:
         database: Where the records are.
         by: Who asks, for the history.
+        why: What the history is to say of it, beyond what the transition means.
     """
 
-    def __init__(self, database: AnyDatabase, *, by: str) -> None:
+    def __init__(self, database: AnyDatabase, *, by: str, why: str = "") -> None:
         self._database = database
         self._by = by
+        self._why = why
         self._runs = Runs(database)
         self._batches = Batches(database, owner="", lease=0.0)
         #: Where all rows of the kind stood when `start` looked.
@@ -131,6 +133,7 @@ class Operating:
                 options=options,
                 fingerprints=fingerprints(kind, target, scope.direction),
                 by=self._by,
+                why=self._why,
                 direction=scope.direction,
                 selection=selected,
             )
@@ -190,7 +193,9 @@ class Operating:
             msg = f"an option is changed for more than 0 and at most {LONGEST:.0f} seconds, or for good"
             raise ValueError(msg)
         for run in await self._runs.open(kind):
-            changed = await self._runs.set_option(run.id, option.value, value, seconds=seconds, by=self._by)
+            changed = await self._runs.set_option(
+                run.id, option.value, value, seconds=seconds, by=self._by, why=self._why
+            )
             if changed is not None:
                 return changed
         raise RunNotFoundError(kind=kind, open_only=True)
@@ -199,10 +204,7 @@ class Operating:
         """
         Return a run that is to be paused or cancelled as it is then, if nobody holds a batch of it any more.
         """
-        if run.state in SETTLED and not await self._batches.any_leased(run.id):
-            moved = await self._runs.move(run.id, run.state, SETTLED[run.state], by=self._by)
-            return moved or await self._runs.get(run.id) or run
-        return run
+        return await settled(self._runs, self._batches, run, by=self._by) or run
 
     async def settle(self, kind: str) -> bool:
         """
@@ -234,7 +236,7 @@ class Operating:
             # The rows of a failed run are looked at afresh, by workers that were mended meanwhile perhaps.
             changes: Stored | None = {"sources": None, "deadly": []} if run.state is RunState.FAILED else None
             try:
-                moved = await self._runs.move(run.id, run.state, after, by=self._by, changes=changes)
+                moved = await self._runs.move(run.id, run.state, after, by=self._by, why=self._why, changes=changes)
             except RunOpenError as error:
                 raise BackfillRefusedError(kind=kind, reason="another run is open by now") from error
             if moved is not None:

@@ -145,7 +145,8 @@ class Presence:
         if run is None or (run.held is not None and run.held.reason != THROTTLED):
             return
         if hold is not None and hold.stopped:
-            # It goes on by being renewed: one that has run out was that of a worker which is gone.
+            # It goes on by being renewed: one that has run out was that of a worker which is gone. Not in the history:
+            # under load these come and go, and would push out what operators did.
             await self._runs.hold(run.id, THROTTLED, hold.reason, seconds=_HOLD, anew=True)
             self._holds = True
         elif self._holds:

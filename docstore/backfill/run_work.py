@@ -5,7 +5,7 @@ One process's share of one run: it claims batches, works on them, and says how t
 import asyncio
 import datetime
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from docstore.backfill.ceiling import above
 from docstore.backfill.concluding import WAITS_FOR_WRITERS
@@ -19,6 +19,7 @@ from docstore.backfill.pacing import Pacing
 from docstore.backfill.patience import patiently
 from docstore.backfill.presence import Presence
 from docstore.backfill.progress import Meter, Phase
+from docstore.backfill.settling import settled
 from docstore.backfill.throttling import Throttling
 from docstore.backfill.turns import Turns
 from docstore.backfill.verifying import Verifier
@@ -29,12 +30,15 @@ from docstore.core.coverage import Coverage
 from docstore.core.fingerprint import OF_KIND, differences, fingerprints
 from docstore.core.kind import Kind
 from docstore.core.run_record import RunRecord
-from docstore.core.run_state import CLAIMABLE, SETTLED
+from docstore.core.run_state import CLAIMABLE
 from docstore.fleet.membership import Alone, Membership
 from docstore.mongo.batches import Batches
 from docstore.mongo.driver import AnyDatabase
 from docstore.mongo.leaving import ended, said
 from docstore.mongo.runs import Runs
+
+#: Why a worker does not work on a run whose `workers_max` others do.
+_NO_PLACE: Final = "waits for a place: the run has as many workers as it may have"
 
 
 class RunWork:
@@ -119,8 +123,10 @@ class RunWork:
             return run
         note = self.obstacle(run)
         joined = await patiently(lambda: self._presence.beat(run_id, note=note))
-        if note or joined is None or not self._presence.is_in(joined):
+        if note or joined is None:
             return joined
+        if not self._presence.is_in(joined):
+            return await patiently(lambda: self._presence.beat(run_id, note=_NO_PLACE))
         try:
             with self._waits.at_hand():
                 await self._joined(joined)
@@ -133,10 +139,7 @@ class RunWork:
         Let a run be paused or cancelled, if that is wanted and nobody holds a batch of it any more.
         """
         run = await self._runs.get(run_id)
-        if run is None or run.state not in SETTLED or await self._batches.any_leased(run_id):
-            return run
-        moved = await self._runs.move(run_id, run.state, SETTLED[run.state], by=self._who.name)
-        return moved or await self._runs.get(run_id)
+        return None if run is None else await settled(self._runs, self._batches, run, by=self._who.name)
 
     async def tell(self, run_id: str, note: str) -> None:
         """

@@ -33,6 +33,8 @@ from docstore.mongo.runs import Runs
 LEASE: Final = 30.0
 #: Why a worker does not begin with a way back.
 _LATE_NODE: Final = "waits for a node that may still store the version above: docstore rollout status names it"
+#: Why a worker leaves a run alone whose kind it does not have.
+_NO_KIND: Final = "the package of upgraders that this worker was given does not hold the kind"
 #: How often to look for open runs, in seconds.
 POLL: Final = 1.0
 #: How long a run is left alone after this worker could not go on with it, in seconds.
@@ -121,6 +123,7 @@ class Worker:
         for run in await self._runs.open(on_unknown=self._unknown):
             kind = self._kinds.get(run.kind)
             if kind is None:
+                self._foreign(run)
                 continue
             await self._runs.history.publish(run.id)
             if run.id in self._at_work:
@@ -153,6 +156,14 @@ class Worker:
             if note:
                 events.run_not_joined(kind=run.kind, run=run.id, reason=note)
         return self._obstacles[run.id]
+
+    def _foreign(self, run: RunRecord) -> None:
+        """
+        Leave a run to workers that have its kind, as those of another service may, and log it the first time.
+        """
+        if run.id not in self._obstacles:
+            self._obstacles[run.id] = _NO_KIND
+            events.run_of_others(kind=run.kind, run=run.id, reason=_NO_KIND)
 
     def _unknown(self, kind: str, error: RecordFormatError) -> None:
         """

@@ -19,10 +19,10 @@ from docstore.cli.exits import ExitCode
 from docstore.cli.id_file import Rows
 from docstore.cli.id_file import ids_from as read_ids
 from docstore.cli.lifting import lifted
-from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
+from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where, Why
 from docstore.cli.run_table import show_runs
 from docstore.cli.running import run, usage_fault, workplace
-from docstore.cli.runs import operator
+from docstore.cli.runs import LEAST_RATE, LEAST_SECONDS, operator
 from docstore.cli.signals import stopped_by_signals
 from docstore.core.batch_size import TARGET_SECONDS
 from docstore.core.direction import Direction
@@ -103,7 +103,7 @@ def start(
         float | None,
         typer.Option(
             metavar="ROWS",
-            min=0.001,
+            min=LEAST_RATE,
             help="Rows per second, of all workers together; no bound by default.",
             show_default=False,
         ),
@@ -111,7 +111,10 @@ def start(
     batch_seconds: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", min=0.01, help="How long a batch should take; 0.5 by default.", show_default=False
+            metavar="SECONDS",
+            min=LEAST_SECONDS,
+            help="How long a batch should take; 0.5 by default.",
+            show_default=False,
         ),
     ] = None,
     workers_max: Annotated[
@@ -172,6 +175,7 @@ def start(
             "--archive has kept, up to the write version; then record the floor again, so that services open.",
         ),
     ] = False,
+    why: Why = "",
     format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
@@ -201,9 +205,9 @@ def start(
         validate=None if validate is None else validate.value,
     )
     if with_retired:
-        run(lifted(context, where, kind, options=options, format=format))
+        run(lifted(context, where, kind, options=options, why=why, format=format))
     start = _work_on if wait else _enqueue
-    run(start(context, where, kind, to=to, direction=way, options=options, rows=rows, format=format))
+    run(start(context, where, kind, to=to, direction=way, options=options, rows=rows, why=why, format=format))
 
 
 async def _enqueue(
@@ -215,6 +219,7 @@ async def _enqueue(
     direction: Direction | None,
     options: RunOptions,
     rows: Rows,
+    why: str,
     format: Format,
 ) -> ExitCode:
     async with workplace(context, where, kind=kind) as place:
@@ -227,6 +232,7 @@ async def _enqueue(
             ids=rows.ids,
             sample=rows.sample,
             by=operator(),
+            why=why,
         )
     show_runs([status], format)
     return ExitCode.DONE
@@ -241,6 +247,7 @@ async def _work_on(
     direction: Direction | None,
     options: RunOptions,
     rows: Rows,
+    why: str,
     format: Format,
 ) -> ExitCode:
     async with workplace(context, where, kind=kind) as place:
@@ -254,6 +261,7 @@ async def _work_on(
                 ids=rows.ids,
                 sample=rows.sample,
                 by=operator(),
+                why=why,
                 on_progress=on_progress,
                 stop=stop,
             )

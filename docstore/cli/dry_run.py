@@ -16,15 +16,16 @@ from rich.text import Text
 from docstore import commands
 from docstore.backfill.dry_run_result import DryRunResult, Example
 from docstore.backfill.validation import Validate
-from docstore.cli.complaints import complain
+from docstore.cli.complaints import complain, note
 from docstore.cli.exits import ExitCode
 from docstore.cli.id_file import Rows
 from docstore.cli.options import Format, Where
 from docstore.cli.row_words import some_rows
-from docstore.cli.run_words import left
+from docstore.cli.run_words import aim, left
 from docstore.cli.running import workplace
 from docstore.core.direction import Direction
 from docstore.core.extended_json import to_text
+from docstore.core.run_state import OPEN
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -54,6 +55,7 @@ async def dry_run(
             validate=validate is not Validate.NONE,
             every_row=validate is Validate.ALL,
         )
+        found = await commands.backfill_status(place.database, kind)
     if format is Format.JSON:
         typer.echo(result.model_dump_json())
     else:
@@ -65,6 +67,9 @@ async def dry_run(
         )
     if result.would_fail:
         complain(f"{some_rows(result.would_fail)} would go to quarantine", "mend the rows or the steps first")
+    for status in found:
+        if status.state in OPEN:
+            note(f"a run of {kind} {aim(status.direction, status.target)} is {status.state}: no other begins beside it")
     return ExitCode.DONE if result.clean else ExitCode.FAILED
 
 

@@ -18,7 +18,9 @@ from docstore.cli.signals import stopped_by_signals
 from docstore.core.run_record import RunOptions
 
 
-async def lifted(context: typer.Context, where: Where, kind: str, *, options: RunOptions, format: Format) -> ExitCode:
+async def lifted(
+    context: typer.Context, where: Where, kind: str, *, options: RunOptions, why: str, format: Format
+) -> ExitCode:
     """
     Lift rows below the floor, and say how that ended.
 
@@ -32,6 +34,7 @@ async def lifted(context: typer.Context, where: Where, kind: str, *, options: Ru
                 place.kind(kind),
                 options=options,
                 by=operator(),
+                why=why,
                 on_progress=on_progress,
                 stop=stop,
             )

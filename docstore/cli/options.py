@@ -52,6 +52,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
+Why: TypeAlias = Annotated[str, typer.Option("--why", metavar="TEXT", help="What the history says of it.")]
 FormatOption: TypeAlias = Annotated[
     Format,
     typer.Option("--format", help="A table for people, or JSON for programs with nothing else on stdout."),

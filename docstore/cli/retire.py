@@ -12,7 +12,7 @@ from docstore.cli.complaints import complain, note
 from docstore.cli.durations import parse_duration
 from docstore.cli.exits import ExitCode, exit_code_of
 from docstore.cli.hints import hint_for
-from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
+from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where, Why
 from docstore.cli.retirement_table import show_retirement
 from docstore.cli.running import run, usage_fault, workplace
 from docstore.cli.runs import operator
@@ -77,7 +77,7 @@ def retire(
             "imports; docstore backfill start --with-retired lifts rows of a restored backup by them.",
         ),
     ] = False,
-    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="What the history says of it.")] = "",
+    why: Why = "",
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish it, from the fence on.", rich_help_panel=_BROKEN_OFF)
     ] = False,

@@ -11,7 +11,7 @@ from bson.errors import BSONError
 from docstore import commands
 from docstore.cli import rollout_moves
 from docstore.cli.exits import ExitCode
-from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
+from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where, Why
 from docstore.cli.rollout_table import show_history, show_knobs, show_rollouts
 from docstore.cli.running import opened, run, workplace
 from docstore.cli.runs import operator
@@ -114,7 +114,7 @@ async def _history(context: typer.Context, where: Where, kind: str | None, *, li
 def freeze(
     context: typer.Context,
     *,
-    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="What the history says of it.")] = "",
+    why: Why = "",
     uri: Uri = None,
     database: Database = None,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 from docstore import commands
 from docstore.cli.complaints import note
 from docstore.cli.exits import ExitCode
-from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where
+from docstore.cli.options import Database, Format, FormatOption, Upgraders, Uri, Where, Why
 from docstore.cli.rollout_table import show_rollouts
 from docstore.cli.running import run, workplace
 from docstore.cli.runs import operator
@@ -100,7 +100,6 @@ CreateIndexes: TypeAlias = Annotated[
     bool,
     typer.Option("--create-indexes", help="Build what is missing of the indexes that the kind declares, and wait."),
 ]
-Why: TypeAlias = Annotated[str, typer.Option("--why", metavar="TEXT", help="What the history says of it.")]
 _Move: TypeAlias = Callable[[AnyDatabase, Kind[Any]], Awaitable[RolloutStatus]]
 
 

@@ -16,7 +16,7 @@ from docstore.backfill.operating import LiveOption
 from docstore.backfill.run_status import RunStatus
 from docstore.cli.durations import parse_duration
 from docstore.cli.exits import ExitCode
-from docstore.cli.options import Database, Format, FormatOption, Uri, Where
+from docstore.cli.options import Database, Format, FormatOption, Uri, Where, Why
 from docstore.cli.run_table import show_runs
 from docstore.cli.running import opened, run, usage_fault
 from docstore.cli.watching import watched
@@ -53,7 +53,7 @@ STATUS_EXAMPLE: Final = (
     "[dim]Exit codes: 0 shown, also where nothing was ever asked for.[/]"
 )
 WISH_EXAMPLE: Final = (
-    "[bold]Example[/]\n\n  docstore backfill {verb} city\n\n"
+    "[bold]Example[/]\n\n  docstore backfill {verb} city --why 'incident 4711'\n\n"
     "[dim]Exit codes: 0 asked for, or the case already, 2 KIND has no run, 3 the run is in a state from which that "
     "cannot follow.[/]"
 )
@@ -80,6 +80,10 @@ class Option(StrEnum):
     BATCH_SECONDS = "batch-seconds"
 
 
+#: The least that a limit may be: rows per second, and seconds per batch.
+LEAST_RATE: Final = 0.001
+LEAST_SECONDS: Final = 0.01
+_LEAST: Final = {Option.RATE: LEAST_RATE, Option.BATCH_SECONDS: LEAST_SECONDS}
 _LIVE: Final = {Option.RATE: LiveOption.RATE, Option.BATCH_SECONDS: LiveOption.BATCH_SECONDS}
 
 
@@ -126,6 +130,7 @@ def pause(
     context: typer.Context,
     kind: KindArgument,
     *,
+    why: Why = "",
     format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
@@ -134,7 +139,10 @@ def pause(
     See `PAUSE_HELP`.
     """
     _ask(
-        context, Where(uri=uri, database=database), format, lambda db: commands.backfill_pause(db, kind, by=operator())
+        context,
+        Where(uri=uri, database=database),
+        format,
+        lambda db: commands.backfill_pause(db, kind, by=operator(), why=why),
     )
 
 
@@ -142,6 +150,7 @@ def resume(
     context: typer.Context,
     kind: KindArgument,
     *,
+    why: Why = "",
     format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
@@ -150,7 +159,10 @@ def resume(
     See `RESUME_HELP`.
     """
     _ask(
-        context, Where(uri=uri, database=database), format, lambda db: commands.backfill_resume(db, kind, by=operator())
+        context,
+        Where(uri=uri, database=database),
+        format,
+        lambda db: commands.backfill_resume(db, kind, by=operator(), why=why),
     )
 
 
@@ -158,6 +170,7 @@ def cancel(
     context: typer.Context,
     kind: KindArgument,
     *,
+    why: Why = "",
     format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
@@ -166,7 +179,10 @@ def cancel(
     See `CANCEL_HELP`.
     """
     _ask(
-        context, Where(uri=uri, database=database), format, lambda db: commands.backfill_cancel(db, kind, by=operator())
+        context,
+        Where(uri=uri, database=database),
+        format,
+        lambda db: commands.backfill_cancel(db, kind, by=operator(), why=why),
     )
 
 
@@ -185,6 +201,7 @@ def set_option(
             show_default=False,
         ),
     ] = None,
+    why: Why = "",
     format: FormatOption = Format.TABLE,
     uri: Uri = None,
     database: Database = None,
@@ -198,7 +215,7 @@ def set_option(
         context,
         Where(uri=uri, database=database),
         format,
-        lambda db: commands.backfill_set(db, kind, _LIVE[option], number, seconds=seconds, by=operator()),
+        lambda db: commands.backfill_set(db, kind, _LIVE[option], number, seconds=seconds, by=operator(), why=why),
     )
 
 
@@ -215,10 +232,13 @@ async def _asked(context: typer.Context, where: Where, format: Format, ask: _Ask
 def _number(option: Option, value: str) -> float | None:
     if option is Option.RATE and value.lower() == "none":
         return None
+    least = _LEAST[option]
     try:
         number = float(value)
     except ValueError:
         number = 0.0
-    if not 0 < number < float("inf"):
-        raise usage_fault(f"{option} has to be a positive number, not {value!r}", "docstore backfill set --help")
+    if not least <= number < float("inf"):
+        raise usage_fault(
+            f"{option} has to be a number, at least {least:g}, not {value!r}", "docstore backfill set --help"
+        )
     return number

@@ -33,6 +33,7 @@ async def backfill_start(
     ids: Sequence[Any] | None = None,
     sample: int | None = None,
     by: str,
+    why: str = "",
 ) -> RunStatus:
     """
     Ask for a run, which workers then take up; an open run to the same version is left to go on.
@@ -46,6 +47,7 @@ async def backfill_start(
         ids: Do the rows with these ids only. They are recorded, so workers need not know them.
         sample: Do so many rows only, picked at random among the old ones; not together with *ids*.
         by: Who asks, for the history.
+        why: What the history says of it.
 
     Raises:
         VersionRangeError: *to* is no version of the kind.
@@ -55,7 +57,7 @@ async def backfill_start(
         StoreUnavailableError, StoreRejectedError: The database.
     """
     target = await target_of(database, kind, to)
-    await Operating(database, by=by).start(
+    await Operating(database, by=by, why=why).start(
         kind, target, options or RunOptions(), direction=direction, chosen=chosen_by(ids, sample), now=utc_now
     )
     # The rollout of the kind, if one is open, is in the state "backfilling" from now on.
@@ -73,7 +75,7 @@ async def backfill_status(database: AnyDatabase, kind: str | None = None) -> lis
     return await run_statuses(database, kind)
 
 
-async def backfill_pause(database: AnyDatabase, kind: str, *, by: str) -> RunStatus:
+async def backfill_pause(database: AnyDatabase, kind: str, *, by: str, why: str = "") -> RunStatus:
     """
     Have nobody work on the kind's run until it is resumed; batches in flight are finished.
 
@@ -81,11 +83,11 @@ async def backfill_pause(database: AnyDatabase, kind: str, *, by: str) -> RunSta
         RunNotFoundError: The kind has no run.
         IllegalTransitionError: The run is being cancelled, or has ended.
     """
-    await Operating(database, by=by).pause(kind)
+    await Operating(database, by=by, why=why).pause(kind)
     return await _status(database, kind)
 
 
-async def backfill_resume(database: AnyDatabase, kind: str, *, by: str) -> RunStatus:
+async def backfill_resume(database: AnyDatabase, kind: str, *, by: str, why: str = "") -> RunStatus:
     """
     Have the kind's paused or failed run go on where it stopped.
 
@@ -93,11 +95,11 @@ async def backfill_resume(database: AnyDatabase, kind: str, *, by: str) -> RunSt
         RunNotFoundError: The kind has no run.
         IllegalTransitionError: The run has succeeded or was cancelled.
     """
-    await Operating(database, by=by).resume(kind)
+    await Operating(database, by=by, why=why).resume(kind)
     return await _status(database, kind)
 
 
-async def backfill_cancel(database: AnyDatabase, kind: str, *, by: str) -> RunStatus:
+async def backfill_cancel(database: AnyDatabase, kind: str, *, by: str, why: str = "") -> RunStatus:
     """
     End the kind's run for good. Rows that were rewritten stay so; batches in flight are finished.
 
@@ -105,12 +107,19 @@ async def backfill_cancel(database: AnyDatabase, kind: str, *, by: str) -> RunSt
         RunNotFoundError: The kind has no run.
         IllegalTransitionError: The run has ended already.
     """
-    await Operating(database, by=by).cancel(kind)
+    await Operating(database, by=by, why=why).cancel(kind)
     return await _status(database, kind)
 
 
 async def backfill_set(
-    database: AnyDatabase, kind: str, option: LiveOption, value: float | None, *, seconds: float | None, by: str
+    database: AnyDatabase,
+    kind: str,
+    option: LiveOption,
+    value: float | None,
+    *,
+    seconds: float | None,
+    by: str,
+    why: str = "",
 ) -> RunStatus:
     """
     Change an option of the kind's open run, for good or for so many seconds; workers keep to it within about a second.
@@ -119,7 +128,7 @@ async def backfill_set(
         RunNotFoundError: The kind has no open run.
         ValueError: *seconds* is not above 0, or more than ten years.
     """
-    await Operating(database, by=by).set(kind, option, value, seconds=seconds)
+    await Operating(database, by=by, why=why).set(kind, option, value, seconds=seconds)
     return await _status(database, kind)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from docstore.backfill.ceiling import target_of
+from docstore.backfill.ceiling import refuse_retired, target_of
 from docstore.backfill.choosing import chosen_by
 from docstore.backfill.dry_run import DryRun
 from docstore.backfill.dry_run_result import DryRunResult
@@ -41,6 +41,7 @@ async def backfill(
     sample: int | None = None,
     record_error_text: bool = False,
     by: str | None = None,
+    why: str = "",
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
     throttled: bool = True,
@@ -74,6 +75,7 @@ async def backfill(
         record_error_text: Keep what the user's functions or the model said about a row in its quarantine record. That
             can hold values of the row.
         by: Who asks, for the history; this process by default.
+        why: What the history says of it.
         on_progress: Told after every batch; should return at once.
         stop: Once it is set, batches in flight are finished or given back, and the call ends in less than four seconds,
             whatever the database is at. The run stays open.
@@ -109,7 +111,7 @@ async def backfill(
             now=now,
         )
     who = this_process()
-    operating = Operating(database, by=by or who.name)
+    operating = Operating(database, by=by or who.name, why=why)
     throttling = Throttling(open_signals(database) if throttled else ())
     async with as_node(database, kind, service="docstore backfill", ending=ending, throttling=throttling) as member:
         asking = operating.start(kind, target, asked, direction=direction, chosen=chosen, now=now)
@@ -165,6 +167,7 @@ async def backfill_dry_run(
     """
     chosen_by(ids, sample or None)
     target = await target_of(database, kind, to)
+    await refuse_retired(database, kind.name, target)
     coverage = await counted(database, kind, now)
     way = direction_of(kind, coverage, target, direction)
     trial = DryRun(

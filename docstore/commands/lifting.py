@@ -51,6 +51,7 @@ async def backfill_with_retired(
     *,
     options: RunOptions | None = None,
     by: str | None = None,
+    why: str = "",
     on_progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
     throttled: bool = True,
@@ -68,6 +69,7 @@ async def backfill_with_retired(
         kind: The kind, as services have it; its package keeps the retired steps.
         options: Limits of the runs.
         by: Who asks, for the history; this process by default.
+        why: What the history of the runs says of it.
         on_progress: Told after every batch; should return at once.
         stop: Once it is set, batches in flight are finished or given back, and the call ends; see `backfill`.
         throttled: Hold back when the server shows the load.
@@ -105,6 +107,7 @@ async def backfill_with_retired(
             direction=Direction.UP,
             options=options,
             by=by,
+            why=why,
             on_progress=on_progress,
             stop=stop,
             throttled=throttled,
@@ -118,8 +121,8 @@ async def backfill_with_retired(
             break
         # Nobody reads these rows: the code that is deployed does not open before. And the step was rolled out before.
         overrides = Overrides(no_fleet=True, irreversible=True)
-        why = f"towards the floor {kind.floor}, for rows of a restored backup"
-        await rollout_advance(database, extended, by=by, why=why, overrides=overrides)
+        aim = f"towards the floor {kind.floor}, for rows of a restored backup"
+        await rollout_advance(database, extended, by=by, why=aim, overrides=overrides)
     unfenced = await record_floor_again(database, kind, by=by, now=now)
     if unfenced is None:
         return lifted(recorded=True)

@@ -90,6 +90,13 @@ def reason_for(before: RunState, after: RunState) -> str:
     return reason
 
 
+def said_of(reason: str) -> str:
+    """
+    Return what an operator said of a run's state, if its reason is none of the table's; empty otherwise.
+    """
+    return "" if reason in TRANSITIONS.values() else reason
+
+
 def paused_by_wish(state: RunState) -> RunState:
     """
     Return the state to which a wish to pause leads; a run that is paused already stays so.

@@ -18,11 +18,11 @@ from docstore.mongo.own_records import HISTORY, NOW, RUNS, literal, open_records
 _KEPT: Final = 100
 
 
-def first_entry(*, by: str) -> Stored:
+def first_entry(*, by: str, why: str) -> Stored:
     """
     Return the fields, as expressions, that begin a run's history.
     """
-    entry = _entry(None, RunState.ENQUEUED.value, reason="an operator asked for it", by=by, why="")
+    entry = _entry(None, RunState.ENQUEUED.value, reason="an operator asked for it", by=by, why=why)
     return {"transitions": [{"number": 1, **entry}], "moves": literal(1), "published": literal(0)}
 
 

@@ -49,7 +49,10 @@ class RunWorkers:
         }
         at_work = {"$size": {"$filter": {"input": "$$others", "as": "each", "cond": {"$eq": ["$$each.note", ""]}}}}
         most = "$options.workers_max"
-        fits = {"$or": [bool(note), {"$eq": [most, None]}, {"$in": [worker, "$workers.id"]}, {"$lt": [at_work, most]}]}
+        # A worker that said why it does not work has no place yet.
+        own = {"$and": [{"$eq": ["$$each.id", worker]}, {"$eq": ["$$each.note", ""]}]}
+        has_place = {"$anyElementTrue": [{"$map": {"input": "$workers", "as": "each", "in": own}}]}
+        fits = {"$or": [bool(note), {"$eq": [most, None]}, has_place, {"$lt": [at_work, most]}]}
         entry = {
             "id": worker,
             "host": literal(host),

@@ -43,6 +43,7 @@ class Runs:
         options: RunOptions,
         fingerprints: Mapping[str, str],
         by: str,
+        why: str = "",
         direction: Direction = Direction.UP,
         selection: SelectedRows | None = None,
     ) -> RunRecord | None:
@@ -69,10 +70,10 @@ class Runs:
         fields: Stored = {name: literal(value) for name, value in run.items() if name != "_id"}
         fields |= {
             "state": RunState.ENQUEUED.value,
-            "state_reason": "",
+            "state_reason": literal(why),
             "open": True,
             "created": NOW,
-            **first_entry(by=by),
+            **first_entry(by=by, why=why),
         }
         # An update, because only an update can write the server's time; an `_id` that is taken matches nothing here.
         with translated():
@@ -204,7 +205,9 @@ class Runs:
             )
         return bool(result.matched_count)
 
-    async def hold(self, run: str, reason: str, detail: str, *, seconds: float, anew: bool = False) -> None:
+    async def hold(
+        self, run: str, reason: str, detail: str, *, seconds: float, anew: bool = False, by: str | None = None
+    ) -> None:
         """
         Keep a run from going on for a while; a hold for the same reason goes on, others are replaced.
 
@@ -214,13 +217,20 @@ class Runs:
             detail: Why, in many.
             seconds: For how long.
             anew: Have a hold whose time is over begin anew, also if it was for the same reason.
+            by: Who puts it on, where the history is to say that it began.
         """
         goes_on: Stored = {"$eq": ["$hold.reason", reason]}
         if anew:
             goes_on = {"$and": [goes_on, {"$gt": ["$hold.until", NOW]}]}
         since = {"$cond": [goes_on, "$hold.since", NOW]}
         hold = {"reason": literal(reason), "detail": literal(detail), "since": since, "until": later(seconds)}
-        await update_run(self._runs, {"_id": run, "open": True}, {"hold": hold})
+        fields: Stored = {"hold": hold}
+        if by is not None:
+            entry = further_entry(after=None, reason="the system put it on hold", by=by, why=f"{reason}: {detail}")
+            fields |= {name: {"$cond": [goes_on, f"${name}", added]} for name, added in entry.items()}
+        held = await update_run(self._runs, {"_id": run, "open": True}, fields)
+        if held is not None and by is not None:
+            await self.history.publish(run)
 
     async def release(self, run: str, reason: str) -> None:
         """
@@ -230,7 +240,7 @@ class Runs:
             await self._runs.update_one({"_id": run, "hold.reason": reason}, {"$set": {"hold": None}})
 
     async def set_option(
-        self, run: str, name: str, value: float | None, *, seconds: float | None, by: str
+        self, run: str, name: str, value: float | None, *, seconds: float | None, by: str, why: str = ""
     ) -> RunRecord | None:
         """
         Change an option of an open run, for good or for so many seconds, with an entry in the history.
@@ -244,6 +254,7 @@ class Runs:
         spoken = f"{name} = {'none' if value is None else f'{value:.10g}'}"
         if seconds is not None:
             spoken += f" for {seconds:.0f} s"
+        spoken += f": {why}" if why else ""
         fields |= further_entry(after=None, reason="an operator changed an option", by=by, why=spoken)
         changed = await update_run(self._runs, {"_id": run, "open": True}, fields)
         if changed is not None:

@@ -40,3 +40,13 @@ def test_validate_reaches_the_run(command_line: Any) -> None:
 
     assert (held.code, held.json["client"]) == (1, 0)
     assert (free.code, free.json["client"]) == (0, 1)
+
+
+def test_it_says_that_a_run_is_open(command_line: Any) -> None:
+    store(command_line, "Oslo")
+    command_line.run("backfill", "start", "place")
+
+    tried = command_line.run("backfill", "start", "place", "--dry-run")
+
+    assert tried.code == 0
+    assert "a run of place to version 3 is enqueued: no other begins beside it" in tried.errors

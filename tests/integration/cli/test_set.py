@@ -13,6 +13,8 @@ import pytest
         ("rate", "fast"),
         ("rate", "0"),
         ("rate", "inf"),
+        ("rate", "0.0001"),
+        ("batch-seconds", "0.001"),
         ("batch-seconds", "none"),
         ("speed", "1"),
         ("rate", "5", "--for", "soon"),
@@ -52,3 +54,19 @@ def test_a_run_is_not_asked_for_with_a_limit_that_is_no_number(command_line: Any
     assert done.code == 2
     assert f"{option} has to be a number" in done.errors
     assert command_line.database.docstore_runs.count_documents({}) == 0
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "set"])
+def test_the_history_says_why(command_line: Any, verb: str) -> None:
+    command_line.database.places.insert_one({"_id": 1, "schema_version": 2, "name": "Oslo"})
+    command_line.run("backfill", "start", "place", "--why", "release 41")
+    if verb == "resume":
+        command_line.run("backfill", "pause", "place")
+    what = ["rate", "5"] if verb == "set" else []
+
+    done = command_line.run("backfill", verb, "place", *what, "--why", "incident 4711", "--format", "json")
+
+    assert done.code == 0
+    history = done.json[0]["history"]
+    assert history[0]["why"] == "release 41"
+    assert history[-1]["why"].endswith("incident 4711")

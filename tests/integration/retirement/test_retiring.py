@@ -239,6 +239,8 @@ async def test_versions_above_the_floor_go_on_and_nothing_goes_below_it(places: 
 
     with pytest.raises(BackfillRefusedError, match="version 1 of place is retired"):
         await commands.backfill_start(places.database, KIND, to=1, direction=Direction.DOWN, by="ann")
+    with pytest.raises(BackfillRefusedError, match="version 1 of place is retired"):
+        await commands.backfill_dry_run(places.database, KIND, to=1, direction=Direction.DOWN)
     with pytest.raises(RolloutRefusedError):
         await Rollouts(places.database, by="ann").rollback("place")
     await places.close()

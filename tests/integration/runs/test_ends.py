@@ -89,6 +89,11 @@ async def test_rows_that_keep_coming_hold_the_run_and_are_named(
     assert "1 at version 1" in status.hold.detail
     known = "jobs (declared by ann) stores version 1" if declared else "no node and no declared reader is known to"
     assert known in status.hold.detail
+    # Renewed after each further pass; the history tells it once.
+    held = [entry for entry in status.history if entry.reason == "the system put it on hold"]
+    assert [(entry.before, entry.after, entry.why.partition(":")[0]) for entry in held] == [
+        (RunState.RUNNING, RunState.RUNNING, "old_writers")
+    ]
     # Whoever starts it again once the writers are gone need not wait for the hold to end.
     monkeypatch.undo()
     again = await commands.backfill(database, counter())

@@ -21,9 +21,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from docstore import Kind, commands
 from docstore.backfill.operating import LiveOption
 from docstore.backfill.progress import BackfillProgress
+from docstore.core.id_range import IdRange
 from docstore.core.run_record import RunOptions
 from docstore.core.run_state import RunState
 from docstore.errors import BackfillRefusedError, StoreUnavailableError
+from docstore.mongo.batches import Batches
 from docstore.mongo.runs import Runs
 from tests.integration.runs.conftest import PATIENCE, Processes, old_rows, until
 
@@ -180,6 +182,33 @@ async def test_a_limit_for_a_while_ends_by_itself_and_the_history_says_who_set_i
     assert "@" in entry["by"]
 
 
+async def test_what_an_operator_says_stands_in_the_history_and_beside_the_state(
+    database: Database, counter: Kind[Any]
+) -> None:
+    await database["counters"].insert_many(old_rows(10))
+    await commands.backfill_start(database, counter, by="ann", why="release 41")
+    await commands.backfill_set(database, "counter", LiveOption.RATE, 5.0, seconds=None, by="ann", why="busy hour")
+    # As if a worker had been killed at work.
+    await database["docstore_runs"].update_one({}, {"$set": {"state": "running"}})
+    run = await Runs(database).get("counter-1")
+    assert run is not None
+    await Batches(database, owner="one", lease=600.0).open_new(run, "count", range=IdRange())
+
+    pausing = await commands.backfill_pause(database, "counter", by="bob", why="incident 4711")
+    await database["docstore_batches"].delete_many({})
+    paused = await commands.backfill_pause(database, "counter", by="bob")
+    entries = await database["docstore_history"].find({"_id.run": "counter-1"}, sort=[("_id.number", 1)]).to_list()
+
+    assert (pausing.state, pausing.reason) == (RunState.PAUSING, "incident 4711")
+    assert (paused.state, paused.reason) == (RunState.PAUSED, "incident 4711")
+    assert [(entry["after"], entry["why"]) for entry in entries] == [
+        ("enqueued", "release 41"),
+        ("enqueued", "rate = 5: busy hour"),
+        ("pausing", "incident 4711"),
+        ("paused", "incident 4711"),
+    ]
+
+
 async def test_a_run_may_be_asked_for_again_while_a_limit_holds_for_a_while_and_other_options_are_named(
     database: Database, counter: Kind[Any]
 ) -> None:
@@ -231,9 +260,14 @@ async def test_no_more_workers_than_allowed_share_a_run_and_the_next_one_takes_a
 
     async def there() -> set[int]:
         (status,) = await commands.backfill_status(database, "counter")
-        return {worker.pid for worker in status.workers}
+        return {worker.pid for worker in status.workers if not worker.note}
+
+    async def waits() -> set[str]:
+        (status,) = await commands.backfill_status(database, "counter")
+        return {worker.note for worker in status.workers if worker.note}
 
     (first,) = await until(there)
+    notes = await until(waits)
     seen = set()
     for _ in range(10):
         seen |= await there()
@@ -247,6 +281,7 @@ async def test_no_more_workers_than_allowed_share_a_run_and_the_next_one_takes_a
     await until(another)
     assert code == 0
     assert seen == {first}
+    assert notes == {"waits for a place: the run has as many workers as it may have"}
 
 
 async def test_waiting_for_a_run_that_succeeds_leaves_with_0(

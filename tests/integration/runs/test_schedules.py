@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pymongo.asynchronous.database import AsyncDatabase
+from structlog.testing import capture_logs
 
 from docstore import Document, Kind, Step, commands
 from docstore.backfill import concluding, failing, operating, presence
@@ -215,6 +216,34 @@ async def test_a_worker_that_was_silent_gives_way_to_the_one_that_took_its_place
         await working
 
     assert left > 0
+
+
+async def test_a_worker_that_said_why_it_does_not_work_has_no_place_yet(database: Database) -> None:
+    await commands.backfill_start(database, counter(), options=RunOptions(workers_max=1), by="a test")
+    workers = RunWorkers(database)
+
+    async def beat(worker: str, note: str = "") -> list[tuple[str, str]]:
+        facts: dict[str, Any] = {"host": "h", "pid": 1, "rate": None, "waits": "", "busy": False}
+        run = await workers.beat("counter-1", worker=worker, note=note, **facts)
+        assert run is not None
+        return [(entry.id, entry.note) for entry in run.workers]
+
+    await beat("first", "waits for a node")
+    assert await beat("second") == [("first", "waits for a node"), ("second", "")]
+    assert await beat("first") == [("second", "")]
+    assert await beat("second") == [("second", "")]
+
+
+async def test_a_worker_says_that_a_run_is_for_others_to_do(database: Database) -> None:
+    await database["counters"].insert_many(old_rows(1))
+    await commands.backfill_start(database, counter(), by="a test")
+    other = Kind("other", collection="others", model=counter().model, steps=counter().steps)
+
+    with capture_logs() as logs:
+        await commands.work(database, [other], drain=True)
+
+    (said,) = [log for log in logs if log["event"] == "run_of_others"]
+    assert (said["kind"], said["run"], said["log_level"]) == ("counter", "counter-1", "info")
 
 
 async def test_a_count_of_an_earlier_pass_ends_no_run(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
