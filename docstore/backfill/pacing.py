@@ -26,7 +26,7 @@ LEAST_PAGE: Final = 10
 MOST_PAGE: Final = 1000
 #: How long rows are rewritten at a time while the backfill holds back, in seconds; then there is a pause. A long burst
 #: keeps somebody else waiting for longer; short ones cost more for the same rows, and more of the others meet one.
-BURST: Final = {Path.SERVER: 0.005, Path.CLIENT: 0.0035}
+BURST: Final = {Path.SERVER: 0.0045, Path.CLIENT: 0.0035}
 #: Fewer rows at a time cost more for the call than for the rows.
 LEAST_AT_ONCE: Final = {Path.SERVER: 20, Path.CLIENT: 12}
 #: The pause after a burst, as a share of its time, where others are there and nothing is slow. In Python a burst holds
