@@ -245,7 +245,8 @@ def _there(run: RunRecord) -> list[WorkerEntry]:
 
 
 def _rate(run: RunRecord) -> float | None:
-    rates = [entry.rate for entry in _there(run) if entry.rate is not None]
+    # One that takes no part any more, after a silence, still tells how fast it was.
+    rates = [entry.rate for entry in _there(run) if entry.rate is not None and not entry.note]
     if not rates:
         return None
     return sum(rates) if run.options.rate is None else min(sum(rates), run.options.rate)

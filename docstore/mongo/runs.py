@@ -6,7 +6,7 @@ number of processes may try the same at once: one of them changes something, and
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
@@ -21,6 +21,9 @@ from docstore.mongo.failures import translated
 from docstore.mongo.own_records import NOW, RUNS, later, literal, open_records
 from docstore.mongo.run_history import RunHistory, first_entry, further_entry
 from docstore.mongo.run_update import update_run
+
+#: What the history says of a hold.
+_HELD: Final = "the system put it on hold"
 
 
 class Runs:
@@ -226,8 +229,10 @@ class Runs:
         hold = {"reason": literal(reason), "detail": literal(detail), "since": since, "until": later(seconds)}
         fields: Stored = {"hold": hold}
         if by is not None:
-            entry = further_entry(after=None, reason="the system put it on hold", by=by, why=f"{reason}: {detail}")
-            fields |= {name: {"$cond": [goes_on, f"${name}", added]} for name, added in entry.items()}
+            entry = further_entry(after=None, reason=_HELD, by=by, why=f"{reason}: {detail}")
+            # Another hold may have come in between, as under load: it is told once nevertheless.
+            told = {"$or": [goes_on, _told_last(reason)]}
+            fields |= {name: {"$cond": [told, f"${name}", added]} for name, added in entry.items()}
         held = await update_run(self._runs, {"_id": run, "open": True}, fields)
         if held is not None and by is not None:
             await self.history.publish(run)
@@ -302,3 +307,12 @@ class Runs:
                     raise
                 on_unknown(str(run.get("kind")), error)
         return found
+
+
+def _told_last(reason: str) -> Stored:
+    """
+    Return the expression that tells whether the newest entry of a run's history is a hold for this reason.
+    """
+    newest = {"$arrayElemAt": ["$transitions", -1]}
+    of_it = {"$eq": [{"$indexOfBytes": ["$$newest.why", literal(f"{reason}: ")]}, 0]}
+    return {"$let": {"vars": {"newest": newest}, "in": {"$and": [{"$eq": ["$$newest.reason", _HELD]}, of_it]}}}

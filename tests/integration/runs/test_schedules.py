@@ -234,6 +234,36 @@ async def test_a_worker_that_said_why_it_does_not_work_has_no_place_yet(database
     assert await beat("second") == [("second", "")]
 
 
+async def test_the_speed_of_a_run_is_that_of_those_who_work_on_it(database: Database) -> None:
+    await commands.backfill_start(database, counter(), options=RunOptions(workers_max=1), by="a test")
+    # The second was silent for so long that the first took its place.
+    for worker, note in (("first", ""), ("second", "waits for a place")):
+        facts: dict[str, Any] = {"host": "h", "pid": 1, "rate": 100.0, "waits": "", "busy": False}
+        await RunWorkers(database).beat("counter-1", worker=worker, note=note, **facts)
+
+    (status,) = await commands.backfill_status(database, "counter")
+
+    assert status.rate == 100.0
+
+
+async def test_the_history_tells_a_hold_once_though_the_throttle_comes_in_between(database: Database) -> None:
+    await commands.backfill_start(database, counter(), by="a test")
+    runs = Runs(database)
+
+    for _ in range(3):
+        await runs.hold("counter-1", concluding.OLD_WRITERS, "rows keep coming", seconds=0.0, by="a test")
+        await runs.hold("counter-1", presence.THROTTLED, "the members lag", seconds=5.0, anew=True)
+        await runs.release("counter-1", presence.THROTTLED)
+    await runs.hold("counter-1", concluding.RESTLESS_ROWS, "others are quicker", seconds=5.0, by="a test")
+    (status,) = await commands.backfill_status(database, "counter")
+
+    assert [entry.why for entry in status.history] == [
+        "",
+        "old_writers: rows keep coming",
+        "restless_rows: others are quicker",
+    ]
+
+
 async def test_a_worker_says_that_a_run_is_for_others_to_do(database: Database) -> None:
     await database["counters"].insert_many(old_rows(1))
     await commands.backfill_start(database, counter(), by="a test")
