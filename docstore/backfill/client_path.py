@@ -1,6 +1,7 @@
 """The client path: rows are read, upgraded in Python and written back under the guard, all three at a time."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from docstore.backfill.context import RunContext
 from docstore.backfill.directing import in_python
+from docstore.backfill.pacing import PAGE
 from docstore.backfill.patience import patiently
 from docstore.backfill.progress import Path
 from docstore.backfill.upgrading import Upgraded
@@ -25,6 +27,9 @@ BURSTS_AT_ONCE: Final = 5
 IN_FLIGHT: Final = 3
 #: How long rows are upgraded before the event loop gets its turn, in seconds: leases are renewed beside slow steps too.
 TURN: Final = 0.003
+#: After how long the rows of a page that were upgraded are written without the rest of it, in seconds. The page was
+#: measured by earlier rows: where these turn out slow, they would wait for long, and so would whoever stops the worker.
+SLOW: Final = 2 * PAGE
 #: How often a row that keeps changing is tried before the next pass has to take it.
 TRIES: Final = 5
 #: How often a row that fails is tried before it is put aside.
@@ -66,11 +71,14 @@ class ClientPath:
                     reading = self._read_ahead(page.last, upto)
                     continue
                 reading = self._read_ahead(page.last, upto)
-                upgraded = await self._upgrade(page.rows)
-                await _ended(in_flight, but=IN_FLIGHT - 1)
-                self.untouched += upgraded.untouched
-                in_flight.append(asyncio.create_task(self._write(upgraded)))
-                await self._context.breathe(1)
+                reads, done = 1, 0
+                while done < len(page.rows) and not self._context.stop.is_set():
+                    upgraded = await self._upgrade(page.rows[done:], seconds=SLOW)
+                    await _ended(in_flight, but=IN_FLIGHT - 1)
+                    self.untouched += upgraded.untouched
+                    in_flight.append(asyncio.create_task(self._write(upgraded)))
+                    await self._context.breathe(reads)
+                    reads, done = 0, done + upgraded.met
             await _ended(in_flight)
         finally:
             # After a fault or a cancellation only; whatever the server still does, it does under the guard.
@@ -96,19 +104,21 @@ class ClientPath:
         finally:
             await ended([upgrading])
 
-    async def _upgrade(self, rows: Sequence[bytes]) -> Upgraded:
+    async def _upgrade(self, rows: Sequence[bytes], *, seconds: float = math.inf) -> Upgraded:
         """
-        Upgrade rows, a few at a time, and let the event loop send and receive in between.
+        Upgrade rows for so long, a few at a time, and let the event loop send and receive in between.
 
         Not in a thread: two threads that pass the interpreter's lock to and fro lose more time than they share work.
         """
         upgraded = Upgraded()
-        begun = time.monotonic()
+        begun = turn = time.monotonic()
         for raw in rows:
             self._upgrader.upgrade((raw,), upgraded)
-            if time.monotonic() - begun > TURN:
+            if time.monotonic() - turn > TURN:
                 await asyncio.sleep(0)
-                begun = time.monotonic()
+                turn = time.monotonic()
+                if turn - begun > seconds:
+                    break
         return upgraded
 
     def _read_ahead(self, after: Any, upto: Any) -> asyncio.Task[Page]:

@@ -28,6 +28,13 @@ class Upgraded:
     #: Rows that need nothing: they stand at the target, or the run is not about them.
     untouched: int = 0
 
+    @property
+    def met(self) -> int:
+        """
+        All of the rows.
+        """
+        return len(self.rewrites) + len(self.poison) + self.untouched
+
 
 @dataclass(frozen=True, slots=True)
 class _Way:

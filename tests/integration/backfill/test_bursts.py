@@ -13,7 +13,7 @@ from pymongo import AsyncMongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from docstore import commands
-from docstore.backfill import server_path
+from docstore.backfill import client_path, server_path
 from docstore.backfill.client_path import BURSTS_AT_ONCE, ClientPath
 from docstore.backfill.context import RunContext
 from docstore.backfill.progress import Meter, Path
@@ -208,3 +208,27 @@ async def test_in_python_no_further_burst_begins_when_the_worker_is_to_stop(
     # The burst that was upgraded in the pause is written.
     assert sent.names.count("update") == 3
     assert await begun.database["counters"].count_documents({"schema_version": 3, "steps": 2}) == 3 * 2
+
+
+@pytest.mark.parametrize("begun", [Path.CLIENT], indirect=True)
+@pytest.mark.parametrize("most", [None, 3])
+async def test_rows_that_turn_out_slow_are_not_kept_until_their_page_is_done(
+    begun: RunContext, sent: Commands, pauses: Pauses, monkeypatch: pytest.MonkeyPatch, most: int | None
+) -> None:
+    # Every row takes longer than the whole page should.
+    monkeypatch.setattr(client_path, "TURN", -1.0)
+    monkeypatch.setattr(client_path, "SLOW", -1.0)
+
+    async def breathe(reads: int) -> None:
+        await pauses.breathe(reads)
+        if len(pauses.after) == most:
+            begun.stop.set()
+
+    await ClientPath(replace(begun, breathe=breathe, burst=lambda _: None), begun.old_rows(1)).rewrite()
+
+    done = most or ROWS
+    assert await begun.database["counters"].count_documents({"schema_version": 3, "steps": 2}) == done
+    assert sent.names.count("update") == done
+    # The page is read once, and the one after it is found empty.
+    assert [reads for _, reads in pauses.after] == [1, *[0] * (done - 1)]
+    assert sent.names.count("find") == 2
