@@ -28,7 +28,7 @@ MOST_PAGE: Final = 1000
 #: keeps somebody else waiting for longer; short ones cost more for the same rows, and more of the others meet one.
 BURST: Final = {Path.SERVER: 0.0045, Path.CLIENT: 0.0035}
 #: Fewer rows at a time cost more for the call than for the rows.
-LEAST_AT_ONCE: Final = {Path.SERVER: 20, Path.CLIENT: 12}
+LEAST_AT_ONCE: Final = {Path.SERVER: 20, Path.CLIENT: 20}
 #: The pause after a burst, as a share of its time, where others are there and nothing is slow. In Python a burst holds
 #: a pause of its own, while it is encoded and waits for the log; what others wait for then is how long it takes.
 COURTESY: Final = {Path.SERVER: 5.0, Path.CLIENT: 0.6}
