@@ -20,7 +20,6 @@ from docstore.core.chain import CompiledChain
 from docstore.core.coverage import Coverage, VersionCount
 from docstore.core.differences import differing_paths
 from docstore.core.direction import Direction
-from docstore.core.id_range import IdRange
 from docstore.core.kind import Kind
 from docstore.core.row_faults import decoded, id_of
 from docstore.core.run_scope import RunScope
@@ -118,20 +117,14 @@ class DryRun:
             return await self._run_over(self._ids, coverage)
         sources = RunScope(self._kind, self._target, self._direction).sources(coverage)
         for source in sources:
-            self._look_at(await self._batch(source))
-        picked = await self._random()
-        self._look_at(picked)
-        if driver_of(self._database) is not Driver.MOCK:
-            await self._compare(sources, [id_of(raw) for raw in picked], batch=True)
+            await self._try_page(await self._batch(source), [source])
+        await self._try_page(await self._random(), sources)
         return self._result([count for count in coverage.versions if count.version in sources], coverage.untagged)
 
     async def _run_over(self, ids: Sequence[Any], coverage: Coverage) -> DryRunResult:
         sources = RunScope(self._kind, self._target, self._direction).sources(coverage)
         for first in range(0, len(ids), CHOSEN_AT_ONCE):
-            page = ids[first : first + CHOSEN_AT_ONCE]
-            self._look_at(await self._those(page))
-            if driver_of(self._database) is not Driver.MOCK:
-                await self._compare(sources, page, batch=False)
+            await self._try_page(await self._those(ids[first : first + CHOSEN_AT_ONCE]), sources)
         seen = self._seen
         if not seen.rows:
             raise none_of_the_ids(self._kind.name, len(ids))
@@ -150,6 +143,14 @@ class DryRun:
         if not self._sample or driver_of(self._database) is Driver.MOCK:
             return []
         return await patiently(lambda: random_rows(self._database, self._kind.collection, self._sample))
+
+    async def _try_page(self, rows: Sequence[bytes], sources: Sequence[int | None]) -> None:
+        """
+        Try rows in Python, and the same ones inside the server.
+        """
+        self._look_at(rows)
+        if rows and driver_of(self._database) is not Driver.MOCK:
+            await self._compare(sources, [id_of(raw) for raw in rows])
 
     def _look_at(self, rows: Iterable[bytes]) -> None:
         for raw in rows:
@@ -212,19 +213,15 @@ class DryRun:
             path=record.path,
         )
 
-    async def _compare(self, sources: Sequence[int | None], picked: Sequence[Any], *, batch: bool) -> None:
+    async def _compare(self, sources: Sequence[int | None], ids: Sequence[Any]) -> None:
         kind, database = self._kind, self._database
         index = await patiently(lambda: find_tag_index(database, kind.collection, kind.version_field))
         collated = await patiently(RowSource(database, kind.collection).has_collation)
         results = ServerResults(database, kind.collection, field=kind.version_field, index=index, collated=collated)
         for source in sources:
             chain = self._compiled(source)
-            if chain is None:
-                continue
-            if batch:
-                await self._compare_with(results.of_range(IdRange(), chain, limit=BATCH))
-            if picked:
-                await self._compare_with(results.of_ids(picked, chain))
+            if chain is not None:
+                await self._compare_with(results.of_ids(ids, chain))
 
     def _compiled(self, source: int | None) -> CompiledChain | None:
         start = self._kind.baseline if source is None else source

@@ -148,6 +148,16 @@ async def test_a_sample_looks_at_random_rows_besides_the_first_ones(database: Da
     assert with_sample.by_server == with_sample.would_change == with_sample.looked_at
 
 
+async def test_the_rows_that_it_shows_are_those_that_it_compares_whatever_order_their_ids_have(
+    database: Database,
+) -> None:
+    await database.places.insert_many([stored(1, place) for place in range(3000, 0, -1)])
+
+    result = await commands.backfill_dry_run(database, renamed())
+
+    assert (result.looked_at, result.by_server) == (500, 500)
+
+
 async def test_rows_at_the_target_or_above_need_nothing(database: Database) -> None:
     await database.places.insert_many([stored(1, 1), stored(2, 2), stored(3, 3)])
 
