@@ -92,7 +92,7 @@ class Lane:
         self._metrics = metrics
         self._failing = Failing(runs, batches, by=by)
         self._paths: dict[int | None, Path] = {}
-        #: Whether a batch is being worked on.
+        #: Whether a batch is being worked on, or the limit alone keeps the next one from it.
         self.busy = False
 
     async def run(self, run_id: str) -> None:
@@ -156,8 +156,12 @@ class Lane:
 
     async def _keep_to_the_rate(self) -> None:
         """Wait until the next rows may go; the limit may be changed meanwhile."""
-        while (seconds := self._pacing.wait(time.monotonic())) > 0 and not self._is_over:
-            await self._wait(min(seconds, _LONGEST_IDLE))
+        try:
+            while (seconds := self._pacing.wait(time.monotonic())) > 0 and not self._is_over:
+                self.busy = True
+                await self._wait(min(seconds, _LONGEST_IDLE))
+        finally:
+            self.busy = False
 
     async def _wait(self, seconds: float) -> None:
         """Wait, at most until the worker is to stop."""

@@ -156,6 +156,33 @@ async def test_the_time_that_is_left_reckons_with_the_limit(
     assert (status.rate, status.eta_seconds) == (25, status.remaining / 25)
 
 
+async def test_time_that_the_limit_makes_a_run_wait_is_time_at_work(
+    database: Database, processes: Processes, counter: Kind[Any]
+) -> None:
+    await database["counters"].insert_many(old_rows(ROWS))
+    processes.hurry()
+    await commands.backfill_start(database, counter, options=SLOW, by="a test")
+    processes.worker()
+
+    async def status() -> Any:
+        (found,) = await commands.backfill_status(database, "counter")
+        return found
+
+    async def started() -> Any:
+        found = await status()
+        return found if found.batches_done else None
+
+    first = await until(started)
+
+    async def later() -> Any:
+        found = await status()
+        return found if (found.at - first.at).total_seconds() > 5 else None
+
+    last = await until(later)
+    assert last.state is RunState.RUNNING
+    assert last.running_seconds - first.running_seconds > 2
+
+
 async def test_a_limit_for_a_while_ends_by_itself_and_the_history_says_who_set_it(
     database: Database, processes: Processes, counter: Kind[Any]
 ) -> None:
