@@ -79,23 +79,26 @@ class OldRows:
         if collated:
             self._options["collation"] = SIMPLE_COLLATION
 
-    async def end_of_range(self, after: Any, size: int) -> Any:
+    async def end_of_range(self, after: Any, size: int) -> tuple[Any, bool]:
         """
         Return the id of the last of the next *size* rows, or `BEGINNING` if there is none. Reads the index only.
 
         Of a selection, it is the last of the next ids, whether or not their rows stand at the version.
+
+        Returns:
+            The id, and whether there are fewer than *size*: behind it stands only what was inserted since.
         """
         if self._selection is not None:
             ids = await self._selection.ids(after, limit=min(size, IDS_AT_ONCE))
-            return ids[-1] if ids else BEGINNING
+            return (ids[-1] if ids else BEGINNING), False
         with translated():
             for sort, skip in ((1, size - 1), (-1, 0)):
                 cursor = self._rows.find(
                     self._between(after), {"_id": 1}, sort=[("_id", sort)], skip=skip, limit=-1, **self._options
                 )
                 for row in await cursor.to_list():
-                    return row["_id"]
-        return BEGINNING
+                    return row["_id"], sort == -1
+        return BEGINNING, True
 
     async def middle(self, after: Any, upto: Any, size: int) -> Any:
         """Return the id of the last of the first *size* rows of a range, or `BEGINNING` if it holds fewer."""

@@ -65,6 +65,29 @@ async def steps(database: Database) -> set[tuple[int, int]]:
     return {(row["schema_version"], row["steps"]) async for row in database["counters"].find()}
 
 
+async def test_rows_that_are_appended_all_the_time_keep_no_pass_from_its_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database["counters"].insert_many(old_rows(30))
+    find_end, late = OldRows.end_of_range, iter(range(1000, 1050))
+
+    async def as_another_appends(self: OldRows, after: Any, size: int) -> Any:
+        found = await find_end(self, after, size)
+        if (number := next(late, None)) is not None:
+            await database["counters"].insert_one({"_id": number, "schema_version": 1, "steps": 0, "visits": 0})
+        return found
+
+    monkeypatch.setattr(OldRows, "end_of_range", as_another_appends)
+
+    result = await commands.backfill(database, counter())
+
+    (status,) = await commands.backfill_status(database, "counter")
+    assert not result.complete
+    assert status.hold is not None
+    assert status.hold.reason == "old_writers"
+    assert status.batches_done < 20
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("declared", [False, True])
 async def test_rows_that_keep_coming_hold_the_run_and_are_named(
