@@ -65,11 +65,10 @@ class Claims:
             batch = await self._batches.open_new(
                 run, "rows", version=run.source, range=IdRange(here.after, upto), size=wanted
             )
-            if batch is not None and is_last:
-                # Whoever appends old rows all the time would keep the pass from its end: the next one has those.
-                return batch, Cursor(here.seq + 1, here.source + 1)
             if batch is not None:
-                return batch, Cursor(here.seq + 1, here.source, upto)
+                # Whoever appends old rows all the time would keep the pass from its end: the next one has those.
+                place = (here.source + 1,) if is_last else (here.source, upto)
+                return batch, Cursor(here.seq + 1, *place)
         else:
             # Batches that others work on belong to the pass that is to be counted.
             if await self._batches.count_open(run.id):

@@ -3,6 +3,7 @@ Rows without a tag that need nothing: a count cannot tell where they stand, so e
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from docstore.backfill.context import RunContext
@@ -35,7 +36,7 @@ async def untagged_elsewhere(context: RunContext, coverage: Coverage) -> Untagge
     source = context.old_rows(None)
     after: Any = BEGINNING
     here = elsewhere = newer = 0
-    while (page := await patiently(lambda: source.read(after, size=context.page()))).rows:  # noqa: B023 - awaited here
+    while (page := await patiently(partial(source.read, after, size=context.page()))).rows:
         for raw in page.rows:
             try:
                 version = context.kind.version(decoded(raw, context.kind))

@@ -46,10 +46,7 @@ TRANSITIONS: Final[dict[tuple[RunState, RunState], str]] = {
     (_S.ENQUEUED, _S.FAILED): "the first look at the rows showed that it cannot be done",
     (_S.RUNNING, _S.PAUSING): "an operator asked to pause while batches may be in flight",
     (_S.RUNNING, _S.CANCELLING): "an operator asked to cancel while batches may be in flight",
-    (
-        _S.RUNNING,
-        _S.SUCCEEDED,
-    ): "an exact count at the end found nothing left but the quarantined, and rows not to touch",
+    (_S.RUNNING, _S.SUCCEEDED): "an exact count found nothing left but the quarantined, and rows not to touch",
     (_S.RUNNING, _S.FAILED): "too many batches failed, the database refuses for good, or the two paths differ",
     (_S.PAUSING, _S.PAUSED): "the last lease was given back or ran out",
     (_S.PAUSING, _S.RUNNING): "an operator resumed it before every worker had stopped",

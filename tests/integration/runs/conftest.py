@@ -162,6 +162,13 @@ def old_rows(count: int) -> list[dict[str, Any]]:
     return [{"_id": number, "schema_version": 1, "steps": 0, "visits": 0} for number in range(count)]
 
 
+async def ended(process: subprocess.Popen[str]) -> int:
+    """
+    Return with what a process leaves.
+    """
+    return await asyncio.to_thread(process.wait, PATIENCE)
+
+
 async def until(holds: Callable[[], Awaitable[Any]], *, seconds: float = PATIENCE) -> Any:
     """
     Wait until something holds, and return what it gave.
